@@ -1,0 +1,51 @@
+//! One module per command: its options, what it opens, the loop that drives its cores.
+
+pub mod json;
+
+use std::fmt;
+
+/// How a command ends.
+pub type Outcome = Result<(), Failure>;
+
+/// Why a command did not do what it was asked, in one sentence that names the thing and says what to do.
+#[derive(Debug)]
+pub struct Failure {
+    /// Whose turn it is.
+    pub kind: FailureKind,
+    sentence: String,
+}
+
+/// What the exit code tells a script.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum FailureKind {
+    /// It was tried and did not work.
+    Failed,
+    /// It was asked wrongly: nothing was tried.
+    Usage,
+}
+
+impl Failure {
+    /// It was tried and did not work.
+    pub fn failed(sentence: impl Into<String>) -> Self {
+        Self { kind: FailureKind::Failed, sentence: sentence.into() }
+    }
+
+    /// It was asked wrongly: nothing was tried.
+    pub fn usage(sentence: impl Into<String>) -> Self {
+        Self { kind: FailureKind::Usage, sentence: sentence.into() }
+    }
+
+    /// The exit code; every one there is.
+    pub const fn exit_code(&self) -> u8 {
+        match self.kind {
+            FailureKind::Failed => 1,
+            FailureKind::Usage => 2,
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.sentence)
+    }
+}

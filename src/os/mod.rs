@@ -1,0 +1,7 @@
+//! The world, one thing per file. Each is a small concrete type; none exists for mocking.
+
+pub mod clock;
+pub mod entropy;
+pub mod link;
+pub mod log;
+pub mod sys;

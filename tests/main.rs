@@ -1,0 +1,5 @@
+//! All integration tests, in one executable.
+#![allow(missing_docs, reason = "tests are read, not linked")]
+
+mod namespace;
+mod tidy;
