@@ -4,9 +4,11 @@
 //! prefix is CIDR text. Fields are added, never renamed or retyped.
 
 use std::io::{self, Write};
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 use serde::{Deserialize, Serialize};
 
+use crate::proto::cidr::Cidr;
 use crate::proto::endpoint::Endpoint;
 
 /// One line.
@@ -15,6 +17,36 @@ use crate::proto::endpoint::Endpoint;
 pub enum Object {
     /// What happened to a tunnel.
     Tunnel(Tunnel),
+    /// A member of the network.
+    Node(Node),
+}
+
+/// A member of the network, or any host that can be a target of the ping matrix.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Node {
+    /// What people call it; its common name if nothing better is known.
+    pub name: String,
+    /// Its name in its certificate, `1/16`.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub common_name: Option<String>,
+    /// Its part of the network.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub prefix: Option<Cidr>,
+    /// Its address in the network.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub sdn: Option<Ipv6Addr>,
+    /// Its IPv4 address in the underlay.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub ipv4: Option<Ipv4Addr>,
+    /// Its IPv6 address in the underlay.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub ipv6: Option<Ipv6Addr>,
+    /// The serial number of its certificate.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub serial: Option<u64>,
+    /// When its certificate ends: RFC 3339, UTC.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub not_after: Option<String>,
 }
 
 /// What happened to a tunnel.
