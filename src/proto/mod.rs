@@ -26,3 +26,4 @@ pub mod limits;
 pub mod prefix;
 pub mod random;
 pub mod time;
+pub mod version;

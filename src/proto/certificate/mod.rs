@@ -225,7 +225,11 @@ impl PrivateKey {
 impl Authority {
     /// Reads the PEM of an authority's certificate.
     pub fn from_pem(pem: &[u8]) -> Result<Self, CertificateError> {
-        let certificate = Certificate::from_pem(pem)?;
+        Self::new(Certificate::from_pem(pem)?)
+    }
+
+    /// The authority that `certificate` is of.
+    pub fn new(certificate: Certificate) -> Result<Self, CertificateError> {
         let network = Network::from_serial(&certificate.serial_octets())
             .map_err(|_| CertificateError::NoNetwork)?;
         Ok(Self { certificate, network })
