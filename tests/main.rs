@@ -1,5 +1,6 @@
 //! All integration tests, in one executable.
 #![allow(missing_docs, reason = "tests are read, not linked")]
 
+mod manual;
 mod namespace;
 mod tidy;

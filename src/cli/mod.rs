@@ -1,11 +1,16 @@
 //! From argv to one command, and from its outcome to an exit code.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{Parser, Subcommand};
 
-use crate::command::Outcome;
+use crate::command::{Failure, Outcome};
+
+pub mod legacy;
+pub mod manual;
+pub mod options_file;
 
 /// A resilient, scalable IPv6 mesh network over whatever the Internet gives
 #[derive(Debug, Parser)]
@@ -18,20 +23,36 @@ pub struct Re6st {
 
 /// Every command, in the order `re6st --help` lists them.
 #[derive(Debug, Subcommand)]
-enum Command {}
+enum Command {
+    /// Write the man pages and the shell completions
+    #[command(hide = true)]
+    Manual {
+        /// The folder in which `man` and `completions` are made
+        #[arg(long, value_name = "DIR")]
+        to: PathBuf,
+    },
+}
 
 impl Command {
     fn run(self) -> Outcome {
-        match self {}
+        match self {
+            Self::Manual { to } => manual::write(&to).map_err(|error| {
+                Failure::failed(format!("cannot write to {}: {error}", to.display()))
+            }),
+        }
     }
 }
 
 /// Parses `arguments`, the program's name first, runs the command and tells how it went.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let parsed = Re6st::command()
-        .try_get_matches_from(arguments)
-        .and_then(|matches| Re6st::from_arg_matches(&matches));
-    let re6st = match parsed {
+    let arguments = match options_file::expand(legacy::translate(arguments)) {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            eprintln!("re6st: {error}");
+            return ExitCode::from(2);
+        }
+    };
+    let re6st = match Re6st::try_parse_from(arguments) {
         Ok(re6st) => re6st,
         Err(error) => {
             // A closed pipe must not turn help into a failure.

@@ -1,0 +1,41 @@
+//! Writes `man/` and `completions/` from the very option types the parser uses.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use clap::{Command, CommandFactory};
+use clap_complete::Shell;
+
+use crate::cli::Re6st;
+
+/// Writes `man/*.1` and `completions/*` below `folder`.
+pub fn write(folder: &Path) -> io::Result<()> {
+    let man = folder.join("man");
+    let completions = folder.join("completions");
+    fs::create_dir_all(&man)?;
+    fs::create_dir_all(&completions)?;
+    let mut command = Re6st::command();
+    command.build();
+    write_pages(&command, &man)?;
+    for shell in [Shell::Bash, Shell::Fish, Shell::Zsh] {
+        let mut script = Vec::new();
+        clap_complete::generate(shell, &mut Re6st::command(), "re6st", &mut script);
+        let name = match shell {
+            Shell::Zsh => "_re6st".to_owned(),
+            other => format!("re6st.{other}"),
+        };
+        fs::write(completions.join(name), script)?;
+    }
+    Ok(())
+}
+
+/// One page a command, `re6st-node.1`, and one for each of its own, `re6st-node-up.1`.
+fn write_pages(command: &Command, folder: &Path) -> io::Result<()> {
+    // No date: a page changes when the options do, and only then.
+    clap_mangen::Man::new(command.clone()).manual("re6st manual").generate_to(folder)?;
+    for inner in command.get_subcommands().filter(|inner| !inner.is_hide_set()) {
+        write_pages(inner, folder)?;
+    }
+    Ok(())
+}
