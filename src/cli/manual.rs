@@ -2,15 +2,40 @@
 
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use clap::{Command, CommandFactory};
 use clap_complete::Shell;
 
 use crate::cli::Re6st;
+use crate::cli::legacy::ALIASES;
+use crate::command::{Failure, Outcome};
+
+/// Options of `re6st manual`.
+#[derive(Debug, clap::Args)]
+pub struct Options {
+    /// The folder in which `man` and `completions` are made
+    #[arg(long, value_name = "DIR", required_unless_present = "aliases")]
+    to: Option<PathBuf>,
+    /// Print the names of older programs that this one can be started under
+    #[arg(long)]
+    aliases: bool,
+}
+
+/// Does what `re6st manual` was asked.
+pub fn run(options: &Options) -> Outcome {
+    if options.aliases {
+        for alias in ALIASES {
+            println!("{}", alias.name);
+        }
+    }
+    let Some(folder) = &options.to else { return Ok(()) };
+    write(folder)
+        .map_err(|error| Failure::failed(format!("cannot write to {}: {error}", folder.display())))
+}
 
 /// Writes `man/*.1` and `completions/*` below `folder`.
-pub fn write(folder: &Path) -> io::Result<()> {
+fn write(folder: &Path) -> io::Result<()> {
     let man = folder.join("man");
     let completions = folder.join("completions");
     fs::create_dir_all(&man)?;

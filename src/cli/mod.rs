@@ -1,12 +1,11 @@
 //! From argv to one command, and from its outcome to an exit code.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::command::{Failure, Outcome};
+use crate::command::Outcome;
 
 pub mod legacy;
 pub mod manual;
@@ -26,19 +25,13 @@ pub struct Re6st {
 enum Command {
     /// Write the man pages and the shell completions
     #[command(hide = true)]
-    Manual {
-        /// The folder in which `man` and `completions` are made
-        #[arg(long, value_name = "DIR")]
-        to: PathBuf,
-    },
+    Manual(manual::Options),
 }
 
 impl Command {
     fn run(self) -> Outcome {
         match self {
-            Self::Manual { to } => manual::write(&to).map_err(|error| {
-                Failure::failed(format!("cannot write to {}: {error}", to.display()))
-            }),
+            Self::Manual(options) => manual::run(&options),
         }
     }
 }
