@@ -1,5 +1,6 @@
 //! One module per command: its options, what it opens, the loop that drives its cores.
 
+pub mod babel;
 pub mod json;
 
 use std::fmt;

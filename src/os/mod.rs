@@ -4,4 +4,5 @@ pub mod clock;
 pub mod entropy;
 pub mod link;
 pub mod log;
+pub mod route;
 pub mod sys;

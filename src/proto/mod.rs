@@ -18,6 +18,7 @@
 //! - What bounds it is in [`limits`].
 #![forbid(unsafe_code)]
 
+pub mod babel;
 pub mod bytes;
 pub mod certificate;
 pub mod cidr;

