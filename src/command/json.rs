@@ -4,7 +4,7 @@
 //! prefix is CIDR text. Fields are added, never renamed or retyped.
 
 use std::io::{self, Write};
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use serde::{Deserialize, Serialize};
 
@@ -50,7 +50,7 @@ pub struct Node {
 }
 
 /// What happened to a tunnel.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tunnel {
     /// When: RFC 3339, UTC.
     pub time: String,
@@ -67,18 +67,53 @@ pub struct Tunnel {
     /// Why it went down.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub reason: Option<String>,
+    /// Which end we are: `client` or `server`.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub role: Option<String>,
+    /// The serial number of the peer's certificate.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub serial: Option<u64>,
+    /// Our address as the server sees it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub external_ip: Option<IpAddr>,
+    /// Octets of the interface's largest packet.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub mtu_octets: Option<u32>,
+    /// How frames are protected: OpenVPN's name of the cipher, or `none`.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub cipher: Option<String>,
+    /// Packets from the peer so far.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub packets_in: Option<u64>,
+    /// Packets to the peer so far.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub packets_out: Option<u64>,
+    /// Octets of frames from the peer so far.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub octets_in: Option<u64>,
+    /// Octets of frames to the peer so far.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub octets_out: Option<u64>,
+    /// Packets that did not authenticate, or came twice.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub refused: Option<u64>,
 }
 
 /// What can happen to a tunnel.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum TunnelEvent {
     /// A handshake began.
+    #[default]
     Connecting,
     /// Frames pass.
     Up,
     /// No frame passes any more.
     Down,
+    /// New keys are in use.
+    Rekeyed,
+    /// What passed so far.
+    Statistics,
 }
 
 /// Writes one object as one line on standard output, at once.

@@ -2,6 +2,7 @@
 
 pub mod babel;
 pub mod json;
+pub mod tunnel;
 
 use std::fmt;
 

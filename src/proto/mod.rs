@@ -27,4 +27,5 @@ pub mod limits;
 pub mod prefix;
 pub mod random;
 pub mod time;
+pub mod tunnel;
 pub mod version;

@@ -1,0 +1,124 @@
+//! What happens to tunnels, as their users hear it.
+
+use std::net::IpAddr;
+
+use crate::command::json;
+use crate::os::clock;
+use crate::proto::endpoint::Endpoint;
+use crate::proto::tunnel::cipher::Cipher;
+
+/// Something happened to a tunnel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// The interface it has, or will have; by this a listener's client is named.
+    pub interface: String,
+    /// Which end we are.
+    pub role: Role,
+    /// What happened.
+    pub kind: EventKind,
+}
+
+/// Which end of a tunnel we are.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Role {
+    /// We connected.
+    Client,
+    /// We listened.
+    Server,
+}
+
+/// What can happen to a tunnel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EventKind {
+    /// A handshake began. Of a listener's clients one hears first when they are up.
+    Connecting(Endpoint),
+    /// The interface is up and frames pass.
+    Up(Up),
+    /// New keys are in use.
+    Rekeyed,
+    /// The tunnel is over, and so is its interface; a failed handshake ends like this, too.
+    Down(String),
+    /// What passed so far; every few seconds.
+    Statistics(Statistics),
+}
+
+/// A tunnel that came up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Up {
+    /// The kernel's number of the interface.
+    pub index: u32,
+    /// The peer's common name.
+    pub peer: String,
+    /// The serial number of the peer's certificate.
+    pub serial: Option<u64>,
+    /// Where the peer is.
+    pub endpoint: Endpoint,
+    /// Our address as the server sees it; only a client is told.
+    pub external_ip: Option<IpAddr>,
+    /// Octets of the interface's largest packet.
+    pub mtu: u32,
+    /// How frames are protected.
+    pub cipher: Cipher,
+}
+
+/// What a tunnel carried since it came up.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Statistics {
+    /// Packets from the peer.
+    pub packets_in: u64,
+    /// Packets to the peer.
+    pub packets_out: u64,
+    /// Octets of frames from the peer.
+    pub octets_in: u64,
+    /// Octets of frames to the peer.
+    pub octets_out: u64,
+    /// Packets from the peer's address that did not authenticate, or came twice.
+    pub refused: u64,
+}
+
+impl Role {
+    /// Its word in JSON.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Client => "client",
+            Self::Server => "server",
+        }
+    }
+}
+
+impl From<&Event> for json::Tunnel {
+    fn from(event: &Event) -> Self {
+        let mut tunnel = Self {
+            time: clock::unix_time().to_string(),
+            interface: event.interface.clone(),
+            role: Some(event.role.name().to_owned()),
+            ..Self::default()
+        };
+        match &event.kind {
+            EventKind::Connecting(endpoint) => tunnel.endpoint = Some(*endpoint),
+            EventKind::Up(up) => {
+                tunnel.event = json::TunnelEvent::Up;
+                tunnel.peer = Some(up.peer.clone());
+                tunnel.serial = up.serial;
+                tunnel.endpoint = Some(up.endpoint);
+                tunnel.external_ip = up.external_ip;
+                tunnel.mtu_octets = Some(up.mtu);
+                tunnel.cipher = Some(up.cipher.name().to_owned());
+            }
+            EventKind::Rekeyed => tunnel.event = json::TunnelEvent::Rekeyed,
+            EventKind::Down(reason) => {
+                tunnel.event = json::TunnelEvent::Down;
+                tunnel.reason = Some(reason.clone());
+            }
+            EventKind::Statistics(statistics) => {
+                tunnel.event = json::TunnelEvent::Statistics;
+                tunnel.packets_in = Some(statistics.packets_in);
+                tunnel.packets_out = Some(statistics.packets_out);
+                tunnel.octets_in = Some(statistics.octets_in);
+                tunnel.octets_out = Some(statistics.octets_out);
+                tunnel.refused = Some(statistics.refused);
+            }
+        }
+        tunnel
+    }
+}
