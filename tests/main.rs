@@ -3,4 +3,5 @@
 
 mod manual;
 mod namespace;
+mod registry;
 mod tidy;

@@ -3,6 +3,7 @@
 pub mod babel;
 pub mod json;
 pub mod tunnel;
+pub mod registry;
 
 use std::fmt;
 

@@ -2,6 +2,7 @@
 
 pub mod clock;
 pub mod entropy;
+pub mod http;
 pub mod link;
 pub mod log;
 pub mod route;

@@ -26,6 +26,7 @@ pub mod endpoint;
 pub mod limits;
 pub mod prefix;
 pub mod random;
+pub mod registry;
 pub mod time;
 pub mod tunnel;
 pub mod version;

@@ -1,0 +1,163 @@
+//! Asking a registry: the calls that `cert` and `node` make, each bounded in time and size.
+
+use std::net::IpAddr;
+
+use crate::os::http::{self, Bounds, Get, HttpError};
+use crate::proto::certificate::{Authority, Certificate, CertificateError, Identity};
+use crate::proto::limits::{
+    REGISTRY_CALL_PATIENCE, REGISTRY_CONNECT_PATIENCE, REGISTRY_REPLY_OCTETS_MAX,
+};
+use crate::proto::prefix::Prefix;
+use crate::proto::registry::call::{MemberCall, OpenCall};
+use crate::proto::registry::client::{Client, Progress, Reply, ReplyError, Request};
+use crate::proto::registry::parameters::{Parameters, ParametersError};
+use crate::proto::registry::session::MAC_HEADER;
+use crate::proto::registry::url::RegistryUrl;
+
+/// Why a call failed.
+#[derive(Debug, thiserror::Error)]
+pub enum CallError {
+    /// Nobody there, or nobody who speaks HTTP.
+    #[error("{0}")]
+    Http(#[from] HttpError),
+    /// An answer that is none.
+    #[error("{0}")]
+    Reply(#[from] ReplyError),
+    /// A certificate that is none.
+    #[error("the registry sent a certificate that {0}")]
+    Certificate(#[from] CertificateError),
+    /// Parameters that are none.
+    #[error("{0}")]
+    Parameters(#[from] ParametersError),
+}
+
+/// Asks for the authority's certificate. Whether it is the right one is the caller's to check.
+pub async fn get_ca(url: &RegistryUrl) -> Result<Authority, CallError> {
+    Ok(Authority::from_pem(&ask(url, &OpenCall::GetCa).await?)?)
+}
+
+/// Asks for a token by mail.
+pub async fn request_token(url: &RegistryUrl, email: &str) -> Result<(), CallError> {
+    ask(url, &OpenCall::RequestToken { email: email.into() }).await.map(drop)
+}
+
+/// Asks for a certificate: with a token, or anonymously with an empty one. `None` if the registry does
+/// not know the token, or gives no anonymous certificates.
+pub async fn request_certificate(
+    url: &RegistryUrl,
+    token: &str,
+    request_pem: &str,
+    location: &str,
+) -> Result<Option<Certificate>, CallError> {
+    let call = OpenCall::RequestCertificate {
+        token: token.into(),
+        request: request_pem.into(),
+        location: location.into(),
+    };
+    let pem = ask(url, &call).await?;
+    if pem.is_empty() { Ok(None) } else { Ok(Some(Certificate::from_pem(&pem)?)) }
+}
+
+/// A member's calls, in a session. One for each node key: a second one would take its session.
+pub struct RegistryClient {
+    url: RegistryUrl,
+    core: Client,
+}
+
+impl RegistryClient {
+    /// A client that has not said hello yet.
+    pub const fn new(url: RegistryUrl, identity: Identity) -> Self {
+        Self { url, core: Client::new(identity) }
+    }
+
+    /// Where the registry is.
+    pub const fn url(&self) -> &RegistryUrl {
+        &self.url
+    }
+
+    /// Takes a renewed certificate for the calls to come.
+    pub fn set_identity(&mut self, identity: Identity) {
+        self.core.set_identity(identity);
+    }
+
+    /// Asks for the network's parameters.
+    pub async fn get_network_config(&mut self) -> Result<Parameters, CallError> {
+        let body = self.call(MemberCall::GetNetworkConfig).await?;
+        Ok(Parameters::parse(&body, &self.core.identity().key)?)
+    }
+
+    /// Asks for the addresses of some node, `ip,port,proto[,country];…`; `None` if none is known now.
+    pub async fn get_bootstrap_peer(&mut self) -> Result<Option<(Prefix, String)>, CallError> {
+        let sealed = self.call(MemberCall::GetBootstrapPeer).await?;
+        if sealed.is_empty() {
+            return Ok(None);
+        }
+        let text = self.core.identity().key.decrypt(&sealed).ok();
+        let text = text.and_then(|text| String::from_utf8(text).ok());
+        let peer = text.as_deref().and_then(|text| {
+            let (prefix, addresses) = text.split_once(' ')?;
+            Some((Prefix::from_bits(prefix).ok()?, addresses.to_owned()))
+        });
+        peer.map(Some).ok_or_else(|| ReplyError::Malformed("not the addresses of a node").into())
+    }
+
+    /// Asks for a certificate that lasts longer. The registry sends the same one if it lasts long enough.
+    pub async fn renew_certificate(&mut self) -> Result<Certificate, CallError> {
+        let pem = self.call(MemberCall::RenewCertificate).await?;
+        Ok(Certificate::from_pem(&pem)?)
+    }
+
+    /// Asks for Diffie-Hellman parameters, PEM.
+    pub async fn get_dh(&mut self) -> Result<Vec<u8>, CallError> {
+        self.call(MemberCall::GetDh).await
+    }
+
+    /// Asks in which country an address is; `None` if the registry cannot tell.
+    pub async fn get_country(&mut self, address: IpAddr) -> Result<Option<String>, CallError> {
+        match self.call(MemberCall::GetCountry(address)).await {
+            Ok(country) => {
+                Ok(String::from_utf8(country).ok().filter(|country| !country.is_empty()))
+            }
+            Err(CallError::Reply(ReplyError::Status(400))) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn call(&mut self, call: MemberCall) -> Result<Vec<u8>, CallError> {
+        let (mut exchange, mut request) = self.core.begin(call);
+        loop {
+            let reply = send(&self.url, &request).await?;
+            match exchange.handle(&mut self.core, reply)? {
+                Progress::Send(next) => request = next,
+                Progress::Done(answer) => return Ok(answer),
+            }
+        }
+    }
+}
+
+/// Makes a call that needs no session.
+async fn ask(url: &RegistryUrl, call: &OpenCall) -> Result<Vec<u8>, CallError> {
+    let reply = send(url, &Request { target: call.target(), mac: None }).await?;
+    match reply.status {
+        200 | 204 => Ok(reply.body),
+        status => Err(ReplyError::Status(status).into()),
+    }
+}
+
+async fn send(url: &RegistryUrl, request: &Request) -> Result<Reply, HttpError> {
+    let get = Get {
+        host: &url.host,
+        port: url.port,
+        authority: &url.authority(),
+        target: &format!("{}{}", url.path, request.target),
+        header: request.mac.as_deref().map(|mac| (MAC_HEADER, mac)),
+        wanted: MAC_HEADER,
+    };
+    let bounds = Bounds {
+        connect: REGISTRY_CONNECT_PATIENCE,
+        whole: REGISTRY_CALL_PATIENCE,
+        body: REGISTRY_REPLY_OCTETS_MAX,
+    };
+    let reply = http::get(get, bounds).await?;
+    Ok(Reply { status: reply.status, mac: reply.header, body: reply.body })
+}

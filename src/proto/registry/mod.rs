@@ -1,0 +1,24 @@
+//! The registry: hands out prefixes and certificates, and tells members the network's parameters.
+//!
+//! What travels is HTTP, `GET /method?key=value`, as stock re6stnet's registry speaks it:
+//!
+//! ```text
+//!  applicant                         registry                          member
+//!     │ getCa ──────────────────────▶  │  ◀──────────── hello(prefix)     │
+//!     │ requestToken (by mail) ─────▶  │  key, sealed and signed ───────▶ │
+//!     │ requestCertificate ─────────▶  │  ◀─── getNetworkConfig, … + MAC  │
+//!     │ ◀──────────── certificate      │  reply + MAC ──────────────────▶ │
+//! ```
+//!
+//! Both ends: [`call`] (requests as values), [`session`] (the chain of keys that authenticates them),
+//! [`parameters`] (what holds for the whole network). The member's end: [`url`], [`client`].
+
+pub mod call;
+pub mod client;
+pub mod ipv4;
+pub mod parameters;
+pub mod session;
+pub mod url;
+
+/// The version of re6stnet's protocol that we speak.
+pub const PROTOCOL: u32 = 10;

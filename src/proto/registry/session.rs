@@ -1,0 +1,105 @@
+//! The chain of keys that authenticates calls: one key for a request, the next for its reply.
+//!
+//! ```text
+//!  K ──SHA-1──▶ key of the reply ──SHA-1──▶ K of the next request
+//! ```
+
+use std::fmt;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use ring::{digest, hmac};
+
+/// The header that carries a MAC, in base64.
+pub const MAC_HEADER: &str = "Re6stHMAC";
+
+/// The key of one request, and thereby of its reply.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SessionKey([u8; Self::OCTETS]);
+
+impl SessionKey {
+    /// Octets of a key.
+    pub const OCTETS: usize = 20;
+
+    /// The first key of a session, as a hello gave it.
+    pub const fn new(octets: [u8; Self::OCTETS]) -> Self {
+        Self(octets)
+    }
+
+    /// The octets that a hello seals.
+    pub const fn octets(&self) -> &[u8; Self::OCTETS] {
+        &self.0
+    }
+
+    /// The header of a request for `target`, which is `/method?…` without what a proxy adds before it.
+    pub fn request_mac(&self, target: &str) -> String {
+        mac(&self.0, target.as_bytes())
+    }
+
+    /// Whether `header` is the MAC of a request for `target`. Takes as long whatever is wrong.
+    pub fn accepts_request(&self, target: &str, header: &str) -> bool {
+        accepts(&self.0, target.as_bytes(), header)
+    }
+
+    /// The header of a reply with `body`.
+    pub fn reply_mac(&self, body: &[u8]) -> String {
+        mac(&sha1(&self.0), body)
+    }
+
+    /// Whether `header` is the MAC of a reply with `body`.
+    pub fn accepts_reply(&self, body: &[u8], header: &str) -> bool {
+        accepts(&sha1(&self.0), body, header)
+    }
+
+    /// The key of the next request.
+    #[must_use]
+    pub fn next(&self) -> Self {
+        Self(sha1(&sha1(&self.0)))
+    }
+}
+
+fn sha1(octets: &[u8; SessionKey::OCTETS]) -> [u8; SessionKey::OCTETS] {
+    let digest = digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, octets);
+    digest.as_ref().try_into().expect("SHA-1 has as many octets as a key")
+}
+
+fn mac(key: &[u8], message: &[u8]) -> String {
+    let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, key);
+    STANDARD.encode(hmac::sign(&key, message))
+}
+
+fn accepts(key: &[u8], message: &[u8], header: &str) -> bool {
+    let Ok(tag) = STANDARD.decode(header.trim()) else { return false };
+    let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, key);
+    hmac::verify(&key, message, &tag).is_ok()
+}
+
+/// Never shows the key.
+impl fmt::Debug for SessionKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SessionKey")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mac_of_another_request_is_not_accepted() {
+        let key = SessionKey::new([7; 20]);
+        let mac = key.request_mac("/getDh?cn=0");
+        assert!(key.accepts_request("/getDh?cn=0", &mac));
+        assert!(!key.accepts_request("/getDh?cn=1", &mac));
+        assert!(!key.next().accepts_request("/getDh?cn=0", &mac));
+        assert!(!key.accepts_reply(b"/getDh?cn=0", &mac));
+        for rubbish in ["", "=", "AAAA", "not base64"] {
+            assert!(!key.accepts_request("/getDh?cn=0", rubbish));
+        }
+    }
+
+    #[test]
+    fn keys_stay_out_of_logs() {
+        assert_eq!(format!("{:?}", SessionKey::new([1; 20])), "SessionKey");
+    }
+}
