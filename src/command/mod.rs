@@ -2,8 +2,8 @@
 
 pub mod babel;
 pub mod json;
-pub mod tunnel;
 pub mod registry;
+pub mod tunnel;
 
 use std::fmt;
 
