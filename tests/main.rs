@@ -1,6 +1,8 @@
 //! All integration tests, in one executable.
 #![allow(missing_docs, reason = "tests are read, not linked")]
 
+mod internet;
+mod interop;
 mod manual;
 mod namespace;
 mod registry;

@@ -5,6 +5,7 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::Once;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
@@ -12,6 +13,7 @@ use std::time::{Duration, Instant};
 pub const RE6ST: &str = env!("CARGO_BIN_EXE_re6st");
 
 static COUNT: AtomicU32 = AtomicU32::new(0);
+static SWEPT: Once = Once::new();
 
 /// A network namespace with its loopback interface up.
 pub struct Namespace {
@@ -21,6 +23,7 @@ pub struct Namespace {
 
 impl Namespace {
     pub fn new(label: &str) -> Self {
+        SWEPT.call_once(sweep);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let name = format!("r6t-{}-{count}-{label}", std::process::id());
         run("ip", &["netns", "add", &name]);
@@ -100,9 +103,61 @@ impl Namespace {
     }
 }
 
+impl Namespace {
+    /// Sends a signal to every process in it; how many there were.
+    pub fn signal(&self, signal: &str) -> usize {
+        signal_all(&self.name, signal)
+    }
+
+    /// Sets a kernel parameter, `net.ipv4.ip_forward=1`.
+    pub fn sysctl(&self, setting: &str) {
+        self.run("sysctl", &["-q", "-w", setting]);
+    }
+}
+
 impl Drop for Namespace {
     fn drop(&mut self) {
-        let _ = Command::new("ip").args(["netns", "delete", &self.name]).status();
+        remove(&self.name);
+    }
+}
+
+/// Ends what runs in a namespace of ours, politely first, and removes it.
+fn remove(name: &str) {
+    for attempt in 0..100 {
+        // Whatever did not end within four seconds of being asked is not asked any more.
+        if signal_all(name, if attempt < 40 { "TERM" } else { "KILL" }) == 0 {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    let _ = Command::new("ip").args(["netns", "delete", name]).status();
+}
+
+/// Sends a signal to every process in a namespace of ours; how many there were.
+fn signal_all(name: &str, signal: &str) -> usize {
+    let Ok(output) = Command::new("ip").args(["netns", "pids", name]).output() else {
+        return 0;
+    };
+    let pids = String::from_utf8_lossy(&output.stdout).into_owned();
+    let pids: Vec<&str> = pids.split_whitespace().collect();
+    if !pids.is_empty() {
+        let mut kill = Command::new("kill");
+        // A process may have ended since.
+        let _ = kill.args(["-s", signal]).args(&pids).stderr(Stdio::null()).status();
+    }
+    pids.len()
+}
+
+/// Removes the namespaces of tests that were killed before they could.
+fn sweep() {
+    let listed = run("ip", &["netns", "list"]);
+    for name in listed.lines().filter_map(|line| line.split_whitespace().next()) {
+        let Some(maker) = name.strip_prefix("r6t-").and_then(|rest| rest.split('-').next()) else {
+            continue;
+        };
+        if !Path::new("/proc").join(maker).exists() {
+            remove(name);
+        }
     }
 }
 
