@@ -18,3 +18,15 @@ pub const REGISTRY_CONNECT_PATIENCE: Duration = Duration::from_secs(4);
 
 /// How long one call of a registry may take in all; it asks another node for up to three seconds.
 pub const REGISTRY_CALL_PATIENCE: Duration = Duration::from_secs(20);
+
+/// Hosts of a lab; a scenario with more is refused.
+pub const LAB_HOSTS_MAX: usize = 256;
+
+/// Packets on their way in the emulated Internet; more are dropped, as by a full router.
+pub const LAB_PACKETS_IN_FLIGHT_MAX: usize = 65_536;
+
+/// Mappings of one emulated NAT; old ones are forgotten first, then no new one is made.
+pub const LAB_NAT_MAPPINGS_MAX: usize = 4_096;
+
+/// Peers that one mapping of an emulated NAT remembers before it forgets old ones.
+pub const LAB_NAT_PEERS_MAX: usize = 1_024;
