@@ -30,3 +30,20 @@ pub const LAB_NAT_MAPPINGS_MAX: usize = 4_096;
 
 /// Peers that one mapping of an emulated NAT remembers before it forgets old ones.
 pub const LAB_NAT_PEERS_MAX: usize = 1_024;
+
+/// Challenges to one Babel neighbour, and answers to its challenges, are at least this far apart.
+pub const BABEL_CHALLENGE_INTERVAL: Duration = Duration::from_millis(300);
+/// A Babel challenge answered later than this is forgotten.
+pub const BABEL_CHALLENGE_PATIENCE: Duration = Duration::from_secs(30);
+/// Babel neighbours on one interface; packets of further ones are dropped.
+pub const BABEL_NEIGHBOURS_MAX: usize = 1024;
+/// Destinations in the Babel table; updates for further ones are dropped, with a notice.
+pub const BABEL_DESTINATIONS_MAX: usize = 200_000;
+/// Originators remembered for one destination; the one heard of longest ago is forgotten.
+pub const BABEL_SOURCES_MAX: usize = 64;
+/// Next hops one neighbour may name; updates with further ones are dropped.
+pub const BABEL_NEXT_HOPS_MAX: usize = 16;
+/// Seqno requests that wait for an answer; further ones are not repeated.
+pub const BABEL_REQUESTS_MAX: usize = 65_536;
+/// Packets of a Babel table sent at once; the rest follows in pieces.
+pub const BABEL_BURST_PACKETS: usize = 24;

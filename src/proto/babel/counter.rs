@@ -1,0 +1,226 @@
+//! Packet counters: an authenticated packet is taken once, and only from a neighbour that just proved
+//! that it is there (RFC 8967 §4.2 and §4.3, RFC 9467).
+
+use crate::proto::babel::hello::HelloKind;
+use crate::proto::babel::packet::RawTlvs;
+use crate::proto::bytes::{Reader, Writer};
+use crate::proto::limits;
+use crate::proto::random::Random;
+use crate::proto::time::Instant;
+
+/// Our own counter on an interface.
+#[derive(Clone, Copy, Debug)]
+pub struct OwnCounter {
+    index: [u8; 8],
+    count: u32,
+}
+
+impl OwnCounter {
+    /// Octets of its TLV.
+    pub const OCTETS: usize = 2 + 4 + 8;
+
+    /// With an index that was never used before.
+    pub fn new(random: &mut Random) -> Self {
+        Self { index: random.octets(), count: 0 }
+    }
+
+    /// Appends the next counter to a packet's body.
+    pub fn put_next(&mut self, random: &mut Random, body: &mut Vec<u8>) {
+        match self.count.checked_add(1) {
+            Some(count) => self.count = count,
+            None => *self = Self::new(random),
+        }
+        body.put_u8(COUNTER);
+        body.put_u8(4 + 8);
+        body.put_u32(self.count);
+        body.put(&self.index);
+    }
+}
+
+/// A neighbour's counter, as far as it is known.
+#[derive(Clone, Default, Debug)]
+pub struct PeerCounter {
+    index: Option<Vec<u8>>,
+    /// RFC 9467 §3.1: multicast packets may be held back by the link, unicast ones overtake them.
+    multicast: u32,
+    unicast: u32,
+    challenge: Option<Challenge>,
+    replied_at: Option<Instant>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Challenge {
+    nonce: [u8; NONCE_OCTETS],
+    sent: Instant,
+}
+
+/// What is to be done with a packet whose signature is good.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Verdict {
+    /// Whether its TLVs are looked at.
+    pub accepted: bool,
+    /// A nonce to ask the neighbour for.
+    pub challenge: Option<[u8; NONCE_OCTETS]>,
+    /// A nonce that the neighbour asked for.
+    pub reply: Option<Vec<u8>>,
+}
+
+impl PeerCounter {
+    /// Takes a packet whose signature is good.
+    pub fn check(
+        &mut self,
+        body: &[u8],
+        kind: HelloKind,
+        now: Instant,
+        random: &mut Random,
+    ) -> Verdict {
+        let found = Found::parse(body);
+        let reply = found.challenge_request.and_then(|nonce| self.reply(nonce, now));
+        let mut verdict = Verdict { accepted: false, challenge: None, reply };
+        // RFC 8967 §4.3: no counter, no neighbour.
+        let Some((count, index)) = found.counter else { return verdict };
+        if found.challenge_reply.is_some_and(|nonce| self.is_answer(nonce, now)) {
+            self.challenge = None;
+            self.index = Some(index.to_vec());
+            (self.multicast, self.unicast) = (count, count);
+            verdict.accepted = true;
+        } else if self.index.as_deref() != Some(index) {
+            verdict.challenge = self.next_challenge(now, random);
+        } else {
+            let last = match kind {
+                HelloKind::Multicast => &mut self.multicast,
+                HelloKind::Unicast => &mut self.unicast,
+            };
+            verdict.accepted = count > *last;
+            *last = count.max(*last);
+        }
+        verdict
+    }
+
+    /// At most one reply in a while: each may be asked for by somebody who repeats old packets.
+    fn reply(&mut self, nonce: &[u8], now: Instant) -> Option<Vec<u8>> {
+        let late = self.replied_at.is_none_or(|at| now - at >= limits::BABEL_CHALLENGE_INTERVAL);
+        late.then(|| {
+            self.replied_at = Some(now);
+            nonce.to_vec()
+        })
+    }
+
+    fn is_answer(&self, nonce: &[u8], now: Instant) -> bool {
+        self.challenge.is_some_and(|challenge| {
+            challenge.nonce == nonce && now - challenge.sent < limits::BABEL_CHALLENGE_PATIENCE
+        })
+    }
+
+    fn next_challenge(&mut self, now: Instant, random: &mut Random) -> Option<[u8; NONCE_OCTETS]> {
+        let sent = self.challenge.map(|challenge| challenge.sent);
+        if sent.is_some_and(|sent| now - sent < limits::BABEL_CHALLENGE_INTERVAL) {
+            return None;
+        }
+        let nonce = random.octets();
+        self.challenge = Some(Challenge { nonce, sent: now });
+        Some(nonce)
+    }
+}
+
+/// What a body says about counters; the first of each kind counts.
+#[derive(Default)]
+struct Found<'a> {
+    counter: Option<(u32, &'a [u8])>,
+    challenge_request: Option<&'a [u8]>,
+    challenge_reply: Option<&'a [u8]>,
+}
+
+impl<'a> Found<'a> {
+    fn parse(body: &'a [u8]) -> Self {
+        let mut found = Self::default();
+        for (kind, body) in RawTlvs::new(body) {
+            match kind {
+                COUNTER if found.counter.is_none() => {
+                    let mut reader = Reader::new(body);
+                    // RFC 8967 §4.3: an index of up to 32 octets.
+                    if let (Ok(count), index @ ..=32) = (reader.u32(), reader.left()) {
+                        found.counter = Some((count, reader.take(index).unwrap_or(&[])));
+                    }
+                }
+                CHALLENGE_REQUEST if body.len() <= NONCE_OCTETS_MAX => {
+                    found.challenge_request = found.challenge_request.or(Some(body));
+                }
+                CHALLENGE_REPLY => found.challenge_reply = found.challenge_reply.or(Some(body)),
+                _ => {}
+            }
+        }
+        found
+    }
+}
+
+/// The number of the PC TLV.
+pub const COUNTER: u8 = 17;
+/// The number of the Challenge Request TLV.
+pub const CHALLENGE_REQUEST: u8 = 18;
+/// The number of the Challenge Reply TLV.
+pub const CHALLENGE_REPLY: u8 = 19;
+
+const NONCE_OCTETS: usize = 10;
+const NONCE_OCTETS_MAX: usize = 192;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proto::babel::packet::Packet;
+    use crate::proto::babel::vectors;
+
+    #[test]
+    fn a_neighbour_is_asked_once_and_then_taken_in_order() {
+        let mut random = Random::from_number(1);
+        let mut own = OwnCounter::new(&mut random);
+        let mut peer = PeerCounter::default();
+        let now = Instant::ZERO;
+        let mut packet = Vec::new();
+        own.put_next(&mut random, &mut packet);
+        let first = peer.check(&packet, HelloKind::Multicast, now, &mut random);
+        assert!(!first.accepted);
+        let nonce = first.challenge.unwrap();
+        assert_eq!(peer.check(&packet, HelloKind::Multicast, now, &mut random).challenge, None);
+
+        let mut answer = vec![CHALLENGE_REPLY, 10];
+        answer.put(&nonce);
+        own.put_next(&mut random, &mut answer);
+        assert!(peer.check(&answer, HelloKind::Unicast, now, &mut random).accepted);
+        assert!(!peer.check(&answer, HelloKind::Unicast, now, &mut random).accepted, "replayed");
+        assert!(!peer.check(&packet, HelloKind::Multicast, now, &mut random).accepted, "older");
+
+        let (mut third, mut fourth) = (Vec::new(), Vec::new());
+        own.put_next(&mut random, &mut third);
+        own.put_next(&mut random, &mut fourth);
+        assert!(peer.check(&fourth, HelloKind::Unicast, now, &mut random).accepted);
+        assert!(peer.check(&third, HelloKind::Multicast, now, &mut random).accepted, "overtaken");
+    }
+
+    #[test]
+    fn an_answer_that_comes_too_late_opens_nothing() {
+        let mut random = Random::from_number(1);
+        let mut own = OwnCounter::new(&mut random);
+        let mut peer = PeerCounter::default();
+        let mut packet = Vec::new();
+        own.put_next(&mut random, &mut packet);
+        let verdict = peer.check(&packet, HelloKind::Unicast, Instant::ZERO, &mut random);
+        let mut answer = vec![CHALLENGE_REPLY, 10];
+        answer.put(&verdict.challenge.unwrap());
+        own.put_next(&mut random, &mut answer);
+        let late = Instant::ZERO + limits::BABEL_CHALLENGE_PATIENCE;
+        assert!(!peer.check(&answer, HelloKind::Unicast, late, &mut random).accepted);
+    }
+
+    #[test]
+    fn a_challenge_of_babeld_is_answered_with_its_nonce() {
+        let mut random = Random::from_number(1);
+        let packets = vectors::packets();
+        let (_, challenge) = &packets[2];
+        let body = Packet::parse(challenge).unwrap().body;
+        let verdict =
+            PeerCounter::default().check(body, HelloKind::Unicast, Instant::ZERO, &mut random);
+        assert_eq!(verdict.reply.as_deref(), Some(&body[2..10]));
+        assert!(verdict.challenge.is_some());
+    }
+}
