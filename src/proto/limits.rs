@@ -47,3 +47,15 @@ pub const BABEL_NEXT_HOPS_MAX: usize = 16;
 pub const BABEL_REQUESTS_MAX: usize = 65_536;
 /// Packets of a Babel table sent at once; the rest follows in pieces.
 pub const BABEL_BURST_PACKETS: usize = 24;
+
+/// Places a node can say it is reached at; further ones are passed over.
+pub const MESH_ADDRESSES_MAX: usize = 16;
+
+/// Peers whose addresses are remembered; beyond, one that did not work or the oldest is forgotten.
+pub const MESH_CACHE_PEERS_MAX: usize = 200;
+
+/// Peers with certificate or secret kept; beyond, the one not heard from for longest is forgotten.
+pub const MESH_SESSIONS_MAX: usize = 4_096;
+
+/// Messages to one peer that wait for a session; beyond, the oldest is dropped.
+pub const MESH_WAITING_MAX: usize = 4;
