@@ -3,5 +3,6 @@
 pub mod address;
 pub mod datagram;
 pub mod message;
+pub mod peer;
 #[cfg(test)]
 mod vectors;
