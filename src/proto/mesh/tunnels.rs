@@ -1,0 +1,678 @@
+//! Which tunnels to have: as many as wanted, to random peers, the least useful replaced now and then.
+//!
+//! Stock decides every five seconds. This decides whenever something happened (a route appeared, a
+//! tunnel came up or failed, a peer answered), and every five seconds as well.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use crate::proto::endpoint::{Endpoint, Transport};
+use crate::proto::mesh::address::Addresses;
+use crate::proto::mesh::bootstrap::Bootstrap;
+use crate::proto::mesh::cache::{Cache, Change};
+use crate::proto::mesh::choice::{self, Spare, Taste};
+use crate::proto::mesh::message::Code;
+use crate::proto::mesh::retirement::{Action, Event, Retirement, Stage};
+use crate::proto::prefix::Prefix;
+use crate::proto::random::Random;
+use crate::proto::time::{Instant, earliest};
+
+/// Names one tunnel, from the first attempt on. Those that others open to us are named by the driver.
+pub type Link = u32;
+
+/// What the network and the operator want.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Settings {
+    /// The prefix of the registry's own node.
+    pub registry: Prefix,
+    /// How many tunnels to open.
+    pub client_count: usize,
+    /// How often to replace the least useful one.
+    pub refresh: Duration,
+    /// Four times the interval of Babel's Hellos.
+    pub timeout: Duration,
+    /// Peers to have tunnels with before all others.
+    pub preferred: Vec<Prefix>,
+    /// What restricts the addresses we use.
+    pub taste: Taste,
+}
+
+/// What Babel knows of one node.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Route {
+    /// The node.
+    pub prefix: Prefix,
+    /// The tunnel that the route in use goes through; `None` if it is no tunnel of ours.
+    pub link: Option<Link>,
+    /// Whether the node is a neighbour.
+    pub direct: bool,
+}
+
+/// Which end of a tunnel we are.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Role {
+    /// We opened it.
+    Client,
+    /// The peer opened it.
+    Server,
+}
+
+/// What a link should cost.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Cost {
+    /// What Babel measures.
+    Usual,
+    /// So much that it is used only where there is no other way.
+    Avoided,
+    /// Infinitely much.
+    Locked,
+}
+
+/// What to do.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Decision {
+    /// Open a tunnel.
+    Connect {
+        /// Its name from now on.
+        link: Link,
+        /// Whose certificate must be shown.
+        peer: Prefix,
+        /// Where.
+        endpoint: Endpoint,
+    },
+    /// Close a tunnel of ours; it is not named again.
+    Close {
+        /// Which.
+        link: Link,
+    },
+    /// Change what a link costs.
+    SetCost {
+        /// Which.
+        link: Link,
+        /// How much.
+        cost: Cost,
+    },
+    /// Ask the registry for a peer to begin with; the answer is [`Tunnels::bootstrapped`].
+    Bootstrap,
+    /// Say something without a body to a peer.
+    Say {
+        /// To whom.
+        peer: Prefix,
+        /// What.
+        code: Code,
+    },
+    /// Remember this for the next start.
+    Cache(Change),
+}
+
+/// One tunnel, as `status` shows it.
+#[derive(Clone, Debug)]
+pub struct Tunnel {
+    /// Which end we are.
+    pub role: Role,
+    /// Who is at the other end.
+    pub peer: Prefix,
+    /// Where it leads; not known of those that others opened.
+    pub endpoint: Option<Endpoint>,
+    /// Since when frames pass; `None` while it is being opened.
+    pub up_since: Option<Instant>,
+    /// Where else the peer may be reached.
+    alternatives: Vec<Endpoint>,
+    /// UDP did not work to this peer, just now.
+    udp_failed: bool,
+    retirement: Option<Retirement>,
+}
+
+/// All tunnels, and what the choice of them depends on.
+pub struct Tunnels {
+    own: Prefix,
+    own_addresses: Addresses,
+    settings: Settings,
+    cache: Cache,
+    tunnels: BTreeMap<Link, Tunnel>,
+    routes: Vec<Route>,
+    next_link: Link,
+    /// Somebody opened a tunnel to us once: we can be reached.
+    reached: bool,
+    asked: BTreeMap<Prefix, Instant>,
+    bootstrap: Bootstrap,
+    refresh_at: Instant,
+    poll_at: Instant,
+    /// When something is due before that.
+    wake: Option<Instant>,
+    /// Peers, one after the other, to whom TCP worked and UDP did not.
+    udp_suspected: u32,
+    random: Random,
+}
+
+impl Tunnels {
+    /// No tunnels yet.
+    pub fn new(
+        own: Prefix,
+        settings: Settings,
+        cache: Cache,
+        now: Instant,
+        random: Random,
+    ) -> Self {
+        let refresh_at = now + settings.refresh;
+        let bootstrap = Bootstrap::new(now);
+        Self {
+            own,
+            own_addresses: Addresses::default(),
+            settings,
+            cache,
+            tunnels: BTreeMap::new(),
+            routes: Vec::new(),
+            next_link: 0,
+            reached: false,
+            asked: BTreeMap::new(),
+            bootstrap,
+            refresh_at,
+            poll_at: now,
+            wake: None,
+            udp_suspected: 0,
+            random,
+        }
+    }
+
+    /// Every tunnel, those being opened included.
+    pub const fn all(&self) -> &BTreeMap<Link, Tunnel> {
+        &self.tunnels
+    }
+
+    /// What was heard of peers.
+    pub const fn cache(&self) -> &Cache {
+        &self.cache
+    }
+
+    /// What the network and the operator want.
+    pub const fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Where we are reached.
+    pub const fn own_addresses(&self) -> &Addresses {
+        &self.own_addresses
+    }
+
+    /// Takes what others are told of where we are reached.
+    pub fn set_own_addresses(&mut self, addresses: Addresses) {
+        self.own_addresses = addresses;
+    }
+
+    /// Takes changed parameters of the network.
+    pub fn set_settings(&mut self, settings: Settings, now: Instant, out: &mut Vec<Decision>) {
+        self.refresh_at = self.refresh_at.min(now + settings.refresh);
+        self.settings = settings;
+        self.decide(now, out);
+    }
+
+    /// Whether this is the network, as far as we can see: the registry's node is in sight.
+    pub fn is_connected(&self, now: Instant) -> bool {
+        let registry = self.settings.registry;
+        if registry == self.own {
+            return !self.routes.is_empty();
+        }
+        self.routes.iter().any(|route| route.prefix == registry)
+            || self.up().any(|tunnel| tunnel.peer == registry)
+            || (!self.routes.is_empty() && self.bootstrap.assumes_well(now))
+    }
+
+    /// Nodes that are one link away.
+    pub fn neighbours(&self) -> BTreeSet<Prefix> {
+        self.routes.iter().filter(|route| route.direct).map(|route| route.prefix).collect()
+    }
+
+    /// Whether Babel has a way to a node.
+    pub fn is_routed(&self, prefix: Prefix) -> bool {
+        self.routes.iter().any(|route| route.prefix == prefix)
+    }
+
+    /// When [`Tunnels::tick`] has something to do.
+    pub fn deadline(&self) -> Option<Instant> {
+        let retirements = self.tunnels.values().filter_map(|tunnel| tunnel.retirement.as_ref());
+        let retired = retirements.map(Retirement::deadline).min();
+        earliest(earliest(retired, self.wake), Some(self.poll_at))
+    }
+
+    /// Time passed.
+    pub fn tick(&mut self, now: Instant, out: &mut Vec<Decision>) {
+        if now >= self.poll_at {
+            self.poll_at = now + POLL;
+            self.ask_again(out);
+        }
+        self.decide(now, out);
+    }
+
+    /// A tunnel came up: one of ours, or one that a peer opened.
+    pub fn came_up(
+        &mut self,
+        role: Role,
+        link: Link,
+        peer: Prefix,
+        now: Instant,
+        out: &mut Vec<Decision>,
+    ) {
+        match role {
+            Role::Server => {
+                self.reached = true;
+                let tunnel = Tunnel::new(Role::Server, peer, None, Some(now));
+                self.tunnels.insert(link, tunnel);
+            }
+            Role::Client => {
+                let Some(tunnel) = self.tunnels.get_mut(&link) else { return };
+                tunnel.up_since = Some(now);
+                let udp_failed = tunnel.udp_failed;
+                if let Some(endpoint) = tunnel.endpoint {
+                    self.udp_suspected = match endpoint.transport {
+                        Transport::Udp => 0,
+                        Transport::Tcp => self.udp_suspected + u32::from(udp_failed),
+                    };
+                    let mut changes = Vec::new();
+                    self.cache.worked(peer, endpoint, &mut changes);
+                    out.extend(changes.into_iter().map(Decision::Cache));
+                }
+                self.refresh_at = now + self.settings.refresh;
+                self.bootstrap.succeeded();
+            }
+        }
+        self.decide(now, out);
+    }
+
+    /// A tunnel is over, or could not be opened.
+    pub fn went_down(&mut self, link: Link, now: Instant, out: &mut Vec<Decision>) {
+        let Some(mut tunnel) = self.tunnels.remove(&link) else { return };
+        for route in &mut self.routes {
+            if route.link == Some(link) {
+                route.link = None;
+            }
+        }
+        if tunnel.role == Role::Client {
+            let lasted = tunnel.up_since.is_some_and(|since| now.since(since) >= SHORT);
+            if tunnel.up_since.is_none() && !tunnel.alternatives.is_empty() {
+                let failed = tunnel.endpoint.map(|endpoint| endpoint.transport);
+                let next = tunnel.alternatives.remove(0);
+                let udp_failed = tunnel.udp_failed || failed == Some(Transport::Udp);
+                self.connect_to(tunnel.peer, next, tunnel.alternatives, udp_failed, out);
+            } else if !lasted {
+                self.fail(tunnel.peer, now, out);
+            }
+        }
+        self.decide(now, out);
+    }
+
+    /// Babel's routes changed.
+    pub fn routed(&mut self, routes: Vec<Route>, now: Instant, out: &mut Vec<Decision>) {
+        self.routes = routes;
+        self.decide(now, out);
+    }
+
+    /// A peer told where it is reached.
+    pub fn answered(
+        &mut self,
+        peer: Prefix,
+        addresses: Addresses,
+        now: Instant,
+        out: &mut Vec<Decision>,
+    ) {
+        let was_asked = self.asked.remove(&peer).is_some();
+        if peer == self.own {
+            return;
+        }
+        self.learn(peer, addresses, out);
+        if was_asked && self.wanted() > 0 && self.is_distant(peer) {
+            self.connect(peer, now, out);
+        }
+        self.decide(now, out);
+    }
+
+    /// The registry named a peer to begin with, or none.
+    pub fn bootstrapped(
+        &mut self,
+        answer: Option<(Prefix, Addresses)>,
+        now: Instant,
+        out: &mut Vec<Decision>,
+    ) {
+        let answer = answer.filter(|(peer, _)| *peer != self.own);
+        let rounds = 1 + self.random.below(self.routes.len() + 1);
+        #[expect(clippy::cast_possible_truncation, reason = "bounded by the size of a network")]
+        let calm = self.settings.timeout * rounds as u32;
+        let calm = (!self.routes.is_empty()).then_some(calm);
+        self.bootstrap.answered(answer.is_some(), calm, now, &mut self.random);
+        if let Some((peer, addresses)) = answer {
+            self.learn(peer, addresses, out);
+            if self.wanted() > 0 && !self.has_tunnel(peer) && !self.cache.is_resting(peer, now) {
+                self.connect(peer, now, out);
+            }
+        }
+        self.decide(now, out);
+    }
+
+    /// A peer asks to end the tunnel that it opened.
+    pub fn asked_to_retire(&mut self, peer: Prefix, now: Instant, out: &mut Vec<Decision>) {
+        let served = self.tunnels.iter().find(|(_, t)| t.role == Role::Server && t.peer == peer);
+        let Some(link) = served.map(|(&link, _)| link) else {
+            out.push(Decision::Say { peer, code: Code::Retired });
+            return;
+        };
+        if self.tunnels[&link].retirement.is_some() {
+            self.retire(link, Event::Asked, now, out);
+            return;
+        }
+        let retirement = Retirement::of_server(self.settings.timeout * 2, now);
+        self.begin_retirement(link, retirement, now, out);
+    }
+
+    /// A peer agrees to end the tunnel that we opened.
+    pub fn agreed_to_retire(&mut self, peer: Prefix, now: Instant, out: &mut Vec<Decision>) {
+        if let Some(link) = self.client_of(peer) {
+            self.retire(link, Event::Agreed, now, out);
+            self.decide(now, out);
+        }
+    }
+
+    fn decide(&mut self, now: Instant, out: &mut Vec<Decision>) {
+        self.act(now, out);
+        // What is due already did not help: the next look around is soon enough for it.
+        let [a, b] = self.bootstrap.deadlines();
+        let dates = [a, b, self.refresh_at];
+        self.wake = dates.into_iter().filter(|&at| at > now).min();
+    }
+
+    fn act(&mut self, now: Instant, out: &mut Vec<Decision>) {
+        self.drop_duplicates(out);
+        self.go_on_retiring(now, out);
+        self.refresh(now, out);
+        self.asked.retain(|_, since| now.since(*since) < ANSWER_PATIENCE);
+        if self.wanted() == 0 {
+            return;
+        }
+        if self.is_connected(now) {
+            self.open_to_distant(now, out);
+        } else {
+            self.open_to_known(now, out);
+        }
+    }
+
+    /// How many tunnels to open now.
+    fn wanted(&self) -> usize {
+        let clients = self.tunnels.values().filter(|tunnel| tunnel.role == Role::Client).count();
+        self.most().saturating_sub(clients)
+    }
+
+    /// How many tunnels of ours there may be. Who cannot be reached costs the others more.
+    fn most(&self) -> usize {
+        let count = self.settings.client_count;
+        if self.reached { count } else { count.min(UNREACHED_CLIENTS) }
+    }
+
+    /// Never two tunnels between the same pair: of two clients, that of the smaller prefix goes.
+    fn drop_duplicates(&mut self, out: &mut Vec<Decision>) {
+        let served: BTreeSet<Prefix> =
+            self.up().filter(|t| t.role == Role::Server).map(|t| t.peer).collect();
+        let doubled = self.tunnels.iter().filter(|(_, tunnel)| {
+            tunnel.role == Role::Client && served.contains(&tunnel.peer) && self.own < tunnel.peer
+        });
+        let doubled: Vec<Link> = doubled.map(|(&link, _)| link).collect();
+        for link in doubled {
+            self.tunnels.remove(&link);
+            out.push(Decision::Close { link });
+        }
+    }
+
+    fn go_on_retiring(&mut self, now: Instant, out: &mut Vec<Decision>) {
+        let links: Vec<Link> = self
+            .tunnels
+            .iter()
+            .filter(|(_, tunnel)| tunnel.retirement.is_some())
+            .map(|(&link, _)| link)
+            .collect();
+        for link in links {
+            if !self.routes.iter().any(|route| route.link == Some(link)) {
+                self.retire(link, Event::Unused, now, out);
+            }
+            let deadline = self.tunnels.get(&link).and_then(|t| t.retirement.as_ref());
+            if deadline.is_some_and(|retirement| now >= retirement.deadline()) {
+                self.retire(link, Event::Late, now, out);
+            }
+        }
+    }
+
+    /// Begins to replace the least useful tunnel when it is time and there is somebody else.
+    fn refresh(&mut self, now: Instant, out: &mut Vec<Decision>) {
+        if now < self.refresh_at {
+            return;
+        }
+        self.refresh_at = now + self.settings.refresh;
+        let clients = self.tunnels.iter().filter(|(_, t)| t.role == Role::Client);
+        let up: Vec<(Link, Prefix)> = clients
+            .filter(|(_, tunnel)| tunnel.up_since.is_some() && tunnel.retirement.is_none())
+            .map(|(&link, tunnel)| (link, tunnel.peer))
+            .collect();
+        let anybody = self.routes.iter().any(|route| self.is_distant(route.prefix));
+        if up.len() < self.most() || !anybody {
+            return;
+        }
+        let spares: Vec<Spare> = up
+            .iter()
+            .map(|&(link, peer)| Spare { peer, routed: self.routed_through(link) })
+            .collect();
+        let least = choice::least_useful(&spares, &self.settings.preferred, &mut self.random);
+        if let Some(link) = least.and_then(|peer| self.client_of(peer)) {
+            let retirement = Retirement::of_client(self.settings.timeout * 2, now);
+            self.begin_retirement(link, retirement, now, out);
+        }
+    }
+
+    fn begin_retirement(
+        &mut self,
+        link: Link,
+        retirement: Retirement,
+        now: Instant,
+        out: &mut Vec<Decision>,
+    ) {
+        let Some(tunnel) = self.tunnels.get_mut(&link) else { return };
+        tunnel.retirement = Some(retirement);
+        out.push(Decision::SetCost { link, cost: Cost::Avoided });
+        self.go_on_retiring(now, out);
+    }
+
+    fn retire(&mut self, link: Link, event: Event, now: Instant, out: &mut Vec<Decision>) {
+        let Some(tunnel) = self.tunnels.get_mut(&link) else { return };
+        let peer = tunnel.peer;
+        let Some(retirement) = &mut tunnel.retirement else { return };
+        let locked = Decision::SetCost { link, cost: Cost::Locked };
+        match retirement.handle(event, now) {
+            None => {}
+            Some(Action::LockAndAsk) => {
+                out.extend([locked, Decision::Say { peer, code: Code::Retire }]);
+            }
+            Some(Action::LockAndAgree) => {
+                out.extend([locked, Decision::Say { peer, code: Code::Retired }]);
+            }
+            Some(Action::Agree) => out.push(Decision::Say { peer, code: Code::Retired }),
+            Some(Action::RestoreCost) => {
+                tunnel.retirement = None;
+                out.push(Decision::SetCost { link, cost: Cost::Usual });
+            }
+            Some(Action::Close) => {
+                self.tunnels.remove(&link);
+                out.push(Decision::Close { link });
+            }
+        }
+    }
+
+    /// Repeats questions that may have been lost.
+    fn ask_again(&self, out: &mut Vec<Decision>) {
+        for tunnel in self.tunnels.values() {
+            let stage = tunnel.retirement.as_ref().map(Retirement::stage);
+            if stage == Some(Stage::Offered) {
+                out.push(Decision::Say { peer: tunnel.peer, code: Code::Retire });
+            }
+        }
+    }
+
+    /// Opens tunnels to random nodes of the network that are not neighbours.
+    fn open_to_distant(&mut self, now: Instant, out: &mut Vec<Decision>) {
+        let routes = self.routes.iter().map(|route| route.prefix);
+        let distant = routes.filter(|&peer| {
+            self.is_distant(peer)
+                && !self.cache.is_resting(peer, now)
+                && !self.asked.contains_key(&peer)
+        });
+        let distant: Vec<Prefix> = distant.collect();
+        let mut left = self.wanted().saturating_sub(self.asked.len());
+        for peer in choice::in_order(distant, &self.settings.preferred, &mut self.random) {
+            if left == 0 {
+                break;
+            }
+            if self.connect(peer, now, out) {
+                left -= 1;
+            } else if self.cache.addresses(peer).is_none_or(Addresses::is_empty) {
+                self.asked.insert(peer, now);
+                out.push(Decision::Say { peer, code: Code::Addresses });
+                left -= 1;
+            }
+        }
+    }
+
+    /// Opens tunnels to peers of earlier times, and asks the registry for one.
+    fn open_to_known(&mut self, now: Instant, out: &mut Vec<Decision>) {
+        let known = |tunnels: &Self, peer: Prefix| {
+            peer != tunnels.own && !tunnels.has_tunnel(peer) && !tunnels.is_routed(peer)
+        };
+        let rested = self.cache.peers().filter(|&peer| !self.cache.is_resting(peer, now));
+        let rested: Vec<Prefix> = rested.filter(|&peer| known(self, peer)).collect();
+        for peer in choice::in_order(rested, &self.settings.preferred, &mut self.random) {
+            if self.wanted() == 0 {
+                break;
+            }
+            self.connect(peer, now, out);
+        }
+        let opening = self.tunnels.values().any(|tunnel| tunnel.up_since.is_none());
+        if self.bootstrap.should_ask(opening, now) {
+            out.push(Decision::Bootstrap);
+        }
+        if opening || !self.bootstrap.has_failed() {
+            return;
+        }
+        let resting = self.cache.peers().filter(|&peer| {
+            known(self, peer) && self.cache.last_resort(peer).is_some_and(|at| at <= now)
+        });
+        let resting: Vec<Prefix> = resting.collect();
+        if let Some(&peer) = self.random.choose(&resting) {
+            self.connect(peer, now, out);
+        }
+    }
+
+    /// Opens a tunnel to a peer if an address is known that we may use.
+    fn connect(&mut self, peer: Prefix, now: Instant, out: &mut Vec<Decision>) -> bool {
+        let Some(addresses) = self.cache.addresses(peer) else { return false };
+        let worked = self.cache.worked_last(peer);
+        let mut usable = self.settings.taste.usable(addresses, worked, &self.own_addresses);
+        if self.udp_suspected >= UDP_SUSPICION {
+            usable.sort_by_key(|endpoint| endpoint.transport == Transport::Udp);
+        }
+        if usable.is_empty() {
+            if !addresses.is_empty() {
+                self.fail(peer, now, out);
+            }
+            return false;
+        }
+        let first = usable.remove(0);
+        self.connect_to(peer, first, usable, false, out);
+        true
+    }
+
+    fn connect_to(
+        &mut self,
+        peer: Prefix,
+        endpoint: Endpoint,
+        alternatives: Vec<Endpoint>,
+        udp_failed: bool,
+        out: &mut Vec<Decision>,
+    ) {
+        let link = self.next_link;
+        self.next_link = (self.next_link + 1) % FIRST_SERVED_LINK;
+        let mut tunnel = Tunnel::new(Role::Client, peer, Some(endpoint), None);
+        tunnel.alternatives = alternatives;
+        tunnel.udp_failed = udp_failed;
+        self.tunnels.insert(link, tunnel);
+        out.push(Decision::Connect { link, peer, endpoint });
+    }
+
+    fn learn(&mut self, peer: Prefix, addresses: Addresses, out: &mut Vec<Decision>) {
+        let mut changes = Vec::new();
+        self.cache.learn(peer, addresses, &mut changes);
+        out.extend(changes.into_iter().map(Decision::Cache));
+    }
+
+    fn fail(&mut self, peer: Prefix, now: Instant, out: &mut Vec<Decision>) {
+        let mut changes = Vec::new();
+        self.cache.failed(peer, now, &mut changes);
+        out.extend(changes.into_iter().map(Decision::Cache));
+    }
+
+    fn up(&self) -> impl Iterator<Item = &Tunnel> {
+        self.tunnels.values().filter(|tunnel| tunnel.up_since.is_some())
+    }
+
+    fn client_of(&self, peer: Prefix) -> Option<Link> {
+        let mut tunnels = self.tunnels.iter();
+        let found = tunnels.find(|(_, t)| t.role == Role::Client && t.peer == peer);
+        found.map(|(&link, _)| link)
+    }
+
+    fn has_tunnel(&self, peer: Prefix) -> bool {
+        self.tunnels.values().any(|tunnel| tunnel.peer == peer)
+    }
+
+    fn is_distant(&self, peer: Prefix) -> bool {
+        peer != self.own
+            && !self.has_tunnel(peer)
+            && self.routes.iter().any(|route| route.prefix == peer)
+            && !self.routes.iter().any(|route| route.prefix == peer && route.direct)
+    }
+
+    fn routed_through(&self, link: Link) -> usize {
+        self.routes.iter().filter(|route| route.link == Some(link)).count()
+    }
+}
+
+impl Tunnel {
+    const fn new(
+        role: Role,
+        peer: Prefix,
+        endpoint: Option<Endpoint>,
+        up_since: Option<Instant>,
+    ) -> Self {
+        Self {
+            role,
+            peer,
+            endpoint,
+            up_since,
+            alternatives: Vec::new(),
+            udp_failed: false,
+            retirement: None,
+        }
+    }
+
+    /// How far its retirement is, if it is being retired.
+    pub fn retiring(&self) -> Option<Stage> {
+        self.retirement.as_ref().map(Retirement::stage)
+    }
+}
+
+/// From here on, links are named by the driver: tunnels that others opened to us.
+pub const FIRST_SERVED_LINK: Link = 1 << 31;
+
+/// How many tunnels a node opens that nobody ever opened one to.
+const UNREACHED_CLIENTS: usize = 2;
+/// How often to look around without a reason.
+const POLL: Duration = Duration::from_secs(5);
+/// How long an address asked for is waited for.
+const ANSWER_PATIENCE: Duration = Duration::from_secs(5);
+/// A tunnel that lasted less than this failed.
+const SHORT: Duration = Duration::from_secs(10);
+/// From so many peers on to whom only TCP worked, TCP is tried first.
+const UDP_SUSPICION: u32 = 2;
