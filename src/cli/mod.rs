@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::command::Outcome;
+use crate::command::{Outcome, lab};
 
 pub mod legacy;
 pub mod manual;
@@ -23,6 +23,9 @@ pub struct Re6st {
 /// Every command, in the order `re6st --help` lists them.
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Make a network of hosts on one machine, with an emulated Internet between them
+    #[command(subcommand)]
+    Lab(lab::Command),
     /// Write the man pages and the shell completions
     #[command(hide = true)]
     Manual(manual::Options),
@@ -31,6 +34,7 @@ enum Command {
 impl Command {
     fn run(self) -> Outcome {
         match self {
+            Self::Lab(command) => lab::run(command),
             Self::Manual(options) => manual::run(&options),
         }
     }

@@ -2,6 +2,7 @@
 
 pub mod babel;
 pub mod json;
+pub mod lab;
 pub mod registry;
 pub mod tunnel;
 

@@ -1,12 +1,13 @@
 //! Network interfaces and their addresses, by netlink.
 
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use futures_util::TryStreamExt;
 use rtnetlink::packet_route::address::{AddressAttribute, AddressFlags, AddressMessage};
 use rtnetlink::packet_route::link::{LinkAttribute, LinkFlags, LinkMessage};
-use rtnetlink::{Handle, LinkUnspec};
+use rtnetlink::packet_route::route::{RouteMessage, RouteScope};
+use rtnetlink::{Handle, LinkUnspec, RouteMessageBuilder};
 
 /// The interfaces of the network namespace it was opened in.
 #[derive(Clone, Debug)]
@@ -138,6 +139,19 @@ impl Links {
         Ok(())
     }
 
+    /// Sends what has no better route through an interface, to `gateway` if there is one; `source` is the
+    /// address that our own packets get.
+    pub async fn add_default_route(
+        &self,
+        index: u32,
+        source: IpAddr,
+        gateway: Option<IpAddr>,
+    ) -> Result<(), LinkError> {
+        let route = default_route(index, source, gateway);
+        let done = self.handle.route().add(route).replace().execute().await;
+        done.map_err(|error| failed(&format!("add a default route to interface {index}"), error))
+    }
+
     async fn address_messages(&self, index: u32) -> Result<Vec<AddressMessage>, LinkError> {
         let request = self.handle.address().get().set_link_index_filter(index);
         let messages = request.execute().try_collect::<Vec<_>>().await;
@@ -176,6 +190,27 @@ fn address_of(message: &AddressMessage) -> Option<IpAddr> {
             _ => None,
         })
     })
+}
+
+fn default_route(index: u32, source: IpAddr, gateway: Option<IpAddr>) -> RouteMessage {
+    match source {
+        IpAddr::V4(source) => {
+            let route = RouteMessageBuilder::<Ipv4Addr>::new();
+            let route = route.output_interface(index).pref_source(source);
+            match gateway {
+                Some(IpAddr::V4(gateway)) => route.gateway(gateway).build(),
+                _ => route.scope(RouteScope::Link).build(),
+            }
+        }
+        IpAddr::V6(source) => {
+            let route = RouteMessageBuilder::<Ipv6Addr>::new();
+            let route = route.output_interface(index).pref_source(source);
+            match gateway {
+                Some(IpAddr::V6(gateway)) => route.gateway(gateway).build(),
+                _ => route.build(),
+            }
+        }
+    }
 }
 
 fn failed(attempt: &str, error: rtnetlink::Error) -> LinkError {

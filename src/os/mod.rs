@@ -5,5 +5,7 @@ pub mod entropy;
 pub mod http;
 pub mod link;
 pub mod log;
+pub mod namespace;
 pub mod route;
 pub mod sys;
+pub mod tun;

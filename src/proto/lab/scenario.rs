@@ -226,7 +226,8 @@ impl Scenario {
         between(a, b).or_else(|| between(b, a)).or((a == b).then_some(1.0))
     }
 
-    fn check(&self) -> Result<(), ScenarioError> {
+    /// Whether names, addresses, delays and numbers fit together.
+    pub fn check(&self) -> Result<(), ScenarioError> {
         if self.hosts.is_empty() || self.hosts.len() > limits::LAB_HOSTS_MAX {
             return Err(ScenarioError::Hosts { count: self.hosts.len() });
         }
