@@ -59,3 +59,6 @@ pub const MESH_SESSIONS_MAX: usize = 4_096;
 
 /// Messages to one peer that wait for a session; beyond, the oldest is dropped.
 pub const MESH_WAITING_MAX: usize = 4;
+
+/// Octets of a request on the control socket of a router; at a longer one the connection is closed.
+pub const CONTROL_REQUEST_OCTETS_MAX: u32 = 64;

@@ -3,9 +3,12 @@
 pub mod acknowledgement;
 pub mod address;
 pub mod composer;
+pub mod configuration;
+pub mod control;
 pub mod counter;
 pub mod destination;
 pub mod dump;
+pub mod filter;
 pub mod hello;
 pub mod history;
 pub mod ihu;

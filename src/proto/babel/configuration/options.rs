@@ -1,0 +1,198 @@
+//! What is said about the router as a whole, one statement each.
+
+use std::net::Ipv6Addr;
+
+use crate::proto::babel::configuration::problem::Fault;
+use crate::proto::babel::configuration::words::{self, Words};
+use crate::proto::babel::router_id::RouterId;
+
+/// The router as a whole, as it is configured; defaults are babeld's.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Options {
+    /// The multicast group of its packets.
+    pub group: Ipv6Addr,
+    /// The UDP port of its packets.
+    pub port: u16,
+    /// The priority that the kernel calls metric, for installed routes.
+    pub kernel_priority: u32,
+    /// The kernel's table for installed routes.
+    pub export_table: u32,
+    /// The kernel's tables that are redistributed from; the main one if none is named.
+    pub import_tables: Vec<u32>,
+    /// Its identity, if it is given.
+    pub router_id: Option<RouterId>,
+    /// Whether an identity that is not given is drawn anew at each start.
+    pub identity: Identity,
+    /// Where sequence numbers survive a restart.
+    pub state_file: Option<String>,
+    /// Where notices go instead of standard error.
+    pub log_file: Option<String>,
+    /// Where the process id is written.
+    pub pid_file: Option<String>,
+    /// Whether forwarding and reverse path filters of the kernel are left as they are.
+    pub kernel_setup: KernelSetup,
+    /// How much is told about what happens.
+    pub debug: u32,
+}
+
+/// Where an identity comes from that nobody gave.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Identity {
+    /// The hardware address of an interface: the same at each start.
+    Hardware,
+    /// Drawn at each start.
+    Random,
+}
+
+/// Whether the kernel's parameters for routers are set at the start.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum KernelSetup {
+    /// Forwarding is turned on, reverse path filters and redirects off.
+    Done,
+    /// Somebody else does it.
+    Skipped,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            group: Self::GROUP,
+            port: Self::PORT,
+            kernel_priority: 0,
+            export_table: Self::TABLE,
+            import_tables: Vec::new(),
+            router_id: None,
+            identity: Identity::Hardware,
+            state_file: None,
+            log_file: None,
+            pid_file: None,
+            kernel_setup: KernelSetup::Done,
+            debug: 0,
+        }
+    }
+}
+
+impl Options {
+    /// The group that all Babel routers use (RFC 8966 §5).
+    pub const GROUP: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 1, 6);
+    /// The port that all Babel routers use (RFC 8966 §5).
+    pub const PORT: u16 = 6696;
+    /// The kernel's main table.
+    pub const TABLE: u32 = 254;
+
+    /// Takes the statement that begins with `word`.
+    pub fn set(&mut self, word: &str, mut words: Words) -> Result<(), Fault> {
+        if !(self.set_protocol(word, &mut words)? || self.set_process(word, &mut words)?) {
+            refuse(word, &mut words)?;
+        }
+        words.end()
+    }
+
+    /// What concerns packets and routes.
+    fn set_protocol(&mut self, word: &str, words: &mut Words) -> Result<bool, Fault> {
+        match word {
+            "protocol-group" => self.group = words.value("a multicast address", words::group)?,
+            "protocol-port" => self.port = words.value(NUMBER, number)?,
+            "kernel-priority" => self.kernel_priority = words.value(NUMBER, number)?.into(),
+            "export-table" => self.export_table = words.value(NUMBER, number)?.into(),
+            "import-table" => self.import_tables.push(words.value(NUMBER, number)?.into()),
+            "router-id" => {
+                self.router_id = Some(words.value("six or eight octets", words::router_id)?);
+            }
+            "random-id" => {
+                let random = words.value(BOOLEAN, words::boolean)?;
+                self.identity = if random { Identity::Random } else { Identity::Hardware };
+            }
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    /// What concerns the process and its host.
+    fn set_process(&mut self, word: &str, words: &mut Words) -> Result<bool, Fault> {
+        match word {
+            "state-file" => self.state_file = Some(words.text(FILE)?),
+            "log-file" => self.log_file = Some(words.text(FILE)?),
+            "pid-file" => self.pid_file = Some(words.text(FILE)?),
+            "skip-kernel-setup" => {
+                let skip = words.value(BOOLEAN, words::boolean)?;
+                self.kernel_setup = if skip { KernelSetup::Skipped } else { KernelSetup::Done };
+            }
+            "debug" => {
+                self.debug =
+                    words.value("a number", |word| words::number(word, &(0..=u32::MAX)))?;
+            }
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+}
+
+/// What babeld knows and this router does not; most of it matters only if it is turned on.
+fn refuse(word: &str, words: &mut Words) -> Result<(), Fault> {
+    let without_effect = |statement, reason| Err(Fault::WithoutEffect { statement, reason });
+    let unsupported = |statement, instead| Err(Fault::Unsupported { statement, instead });
+    match word {
+        "reflect-kernel-metric" if words.value(BOOLEAN, words::boolean)? => unsupported(
+            "reflect-kernel-metric true",
+            "all routes get one priority, set it by `kernel-priority`",
+        ),
+        "daemonise" if words.value(BOOLEAN, words::boolean)? => {
+            unsupported("daemonise true", "let a service manager run it in the background")
+        }
+        "ipv6-subtrees" if !words.value(BOOLEAN, words::boolean)? => unsupported(
+            "ipv6-subtrees false",
+            "source-specific routes are left to the kernel, leave the line out",
+        ),
+        "diversity" if words.value("a boolean or a kind up to 3", diversity)? > 0 => {
+            without_effect("diversity", "radio channels are not looked at")
+        }
+        "reflect-kernel-metric" | "daemonise" | "ipv6-subtrees" | "diversity" => Ok(()),
+        "allow-duplicates" => {
+            words.value(NUMBER, number)?;
+            unsupported("allow-duplicates", "a destination comes from the kernel or from Babel")
+        }
+        "link-detect" => {
+            words.value(BOOLEAN, words::boolean)?;
+            without_effect("link-detect", "the carrier of a link is always looked at")
+        }
+        "diversity-factor" => {
+            words.value("a number up to 256", |word| words::number(word, &(0..=256)))?;
+            without_effect("diversity-factor", "radio channels are not looked at")
+        }
+        "smoothing-half-life" => {
+            words.value("a number of seconds", number_or_zero)?;
+            without_effect("smoothing-half-life", "it is the one that this router always uses")
+        }
+        "first-rule-priority" => {
+            words.value(NUMBER, number)?;
+            without_effect("first-rule-priority", "source-specific routes need no rules")
+        }
+        "local-port" | "local-port-readwrite" => {
+            words.value(NUMBER, number)?;
+            without_effect("local-port", "nothing listens there, `re6st babel dump` shows routes")
+        }
+        "local-path" | "local-path-readwrite" => {
+            words.text(FILE)?;
+            without_effect("local-path", "nothing listens there, `re6st babel dump` shows routes")
+        }
+        _ => Err(Fault::Statement(word.to_owned())),
+    }
+}
+
+fn number(text: &str) -> Option<u16> {
+    words::number16(text, 1..=65_534)
+}
+
+fn number_or_zero(text: &str) -> Option<u16> {
+    words::number16(text, 0..=u16::MAX)
+}
+
+fn diversity(text: &str) -> Option<u32> {
+    let named = words::boolean(text).map(|on| if on { 3 } else { 0 });
+    named.or_else(|| words::number(text, &(0..=3)))
+}
+
+const NUMBER: &str = "a number from 1 to 65534";
+const BOOLEAN: &str = "true or false";
+const FILE: &str = "the name of a file";
