@@ -27,6 +27,8 @@ end
 complete -c re6st -n "__fish_re6st_needs_command" -s h -l help -d 'Print help'
 complete -c re6st -n "__fish_re6st_needs_command" -s V -l version -d 'Print version'
 complete -c re6st -n "__fish_re6st_needs_command" -f -a "lab" -d 'Make a network of hosts on one machine, with an emulated Internet between them'
+complete -c re6st -n "__fish_re6st_needs_command" -f -a "registry" -d 'Found a network, hand out its certificates and prefixes'
+complete -c re6st -n "__fish_re6st_needs_command" -f -a "cert" -d 'Join a network, look at certificates, renew them'
 complete -c re6st -n "__fish_re6st_needs_command" -f -a "manual" -d 'Write the man pages and the shell completions'
 complete -c re6st -n "__fish_re6st_using_subcommand lab; and not __fish_seen_subcommand_from up exec fault status down scenario" -s h -l help -d 'Print help'
 complete -c re6st -n "__fish_re6st_using_subcommand lab; and not __fish_seen_subcommand_from up exec fault status down scenario" -f -a "up" -d 'Make the hosts of a scenario and emulate the Internet between them'
@@ -59,6 +61,93 @@ complete -c re6st -n "__fish_re6st_using_subcommand lab; and __fish_seen_subcomm
 complete -c re6st -n "__fish_re6st_using_subcommand lab; and __fish_seen_subcommand_from down" -l name -d 'The lab\'s name, which begins the names of its network namespaces' -r
 complete -c re6st -n "__fish_re6st_using_subcommand lab; and __fish_seen_subcommand_from down" -s h -l help -d 'Print help'
 complete -c re6st -n "__fish_re6st_using_subcommand lab; and __fish_seen_subcommand_from scenario" -s h -l help -d 'Print help'
+complete -c re6st -n "__fish_re6st_using_subcommand registry; and not __fish_seen_subcommand_from init serve nodes token revoke rotate-key versions topology" -s h -l help -d 'Print help'
+complete -c re6st -n "__fish_re6st_using_subcommand registry; and not __fish_seen_subcommand_from init serve nodes token revoke rotate-key versions topology" -f -a "init" -d 'Make the authority of a new network: its key, its certificate, a sample configuration'
+complete -c re6st -n "__fish_re6st_using_subcommand registry; and not __fish_seen_subcommand_from init serve nodes token revoke rotate-key versions topology" -f -a "serve" -d 'Hand out certificates and tell nodes the parameters of the network'
+complete -c re6st -n "__fish_re6st_using_subcommand registry; and not __fish_seen_subcommand_from init serve nodes token revoke rotate-key versions topology" -f -a "nodes" -d 'List the members of the network'
+complete -c re6st -n "__fish_re6st_using_subcommand registry; and not __fish_seen_subcommand_from init serve nodes token revoke rotate-key versions topology" -f -a "token" -d 'Make, list and remove the tokens that are worth a certificate'
+complete -c re6st -n "__fish_re6st_using_subcommand registry; and not __fish_seen_subcommand_from init serve nodes token revoke rotate-key versions topology" -f -a "revoke" -d 'End the membership of a node, or one certificate'
+complete -c re6st -n "__fish_re6st_using_subcommand registry; and not __fish_seen_subcommand_from init serve nodes token revoke rotate-key versions topology" -f -a "rotate-key" -d 'Take the next of three steps to a new key of Babel\'s'
+complete -c re6st -n "__fish_re6st_using_subcommand registry; and not __fish_seen_subcommand_from init serve nodes token revoke rotate-key versions topology" -f -a "versions" -d 'Tell what software each node runs'
+complete -c re6st -n "__fish_re6st_using_subcommand registry; and not __fish_seen_subcommand_from init serve nodes token revoke rotate-key versions topology" -f -a "topology" -d 'Tell who has tunnels to whom'
+complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from init" -l network -d 'The IPv6 prefix of the network, for example 2001:db8:42::/48' -r
+complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from init" -s d -l dir -d 'The folder for ca.key, ca.crt and registry.conf; it is made if it is not there' -r -F
+complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from init" -l key-bits -d 'Length of the authority\'s key; every node\'s key is as long' -r
+complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from init" -l name -d 'The authority\'s name, for people' -r
+complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from init" -l email -d 'The address that the registry\'s mails come from' -r
+complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from init" -s h -l help -d 'Print help'
+complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from serve" -l dir -d 'The folder that `re6st registry init` made: says where ca.crt, ca.key and registry.db are' -r -F
+complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from serve" -l port -d 'The TCP port' -r
+complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from serve" -s 4 -l bind4 -d 'The IPv4 address to listen on' -r
+complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from serve" -s 6 -l bind6 -d 'The IPv6 address to listen on' -r
+complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from serve" -l db -d 'The SQLite database; it is made if it is not there' -r -F
+complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from serve" -l dh -d 'Diffie-Hellman parameters for nodes, PEM; RFC 7919\'s ffdhe2048 if not given' -r -F
+complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from serve" -l ca -d 'The authority\'s certificate, PEM: its serial number is the network' -r -F
+complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from serve" -l key -d 'The authority\'s key, PEM' -r -F
+complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from serve" -l mailhost -d 'The mailbox file to which mails with tokens are appended; no mails without it' -r -F
+complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from serve" -l prefix-length -d 'Bits of a prefix that a token is worth; 0: no tokens' -r
+complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from serve" -l anonymous-prefix-length -d 'Bits of an anonymous prefix; 0: no anonymous certificates' -r
+complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from serve" -l ipv4 -d 'An IPv4 network, and how many of its bits name a node: 10.42.0.0/16 8' -r
+complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from serve" -s l -l logfile -d 'Write the log to this file instead of standard error' -r -F
+complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from serve" -s r -l run -d 'Accepted for compatibility: nodes are found in the kernel\'s routes' -r -F
+complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from serve" -s v -l verbose -d '0: errors, 1: warnings, 2: calls, 3: details, 4: everything' -r
+complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from serve" -l min-protocol -d 'The oldest protocol that nodes may speak' -r
+complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from serve" -l authorized-origin -d 'An address from which administrators may ask; may be repeated' -r
+complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from serve" -l grace-period -d 'How long after its end a certificate can be renewed, and a token used, in seconds' -r
+complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from serve" -l hello -d 'Seconds between Babel\'s Hellos; a tunnel without a packet for four of them is dead' -r
+complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from serve" -l client-count -d 'How many tunnels a node makes' -r
+complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from serve" -l max-clients -d 'How many tunnels a node accepts; twice the client count if not given' -r
+complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from serve" -l tunnel-refresh -d 'Seconds after which a node replaces its worst tunnel' -r
+complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from serve" -l same-country -d 'A country whose borders no tunnel crosses; may be repeated' -r
+complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from serve" -l encrypt -d 'Encrypt tunnels'
+complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from serve" -s h -l help -d 'Print help'
+complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from nodes" -l dir -d 'The folder with ca.crt and registry.db' -r -F
+complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from nodes" -l ca -d 'The authority\'s certificate, if it is not DIR/ca.crt' -r -F
+complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from nodes" -l db -d 'The database, if it is not DIR/registry.db' -r -F
+complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from nodes" -l json -d 'Print JSON, one node a line, as `re6st ping-matrix run --targets -` reads it'
+complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from nodes" -s h -l help -d 'Print help'
+complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from token" -s h -l help -d 'Print help'
+complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from token" -f -a "add" -d 'Make a token and print it'
+complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from token" -f -a "list" -d 'List the tokens that were not used yet'
+complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from token" -f -a "remove" -d 'Remove a token'
+complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from revoke" -l registry -d 'The registry, by an address from which it takes administrators\' calls' -r
+complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from revoke" -s h -l help -d 'Print help'
+complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from rotate-key" -l registry -d 'The registry, by an address from which it takes administrators\' calls' -r
+complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from rotate-key" -s h -l help -d 'Print help'
+complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from versions" -l registry -d 'The registry, by an address from which it takes administrators\' calls' -r
+complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from versions" -l json -d 'Print JSON, one node a line'
+complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from versions" -s h -l help -d 'Print help'
+complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from topology" -l registry -d 'The registry, by an address from which it takes administrators\' calls' -r
+complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from topology" -l json -d 'Print JSON, one node a line'
+complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from topology" -s h -l help -d 'Print help'
+complete -c re6st -n "__fish_re6st_using_subcommand cert; and not __fish_seen_subcommand_from join show verify renew fingerprint" -s h -l help -d 'Print help'
+complete -c re6st -n "__fish_re6st_using_subcommand cert; and not __fish_seen_subcommand_from join show verify renew fingerprint" -f -a "join" -d 'Join a network: make a key, ask its registry for a certificate, write a sample configuration'
+complete -c re6st -n "__fish_re6st_using_subcommand cert; and not __fish_seen_subcommand_from join show verify renew fingerprint" -f -a "show" -d 'Show what a certificate says'
+complete -c re6st -n "__fish_re6st_using_subcommand cert; and not __fish_seen_subcommand_from join show verify renew fingerprint" -f -a "verify" -d 'Check a certificate against its network\'s authority, the date, and its key'
+complete -c re6st -n "__fish_re6st_using_subcommand cert; and not __fish_seen_subcommand_from join show verify renew fingerprint" -f -a "renew" -d 'Ask the registry for a certificate that lasts longer'
+complete -c re6st -n "__fish_re6st_using_subcommand cert; and not __fish_seen_subcommand_from join show verify renew fingerprint" -f -a "fingerprint" -d 'Print the fingerprint of a certificate, as `re6st cert join --fingerprint` takes it'
+complete -c re6st -n "__fish_re6st_using_subcommand cert; and __fish_seen_subcommand_from join" -l registry -d 'The registry, for example http://re6st.example.com/' -r
+complete -c re6st -n "__fish_re6st_using_subcommand cert; and __fish_seen_subcommand_from join" -l fingerprint -d 'The fingerprint of the network\'s authority, which its operator told you: sha256:HEX' -r
+complete -c re6st -n "__fish_re6st_using_subcommand cert; and __fish_seen_subcommand_from join" -s d -l dir -d 'The folder for ca.crt, cert.crt, cert.key and re6stnet.conf' -r -F
+complete -c re6st -n "__fish_re6st_using_subcommand cert; and __fish_seen_subcommand_from join" -s r -l req -d 'Add a field to the subject of the certificate: O "My company"; may be repeated' -r
+complete -c re6st -n "__fish_re6st_using_subcommand cert; and __fish_seen_subcommand_from join" -l email -d 'Have a token mailed to this address, then ask for it' -r
+complete -c re6st -n "__fish_re6st_using_subcommand cert; and __fish_seen_subcommand_from join" -l token -d 'The token you were given' -r
+complete -c re6st -n "__fish_re6st_using_subcommand cert; and __fish_seen_subcommand_from join" -l location -d 'Country and continent, for networks that give prefixes by place: FR,EU' -r
+complete -c re6st -n "__fish_re6st_using_subcommand cert; and __fish_seen_subcommand_from join" -l is-needed -d 'Ask for the authority only; fail if this host is in the network already'
+complete -c re6st -n "__fish_re6st_using_subcommand cert; and __fish_seen_subcommand_from join" -l ca-only -d 'Write the authority\'s certificate and nothing else'
+complete -c re6st -n "__fish_re6st_using_subcommand cert; and __fish_seen_subcommand_from join" -l anonymous -d 'Ask for a certificate without a token'
+complete -c re6st -n "__fish_re6st_using_subcommand cert; and __fish_seen_subcommand_from join" -s h -l help -d 'Print help'
+complete -c re6st -n "__fish_re6st_using_subcommand cert; and __fish_seen_subcommand_from show" -l ca -d 'The network\'s authority; ca.crt in the same folder if not given' -r -F
+complete -c re6st -n "__fish_re6st_using_subcommand cert; and __fish_seen_subcommand_from show" -l json -d 'Print JSON'
+complete -c re6st -n "__fish_re6st_using_subcommand cert; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help'
+complete -c re6st -n "__fish_re6st_using_subcommand cert; and __fish_seen_subcommand_from verify" -l ca -d 'The network\'s authority; ca.crt in the same folder if not given' -r -F
+complete -c re6st -n "__fish_re6st_using_subcommand cert; and __fish_seen_subcommand_from verify" -l key -d 'The key that it should belong to' -r -F
+complete -c re6st -n "__fish_re6st_using_subcommand cert; and __fish_seen_subcommand_from verify" -s h -l help -d 'Print help'
+complete -c re6st -n "__fish_re6st_using_subcommand cert; and __fish_seen_subcommand_from renew" -s d -l dir -d 'The folder with ca.crt, cert.crt and cert.key; no node may be running with them' -r -F
+complete -c re6st -n "__fish_re6st_using_subcommand cert; and __fish_seen_subcommand_from renew" -l registry -d 'The registry, if it is not the one in DIR/re6stnet.conf' -r
+complete -c re6st -n "__fish_re6st_using_subcommand cert; and __fish_seen_subcommand_from renew" -s h -l help -d 'Print help'
+complete -c re6st -n "__fish_re6st_using_subcommand cert; and __fish_seen_subcommand_from fingerprint" -l algorithm -d 'sha1, sha256, sha512' -r
+complete -c re6st -n "__fish_re6st_using_subcommand cert; and __fish_seen_subcommand_from fingerprint" -s h -l help -d 'Print help'
 complete -c re6st -n "__fish_re6st_using_subcommand manual" -l to -d 'The folder in which `man` and `completions` are made' -r -F
 complete -c re6st -n "__fish_re6st_using_subcommand manual" -l aliases -d 'Print the names of older programs that this one can be started under'
 complete -c re6st -n "__fish_re6st_using_subcommand manual" -s h -l help -d 'Print help'

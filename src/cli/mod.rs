@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::command::{Outcome, lab};
+use crate::command::{Outcome, cert, lab, registry};
 
 pub mod legacy;
 pub mod manual;
@@ -26,6 +26,10 @@ enum Command {
     /// Make a network of hosts on one machine, with an emulated Internet between them
     #[command(subcommand)]
     Lab(lab::Command),
+    /// Found a network, hand out its certificates and prefixes
+    Registry(registry::Options),
+    /// Join a network, look at certificates, renew them
+    Cert(cert::Options),
     /// Write the man pages and the shell completions
     #[command(hide = true)]
     Manual(manual::Options),
@@ -35,6 +39,8 @@ impl Command {
     fn run(self) -> Outcome {
         match self {
             Self::Lab(command) => lab::run(command),
+            Self::Registry(options) => registry::run(options),
+            Self::Cert(options) => cert::run(options),
             Self::Manual(options) => manual::run(&options),
         }
     }

@@ -19,6 +19,10 @@ pub enum Object {
     Tunnel(Tunnel),
     /// A member of the network.
     Node(Node),
+    /// A certificate.
+    Certificate(Certificate),
+    /// What is worth one certificate.
+    Token(Token),
 }
 
 /// A member of the network, or any host that can be a target of the ping matrix.
@@ -47,6 +51,48 @@ pub struct Node {
     /// When its certificate ends: RFC 3339, UTC.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub not_after: Option<String>,
+    /// The software it runs.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub software: Option<String>,
+    /// The nodes it made tunnels to.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub peers: Vec<String>,
+}
+
+/// A certificate.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Certificate {
+    /// Its subject's common name: `1/16`, or the authority's name.
+    pub common_name: Option<String>,
+    /// The node's part of the network, if the network is known; an authority's is the network.
+    pub prefix: Option<Cidr>,
+    /// Its serial number; null for an authority's, which carries the network.
+    pub serial: Option<u64>,
+    /// The number in its subject, from which the IPv4 subnet is made.
+    pub subject_serial: Option<u32>,
+    /// The first moment of its validity: RFC 3339, UTC.
+    pub not_before: String,
+    /// The last moment of its validity: RFC 3339, UTC.
+    pub not_after: String,
+    /// Who issued it.
+    pub issuer: String,
+    /// All of its subject.
+    pub subject: String,
+    /// `sha256:` and the digest of its DER.
+    pub fingerprint: String,
+}
+
+/// What is worth one certificate.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Token {
+    /// Its letters.
+    pub token: String,
+    /// Whose it is.
+    pub email: String,
+    /// Bits of the prefix that it is worth.
+    pub prefix_length: u8,
+    /// When it was made: RFC 3339, UTC.
+    pub time: String,
 }
 
 /// What happened to a tunnel.

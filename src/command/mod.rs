@@ -1,6 +1,7 @@
 //! One module per command: its options, what it opens, the loop that drives its cores.
 
 pub mod babel;
+pub mod cert;
 pub mod json;
 pub mod lab;
 pub mod registry;

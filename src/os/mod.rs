@@ -1,10 +1,14 @@
 //! The world, one thing per file. Each is a small concrete type; none exists for mocking.
 
 pub mod clock;
+pub mod database;
 pub mod entropy;
+pub mod file;
 pub mod http;
 pub mod link;
 pub mod log;
+pub mod mail;
+pub mod member_routes;
 pub mod namespace;
 pub mod route;
 pub mod sys;

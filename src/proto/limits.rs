@@ -62,3 +62,23 @@ pub const MESH_WAITING_MAX: usize = 4;
 
 /// Octets of a request on the control socket of a router; at a longer one the connection is closed.
 pub const CONTROL_REQUEST_OCTETS_MAX: u32 = 64;
+/// Connections that a registry serves at a time; more wait to be accepted.
+pub const REGISTRY_CONNECTIONS_MAX: usize = 512;
+
+/// How long a registry waits for a request's headers before it closes the connection.
+pub const REGISTRY_HEADERS_PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long a connection to a registry may last; nodes are asked for some seconds meanwhile.
+pub const REGISTRY_CONNECTION_PATIENCE: Duration = Duration::from_secs(60);
+
+/// Octets of a request's line and headers; a longer one is refused.
+pub const REGISTRY_REQUEST_OCTETS_MAX: usize = 32 * 1_024;
+
+/// How long a registry waits for a node's answer before it goes on without.
+pub const REGISTRY_NODE_PATIENCE: Duration = Duration::from_secs(3);
+
+/// How long a registry uses the same list of routed nodes.
+pub const REGISTRY_ROUTED_LASTS: Duration = Duration::from_secs(60);
+
+/// Tokens that wait to be used; one more is refused.
+pub const REGISTRY_TOKENS_MAX: usize = 100_000;

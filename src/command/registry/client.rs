@@ -135,9 +135,18 @@ impl RegistryClient {
     }
 }
 
+/// Makes an administrator's call, which the registry takes from its own host only.
+pub async fn ask_privately(url: &RegistryUrl, target: String) -> Result<Vec<u8>, CallError> {
+    ask_target(url, target).await
+}
+
 /// Makes a call that needs no session.
 async fn ask(url: &RegistryUrl, call: &OpenCall) -> Result<Vec<u8>, CallError> {
-    let reply = send(url, &Request { target: call.target(), mac: None }).await?;
+    ask_target(url, call.target()).await
+}
+
+async fn ask_target(url: &RegistryUrl, target: String) -> Result<Vec<u8>, CallError> {
+    let reply = send(url, &Request { target, mac: None }).await?;
     match reply.status {
         200 | 204 => Ok(reply.body),
         status => Err(ReplyError::Status(status).into()),

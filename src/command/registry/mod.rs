@@ -1,3 +1,58 @@
 //! The registry's server, its administration, and the client that nodes and applicants use.
 
+pub mod administration;
+pub mod applicants;
 pub mod client;
+pub mod init;
+pub mod members;
+pub mod network;
+pub mod own_node;
+pub mod private;
+pub mod serve;
+pub mod server;
+
+use clap::Subcommand;
+
+use crate::command::Outcome;
+
+/// Options of `re6st registry`.
+#[derive(Debug, clap::Args)]
+pub struct Options {
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// What can be done with a registry.
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Make the authority of a new network: its key, its certificate, a sample configuration
+    Init(init::Options),
+    /// Hand out certificates and tell nodes the parameters of the network
+    Serve(Box<serve::Options>),
+    /// List the members of the network
+    Nodes(administration::Nodes),
+    /// Make, list and remove the tokens that are worth a certificate
+    Token(administration::Token),
+    /// End the membership of a node, or one certificate
+    Revoke(administration::Revoke),
+    /// Take the next of three steps to a new key of Babel's
+    RotateKey(administration::RotateKey),
+    /// Tell what software each node runs
+    Versions(administration::Versions),
+    /// Tell who has tunnels to whom
+    Topology(administration::Topology),
+}
+
+/// Does what `re6st registry` was asked.
+pub fn run(options: Options) -> Outcome {
+    match options.command {
+        Command::Init(options) => init::run(&options),
+        Command::Serve(options) => serve::run(*options),
+        Command::Nodes(options) => options.run(),
+        Command::Token(options) => options.run(),
+        Command::Revoke(options) => options.run(),
+        Command::RotateKey(options) => options.run(),
+        Command::Versions(options) => options.run(),
+        Command::Topology(options) => options.run(),
+    }
+}

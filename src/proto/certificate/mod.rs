@@ -3,48 +3,33 @@
 //! Leaves are X.509 version 1, which strict verifiers refuse and OpenSSL does not. RSA is PKCS#1 v1.5
 //! throughout, for encryption and for SHA-512 signatures, because that is what stock peers speak.
 
+mod authority;
+mod issue;
+mod key;
+pub mod renewal;
+mod request;
+
 use std::fmt;
-use std::sync::Arc;
 
 use openssl::asn1::Asn1Time;
 use openssl::error::ErrorStack;
 use openssl::hash::MessageDigest;
 use openssl::nid::Nid;
-use openssl::pkey::{HasPublic, PKey, PKeyRef, Private};
 use openssl::rsa::Padding;
-use openssl::sign::{Signer, Verifier};
-use openssl::x509::X509;
+use openssl::sign::Verifier;
+use openssl::x509::{X509, X509NameEntryRef, X509NameRef};
 
-use crate::proto::prefix::{Network, Prefix};
+use crate::proto::prefix::Prefix;
 use crate::proto::time::UnixTime;
+
+pub use authority::{Authority, Identity};
+pub use issue::{AuthoritySubject, Issuer, Terms};
+pub use key::PrivateKey;
+pub use request::CertificateRequest;
 
 /// A node's certificate, or an authority's.
 #[derive(Clone)]
 pub struct Certificate(X509);
-
-/// A private key.
-#[derive(Clone)]
-pub struct PrivateKey(PKey<Private>);
-
-/// The authority of one network.
-#[derive(Clone)]
-pub struct Authority {
-    certificate: Certificate,
-    network: Network,
-}
-
-/// Who we are: the network's authority, our certificate and our key, which fit each other.
-#[derive(Clone)]
-pub struct Identity {
-    /// The network's authority.
-    pub authority: Authority,
-    /// Our certificate, issued by it.
-    pub certificate: Certificate,
-    /// The key of our certificate.
-    pub key: Arc<PrivateKey>,
-    /// Our prefix, from the certificate.
-    pub prefix: Prefix,
-}
 
 /// What is wrong with a certificate or key.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
@@ -162,6 +147,28 @@ impl Certificate {
         digest.as_ref().try_into().map_err(|_| CertificateError::Refused)
     }
 
+    /// How people name it: `sha256:` and the digest in hexadecimal digits.
+    pub fn fingerprint(&self) -> Result<String, CertificateError> {
+        let digits = self.digest("sha256").ok_or(CertificateError::Refused)?;
+        Ok(format!("sha256:{digits}"))
+    }
+
+    /// The digest of its DER in hexadecimal digits; `None` if there is no such algorithm.
+    pub fn digest(&self, algorithm: &str) -> Option<String> {
+        let digest = self.0.digest(MessageDigest::from_name(algorithm)?).ok()?;
+        Some(digest.iter().map(|octet| format!("{octet:02x}")).collect())
+    }
+
+    /// All of its subject, `O=…, serialNumber=1, CN=1/16`.
+    pub fn subject(&self) -> String {
+        name_text(self.0.subject_name())
+    }
+
+    /// Who issued it.
+    pub fn issuer(&self) -> String {
+        name_text(self.0.issuer_name())
+    }
+
     /// Whether `signature` of `message` was made with its key: PKCS#1 v1.5, SHA-512.
     pub fn verify(&self, message: &[u8], signature: &[u8]) -> Result<(), CertificateError> {
         let key = self.0.public_key()?;
@@ -190,99 +197,15 @@ impl Certificate {
     }
 }
 
-impl PrivateKey {
-    /// Reads PEM, PKCS#8 or PKCS#1.
-    pub fn from_pem(pem: &[u8]) -> Result<Self, CertificateError> {
-        PKey::private_key_from_pem(pem).map(Self).map_err(|_| CertificateError::Malformed)
-    }
-
-    /// Takes a key that OpenSSL made.
-    pub const fn from_pkey(pkey: PKey<Private>) -> Self {
-        Self(pkey)
-    }
-
-    /// For OpenSSL's own functions.
-    pub const fn pkey(&self) -> &PKey<Private> {
-        &self.0
-    }
-
-    /// Signs: PKCS#1 v1.5, SHA-512.
-    pub fn sign(&self, message: &[u8]) -> Result<Vec<u8>, CertificateError> {
-        let mut signer = Signer::new(MessageDigest::sha512(), &self.0)?;
-        Ok(signer.sign_oneshot_to_vec(message)?)
-    }
-
-    /// Opens what was encrypted for its certificate: PKCS#1 v1.5. Every failure is the same.
-    pub fn decrypt(&self, cipher: &[u8]) -> Result<Vec<u8>, CertificateError> {
-        let rsa = self.0.rsa()?;
-        let mut message = vec![0; rsa.size() as usize];
-        let length = rsa.private_decrypt(cipher, &mut message, Padding::PKCS1)?;
-        message.truncate(length);
-        Ok(message)
-    }
-}
-
-impl Authority {
-    /// Reads the PEM of an authority's certificate.
-    pub fn from_pem(pem: &[u8]) -> Result<Self, CertificateError> {
-        Self::new(Certificate::from_pem(pem)?)
-    }
-
-    /// The authority that `certificate` is of.
-    pub fn new(certificate: Certificate) -> Result<Self, CertificateError> {
-        let network = Network::from_serial(&certificate.serial_octets())
-            .map_err(|_| CertificateError::NoNetwork)?;
-        Ok(Self { certificate, network })
-    }
-
-    /// Its certificate.
-    pub const fn certificate(&self) -> &Certificate {
-        &self.certificate
-    }
-
-    /// Its network.
-    pub const fn network(&self) -> Network {
-        self.network
-    }
-
-    /// Checks that `leaf` was issued by this authority and is valid at `now`; gives its prefix.
-    /// Revocation is the caller's: only it knows the list.
-    pub fn verify(&self, leaf: &Certificate, now: UnixTime) -> Result<Prefix, CertificateError> {
-        let key = self.certificate.0.public_key()?;
-        if !issued_with(leaf, &key) {
-            return Err(CertificateError::OtherAuthority);
-        }
-        if now < leaf.not_before() {
-            return Err(CertificateError::NotYetValid(leaf.not_before()));
-        }
-        if now > leaf.not_after() {
-            return Err(CertificateError::Expired(leaf.not_after()));
-        }
-        leaf.prefix()
-    }
-}
-
-impl Identity {
-    /// Reads the three PEM texts and checks that they fit each other at `now`.
-    pub fn from_pem(
-        ca: &[u8],
-        certificate: &[u8],
-        key: &[u8],
-        now: UnixTime,
-    ) -> Result<Self, CertificateError> {
-        let authority = Authority::from_pem(ca)?;
-        let certificate = Certificate::from_pem(certificate)?;
-        let key = PrivateKey::from_pem(key)?;
-        if !certificate.0.public_key()?.public_eq(&key.0) {
-            return Err(CertificateError::OtherKey);
-        }
-        let prefix = authority.verify(&certificate, now)?;
-        Ok(Self { authority, certificate, key: Arc::new(key), prefix })
-    }
-}
-
-fn issued_with<T: HasPublic>(leaf: &Certificate, key: &PKeyRef<T>) -> bool {
-    leaf.0.verify(key).unwrap_or(false)
+fn name_text(name: &X509NameRef) -> String {
+    let field = |entry: &X509NameEntryRef| {
+        let name = entry.object().nid().short_name().unwrap_or("?").to_owned();
+        let value = String::from_utf8_lossy(entry.data().as_slice());
+        // What an applicant wrote may be anything: it must not steer a terminal.
+        let shown = value.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c });
+        name + "=" + &shown.collect::<String>()
+    };
+    name.entries().map(field).collect::<Vec<_>>().join(", ")
 }
 
 fn unix_time(time: &openssl::asn1::Asn1TimeRef) -> UnixTime {
@@ -296,12 +219,5 @@ impl fmt::Debug for Certificate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = self.common_name().unwrap_or_default();
         write!(f, "Certificate({name}, serial {:?})", self.serial())
-    }
-}
-
-/// Never shows the key.
-impl fmt::Debug for PrivateKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("PrivateKey")
     }
 }

@@ -11,13 +11,21 @@
 //! ```
 //!
 //! Both ends: [`call`] (requests as values), [`session`] (the chain of keys that authenticates them),
-//! [`parameters`] (what holds for the whole network). The member's end: [`url`], [`client`].
+//! [`parameters`] (what holds for the whole network), [`ipv4`]. The member's end: [`url`], [`client`]. The
+//! registry's end: [`request`] (what is asked), [`sessions`], [`allocation`] (prefixes), [`token`],
+//! [`configuration`], [`hmac`] (Babel's keys, changed in three steps).
 
+pub mod allocation;
 pub mod call;
 pub mod client;
+pub mod configuration;
+pub mod hmac;
 pub mod ipv4;
 pub mod parameters;
+pub mod request;
 pub mod session;
+pub mod sessions;
+pub mod token;
 pub mod url;
 
 /// The version of re6stnet's protocol that we speak.

@@ -1,4 +1,4 @@
-//! HTTP: one GET on a connection of its own, bounded in time and size.
+//! HTTP, asking: one GET on a connection of its own, bounded in time and size.
 
 use std::io;
 use std::net::SocketAddr;

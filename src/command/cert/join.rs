@@ -1,0 +1,257 @@
+//! `re6st cert join`: from a registry's address to a folder that `re6st node up` can use.
+
+use std::io::{self, BufRead, Write};
+use std::net::{IpAddr, Ipv6Addr, SocketAddrV6, UdpSocket};
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::command::registry::client::{self, CallError};
+use crate::command::{Failure, Outcome};
+use crate::os::clock::unix_time;
+use crate::os::file::{self, Access};
+use crate::proto::certificate::{Authority, Certificate, CertificateRequest, PrivateKey, renewal};
+use crate::proto::prefix::Network;
+use crate::proto::registry::client::ReplyError;
+use crate::proto::registry::url::RegistryUrl;
+
+use super::files::{Files, broken, unusable};
+
+/// Options of `re6st cert join`.
+#[derive(Debug, Args)]
+pub struct Options {
+    /// The registry, for example http://re6st.example.com/
+    #[arg(long, value_name = "URL")]
+    registry: RegistryUrl,
+    /// The fingerprint of the network's authority, which its operator told you: sha256:HEX
+    #[arg(long, value_name = "ALG:FINGERPRINT")]
+    fingerprint: Option<String>,
+    /// Ask for the authority only; fail if this host is in the network already
+    #[arg(long)]
+    is_needed: bool,
+    /// Write the authority's certificate and nothing else
+    #[arg(long)]
+    ca_only: bool,
+    /// The folder for ca.crt, cert.crt, cert.key and re6stnet.conf
+    #[arg(long, short, value_name = "DIR", default_value = ".")]
+    dir: PathBuf,
+    /// Add a field to the subject of the certificate: O "My company"; may be repeated
+    #[arg(long, short, num_args = 2, value_names = ["KEY", "VALUE"])]
+    req: Vec<String>,
+    /// Have a token mailed to this address, then ask for it
+    #[arg(long, value_name = "ADDRESS", group = "how")]
+    email: Option<String>,
+    /// The token you were given
+    #[arg(long, group = "how")]
+    token: Option<String>,
+    /// Ask for a certificate without a token
+    #[arg(long, group = "how")]
+    anonymous: bool,
+    /// Country and continent, for networks that give prefixes by place: FR,EU
+    #[arg(long, default_value = "")]
+    location: String,
+}
+
+/// Does what `re6st cert join` was asked.
+pub fn run(options: Options) -> Outcome {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Failure::failed(format!("cannot start: {error}")))?;
+    runtime.block_on(join(options))
+}
+
+async fn join(options: Options) -> Outcome {
+    let asked = options.email.is_some() || options.token.is_some() || options.anonymous;
+    if !asked && !options.ca_only && !options.is_needed {
+        return Err(Failure::usage(
+            "say how to get a certificate: --email ADDRESS, --token TOKEN or --anonymous",
+        ));
+    }
+    let files = Files::of(&options.dir);
+    if !options.is_needed && !options.ca_only && files.certificate.exists() {
+        let path = files.certificate.display();
+        return Err(Failure::failed(format!(
+            "{path} is there already: this folder has joined a network; choose another --dir"
+        )));
+    }
+    let authority = authority(&options).await?;
+    if options.is_needed {
+        return is_needed(authority.network());
+    }
+    keep_authority(&files, &authority)?;
+    if options.ca_only {
+        return Ok(());
+    }
+    let key = key(&files, &authority)?;
+    let request = request(&options, &key)?;
+    let token = token(&options).await?;
+    let given = client::request_certificate(&options.registry, &token, &request, &options.location);
+    let certificate = given.await.map_err(|error| refused(&options, &error))?.ok_or_else(|| {
+        Failure::failed(if options.anonymous {
+            "the registry gives no anonymous certificates".to_owned()
+        } else {
+            format!("the registry does not know the token {token}; was it used already?")
+        })
+    })?;
+    keep_certificate(&options, &files, &authority, &certificate)
+}
+
+/// Asks for the authority and compares it with the fingerprint.
+async fn authority(options: &Options) -> Result<Authority, Failure> {
+    let authority =
+        client::get_ca(&options.registry).await.map_err(|error| failed(options, &error))?;
+    let Some(expected) = &options.fingerprint else {
+        if !options.is_needed {
+            eprintln!(
+                "re6st: without --fingerprint, whoever answers is believed to be the registry"
+            );
+        }
+        return Ok(authority);
+    };
+    let (algorithm, digits) = expected.split_once(':').ok_or_else(|| {
+        Failure::usage("--fingerprint is written ALGORITHM:DIGITS, for example sha256:4b2174…")
+    })?;
+    let found = authority.certificate().digest(algorithm).ok_or_else(|| {
+        Failure::usage(format!("--fingerprint: there is no algorithm {algorithm}; use sha256"))
+    })?;
+    if found != digits.replace(':', "").to_lowercase() {
+        return Err(Failure::failed(format!(
+            "the authority at {} has another fingerprint ({algorithm}:{found}): somebody may be \
+             in between, or the network has a new authority",
+            options.registry
+        )));
+    }
+    Ok(authority)
+}
+
+/// Fails if this host has an address in the network.
+fn is_needed(network: Network) -> Outcome {
+    let IpAddr::V6(first) = network.cidr().address() else { return Ok(()) };
+    let source = || {
+        let socket = UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0)).ok()?;
+        // Sends nothing: it only asks the kernel which address it would use.
+        socket.connect(SocketAddrV6::new(first, 1, 0, 0)).ok()?;
+        match socket.local_addr().ok()?.ip() {
+            IpAddr::V6(address) => Some(address),
+            IpAddr::V4(_) => None,
+        }
+    };
+    match source().filter(|source| network.contains(*source)) {
+        Some(address) => Err(Failure::failed(format!("this host is in the network: {address}"))),
+        None => Ok(()),
+    }
+}
+
+fn keep_authority(files: &Files, authority: &Authority) -> Outcome {
+    let pem = authority.certificate().to_pem().map_err(|error| broken(&files.ca, error))?;
+    if let Ok(old) = file::read(&files.ca) {
+        let old = Certificate::from_pem(&old).map_err(|error| broken(&files.ca, error))?;
+        if old.fingerprint() != authority.certificate().fingerprint() {
+            return Err(Failure::failed(format!(
+                "{} is the authority of another network; choose another --dir",
+                files.ca.display()
+            )));
+        }
+        return Ok(());
+    }
+    file::create_folder(files.ca.parent().unwrap_or(&files.ca)).map_err(unusable)?;
+    file::create(&files.ca, &pem, Access::All).map_err(unusable)
+}
+
+/// The key that is there, from an earlier try, or a new one: on disk before anything is asked for it.
+fn key(files: &Files, authority: &Authority) -> Result<PrivateKey, Failure> {
+    if let Ok(pem) = file::read(&files.key) {
+        return PrivateKey::from_pem(&pem).map_err(|error| broken(&files.key, error));
+    }
+    let bits = u32::try_from(authority.certificate().key_octets() * 8).unwrap_or(2_048);
+    let key = PrivateKey::generate(bits).map_err(|error| broken(&files.key, error))?;
+    let pem = key.to_pem().map_err(|error| broken(&files.key, error))?;
+    file::create(&files.key, &pem, Access::Owner).map_err(unusable)?;
+    Ok(key)
+}
+
+fn request(options: &Options, key: &PrivateKey) -> Result<String, Failure> {
+    let fields: Vec<(String, String)> =
+        options.req.chunks_exact(2).map(|pair| (pair[0].clone(), pair[1].clone())).collect();
+    let request = CertificateRequest::create(key, &fields)
+        .map_err(|error| Failure::failed(format!("the certificate request {error}")))?;
+    let pem = request.map_err(|index| {
+        let (field, value) = &fields[index];
+        Failure::usage(format!("--req {field} {value}: not a field of a subject, like O or OU"))
+    })?;
+    Ok(String::from_utf8_lossy(&pem).into_owned())
+}
+
+async fn token(options: &Options) -> Result<String, Failure> {
+    let Some(email) = &options.email else {
+        return Ok(options.token.clone().unwrap_or_default());
+    };
+    let asked = client::request_token(&options.registry, email).await;
+    asked.map_err(|error| refused(options, &error))?;
+    eprint!("Enter the token that was sent to {email}: ");
+    let _ = io::stderr().flush();
+    let mut line = String::new();
+    let read = io::stdin().lock().read_line(&mut line);
+    read.map_err(|error| Failure::failed(format!("cannot read the token: {error}")))?;
+    let token = line.trim();
+    if token.is_empty() {
+        return Err(Failure::failed("no token was entered; ask again with --token TOKEN"));
+    }
+    Ok(token.to_owned())
+}
+
+fn keep_certificate(
+    options: &Options,
+    files: &Files,
+    authority: &Authority,
+    certificate: &Certificate,
+) -> Outcome {
+    let wrong = |error| Failure::failed(format!("the certificate that the registry sent {error}"));
+    // A second for clocks that are a little behind the registry's.
+    let now = unix_time().max(certificate.not_before());
+    let prefix = authority.verify(certificate, now).map_err(wrong)?;
+    let pem = certificate.to_pem().map_err(wrong)?;
+    file::create(&files.certificate, &pem, Access::All).map_err(unusable)?;
+    if !files.configuration.exists() {
+        let sample = sample(&options.registry);
+        file::create(&files.configuration, sample.as_bytes(), Access::All).map_err(unusable)?;
+    }
+    let subnet = authority.network().subnet(prefix);
+    let subnet = subnet.map_or_else(String::new, |subnet| subnet.to_string());
+    println!("Your subnet: {subnet} (CN={prefix})");
+    println!(
+        "The certificate lasts until {}; nodes renew it from {} on.",
+        certificate.not_after(),
+        renewal::due(certificate)
+    );
+    println!("Keep a copy of {}: without it, the subnet is lost.", files.key.display());
+    Ok(())
+}
+
+/// Options of `re6st node up`, and of stock's re6stnet.
+fn sample(registry: &RegistryUrl) -> String {
+    format!(
+        "registry {registry}\n\
+         ca ca.crt\n\
+         cert cert.crt\n\
+         key cert.key\n\
+         \n\
+         # say more in the log:\n\
+         #verbose 3\n"
+    )
+}
+
+fn failed(options: &Options, error: &CallError) -> Failure {
+    Failure::failed(format!("the registry at {}: {error}", options.registry))
+}
+
+/// What a registry means by its status when it is asked for tokens or certificates.
+fn refused(options: &Options, error: &CallError) -> Failure {
+    match error {
+        CallError::Reply(ReplyError::Status(403)) => Failure::failed(format!(
+            "the registry at {} does not register {}",
+            options.registry,
+            if options.anonymous { "anonymously" } else { "by mail or token" }
+        )),
+        _ => failed(options, error),
+    }
+}

@@ -1,0 +1,173 @@
+//! What the registry does for applicants: tokens by mail, certificates for tokens or for nobody in particular.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use crate::os::database::{Leaf, Tables, Token};
+use crate::os::mail;
+use crate::proto::certificate::{Certificate, CertificateRequest, Terms};
+use crate::proto::limits::REGISTRY_TOKENS_MAX;
+use crate::proto::prefix::Prefix;
+use crate::proto::registry::{allocation, token};
+use crate::proto::time::UnixTime;
+
+use super::network;
+use super::server::{Given, Refusal, Registry};
+
+/// How long a certificate lasts.
+pub(super) const CERTIFICATE_LASTS: Duration = Duration::from_secs(365 * 86_400);
+
+impl Registry {
+    pub(super) fn request_token(&self, email: &str) -> Given {
+        let mailbox = self.policy.mailbox.as_deref();
+        let mailbox = mailbox.ok_or(Refusal::Forbidden("this registry sends no mail"))?;
+        let token = self.add_token(email, None)?;
+        let text = token::mail(self.issuer.email().as_deref(), email, &token);
+        mail::append(mailbox, &text, Self::unix_time()).map_err(Refusal::Mail)?;
+        Ok(Vec::new())
+    }
+
+    /// Makes a token; draws one if none is chosen.
+    pub(super) fn add_token(&self, email: &str, chosen: Option<&str>) -> Result<String, Refusal> {
+        let length = self.policy.prefix_length;
+        let prefix_length = length.ok_or(Refusal::Forbidden("this registry takes no tokens"))?;
+        if !token::is_address(email) {
+            return Err(Refusal::Bad("not the address of a mailbox"));
+        }
+        if chosen.is_some_and(|token| !token::is_usable(token)) {
+            return Err(Refusal::Bad("not a token"));
+        }
+        let drawn = token::draw(&mut self.state().random);
+        let token = Token {
+            token: chosen.map_or(drawn, str::to_owned),
+            email: email.into(),
+            prefix_length,
+            date: Self::unix_time(),
+        };
+        self.write(|tables| {
+            if tables.tokens()?.len() >= REGISTRY_TOKENS_MAX {
+                return Err(Refusal::Forbidden("too many tokens are waiting to be used"));
+            }
+            if tables.add_token(&token)? { Ok(token.token) } else { Err(Refusal::Conflict) }
+        })
+    }
+
+    pub(super) fn request_certificate(&self, token: &str, request: &str) -> Given {
+        let request = CertificateRequest::from_pem(request.as_bytes())
+            .map_err(|_| Refusal::Bad("not a certificate request with an RSA key"))?;
+        // A hello's two halves are as long as each other.
+        if request.key_octets() != self.issuer.authority().certificate().key_octets() {
+            return Err(Refusal::Bad("the key must be as long as the authority's"));
+        }
+        let (given, announce) = self.write(|tables| {
+            let Some((email, length)) = self.worth(tables, token)? else {
+                return Ok((Vec::new(), false));
+            };
+            let prefix = self.take_prefix(tables, length)?;
+            let first = network::set_registry_prefix(tables, prefix)?;
+            if first {
+                network::refresh(tables, &self.issuer, &self.policy)?;
+            }
+            let now = Self::unix_time();
+            let terms = Terms {
+                prefix,
+                subject_serial: free_subject_serial(tables)?,
+                serial: next_serial(tables)?,
+                not_before: now,
+                not_after: now + CERTIFICATE_LASTS,
+            };
+            let certificate = self.issuer.issue(&request, terms)?;
+            Ok((put_certificate(tables, prefix, email, &certificate)?, first))
+        })?;
+        if announce {
+            tracing::info!("the first certificate is that of the registry's own node");
+        }
+        Ok(given)
+    }
+
+    /// Whose a token is and how long a prefix it is worth; uses it up. `None` if there is no such token.
+    fn worth(
+        &self,
+        tables: &Tables<'_>,
+        token: &str,
+    ) -> Result<Option<(Option<String>, u8)>, Refusal> {
+        if token.is_empty() {
+            let length = self.policy.anonymous_prefix_length;
+            let length = length.ok_or(Refusal::Forbidden("no anonymous certificates here"))?;
+            return Ok(Some((None, length)));
+        }
+        if self.policy.prefix_length.is_none() {
+            return Err(Refusal::Forbidden("this registry takes no tokens"));
+        }
+        let Some(token) = tables.token(token)? else { return Ok(None) };
+        tables.delete_token(&token.token)?;
+        let fresh = Self::unix_time().since(token.date) < self.policy.grace;
+        Ok(fresh.then_some((Some(token.email), token.prefix_length)))
+    }
+
+    fn take_prefix(&self, tables: &Tables<'_>, length: u8) -> Result<Prefix, Refusal> {
+        let free: BTreeSet<Prefix> = tables.free()?.into_iter().collect();
+        let longest = 128 - self.network().cidr().length();
+        let allocation = allocation::allocate(&free, Prefix::WHOLE, length, longest)
+            .ok_or(Refusal::Exhausted)?;
+        tables.remove_leaf(allocation.cut_from)?;
+        for prefix in allocation.left {
+            tables.put_leaf(&Leaf { prefix, email: None, certificate: None })?;
+        }
+        for prefix in allocation.reserved {
+            let certificate = Some("reserved".into());
+            tables.put_leaf(&Leaf { prefix, email: None, certificate })?;
+        }
+        Ok(allocation.taken)
+    }
+}
+
+/// Puts a certificate in its place; gives its PEM.
+pub(super) fn put_certificate(
+    tables: &Tables<'_>,
+    prefix: Prefix,
+    email: Option<String>,
+    certificate: &Certificate,
+) -> Given {
+    let pem = certificate.to_pem()?;
+    let certificate = Some(String::from_utf8_lossy(&pem).into_owned());
+    tables.put_leaf(&Leaf { prefix, email, certificate })?;
+    Ok(pem)
+}
+
+/// Counts certificates up, for ever: revocation is by this number.
+pub(super) fn next_serial(tables: &Tables<'_>) -> Result<u64, Refusal> {
+    let serial = 1 + tables.config::<i64>("serial")?.unwrap_or(0);
+    tables.set_config("serial", Some(serial))?;
+    Ok(serial.cast_unsigned())
+}
+
+/// The smallest number that no certificate's subject has, for IPv4 networks are small.
+fn free_subject_serial(tables: &Tables<'_>) -> Result<u32, Refusal> {
+    let mut used = BTreeSet::new();
+    for leaf in tables.leaves()? {
+        if let Some(certificate) = leaf.certificate
+            && let Ok(certificate) = Certificate::from_pem(certificate.as_bytes())
+        {
+            used.extend(certificate.subject_serial());
+        }
+    }
+    Ok((0..).find(|serial| !used.contains(serial)).unwrap_or_default())
+}
+
+/// A leaf's certificate, if it has one.
+pub(super) fn certificate_of(leaf: &Leaf) -> Option<Certificate> {
+    Certificate::from_pem(leaf.certificate.as_ref()?.as_bytes()).ok()
+}
+
+/// The certificate of the member with `prefix`.
+pub(super) fn member(tables: &Tables<'_>, prefix: Prefix) -> Result<(Leaf, Certificate), Refusal> {
+    let leaf = tables.leaf(prefix)?.ok_or(Refusal::Unknown)?;
+    let certificate = certificate_of(&leaf).ok_or(Refusal::Unknown)?;
+    Ok((leaf, certificate))
+}
+
+/// Whether a certificate is to be renewed by now.
+pub(super) fn is_due(certificate: &Certificate, now: UnixTime) -> bool {
+    now >= crate::proto::certificate::renewal::due(certificate)
+}

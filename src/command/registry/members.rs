@@ -1,0 +1,172 @@
+//! What the registry does for members: sessions, parameters, certificates renewed, peers to begin with.
+
+use std::sync::Arc;
+
+use crate::os::member_routes;
+use crate::proto::certificate::{Certificate, Terms};
+use crate::proto::limits::REGISTRY_ROUTED_LASTS;
+use crate::proto::prefix::Prefix;
+use crate::proto::registry::call::MemberCall;
+use crate::proto::registry::configuration::{self, Sent};
+use crate::proto::registry::session::SessionKey;
+use crate::proto::time::UnixTime;
+
+use super::applicants::{CERTIFICATE_LASTS, is_due, member, next_serial, put_certificate};
+use super::network;
+use super::own_node::{OwnNode, Question};
+use super::server::{Given, Refusal, Registry};
+
+/// The first protocol in which an address may end with its country.
+const COUNTRIES_SINCE: u32 = 7;
+
+impl Registry {
+    /// A key for a session, sealed for the node and signed by the authority.
+    pub(super) fn hello(&self, prefix: Prefix, protocol: u32) -> Given {
+        let (_, certificate) = self.read(|tables| member(tables, prefix))?;
+        let key = SessionKey::new(self.state().random.octets());
+        let mut reply = certificate.encrypt(key.octets())?;
+        let signature = self.issuer.key().sign(&reply)?;
+        reply.extend(signature);
+        self.state().sessions.hello(prefix, key, protocol);
+        Ok(reply)
+    }
+
+    /// Answers an authenticated call.
+    pub(super) async fn member(
+        self: &Arc<Self>,
+        prefix: Prefix,
+        call: MemberCall,
+        protocol: u32,
+    ) -> Given {
+        match call {
+            MemberCall::GetDh => Ok(self.policy.dh.clone()),
+            MemberCall::GetNetworkConfig => {
+                self.blocking(move |registry| registry.network_config(prefix)).await
+            }
+            MemberCall::RenewCertificate => {
+                self.blocking(move |registry| registry.renew(prefix)).await
+            }
+            MemberCall::GetBootstrapPeer => self.bootstrap_peer(prefix, protocol).await,
+            MemberCall::GetCountry(_) => Err(Refusal::Bad("this registry knows no countries")),
+        }
+    }
+
+    fn network_config(&self, prefix: Prefix) -> Given {
+        let (certificate, parameters, version, keys, valid_until) = self.read(|tables| {
+            let (_, certificate) = member(tables, prefix)?;
+            let own = network::registry_prefix(tables)?.ok_or(Refusal::Unknown)?;
+            let crl: Vec<u64> = tables.revoked()?.into_iter().map(|(serial, _)| serial).collect();
+            let parameters = self.policy.settings.parameters(own, &crl);
+            let valid_until: Option<i64> = tables.config("valid_until")?;
+            let version = network::version(tables)?;
+            Ok((certificate, parameters, version, network::keys(tables)?, valid_until))
+        })?;
+        let mut babel_hmac = Vec::new();
+        for (name, key) in keys.in_use() {
+            let sealed = if key.is_empty() { Vec::new() } else { certificate.encrypt(key)? };
+            babel_hmac.push((name, sealed));
+        }
+        let valid_until = valid_until.map(|at| UnixTime::from_secs(at.cast_unsigned()));
+        let sent = Sent { version: &version, babel_hmac, valid_until };
+        Ok(configuration::encode(parameters, &sent))
+    }
+
+    /// A certificate that lasts longer, the same one if it lasts long enough. One whose serial number was
+    /// revoked is replaced without lasting longer.
+    fn renew(&self, prefix: Prefix) -> Given {
+        self.write(|tables| {
+            let (leaf, certificate) = member(tables, prefix)?;
+            let now = Self::unix_time();
+            let not_after = if is_due(&certificate, now) {
+                now + CERTIFICATE_LASTS
+            } else if is_revoked(&certificate, &tables.revoked()?) {
+                certificate.not_after()
+            } else {
+                return Ok(certificate.to_pem()?);
+            };
+            let terms = Terms {
+                prefix,
+                subject_serial: certificate.subject_serial().unwrap_or_default(),
+                serial: next_serial(tables)?,
+                not_before: now,
+                not_after,
+            };
+            let renewed = self.issuer.reissue(&certificate, terms)?;
+            put_certificate(tables, prefix, leaf.email, &renewed)
+        })
+    }
+
+    /// The addresses of a routed node chosen at random, sealed; nothing if it does not answer.
+    async fn bootstrap_peer(self: &Arc<Self>, asking: Prefix, protocol: u32) -> Given {
+        let peer = self.blocking(move |registry| registry.choose_peer(asking)).await?;
+        let Some(addresses) = OwnNode::ask_one(peer, Question::Addresses).await else {
+            tracing::info!("{peer} does not tell its addresses");
+            return Ok(Vec::new());
+        };
+        let addresses =
+            if protocol < COUNTRIES_SINCE { without_countries(&addresses) } else { addresses };
+        self.blocking(move |registry| {
+            let (_, certificate) = registry.read(|tables| member(tables, asking))?;
+            let room = certificate.key_octets().saturating_sub(SEAL_OCTETS);
+            Ok(match fitting(&peer.to_bits(), &addresses, room) {
+                Some(text) => certificate.encrypt(text.as_bytes())?,
+                None => Vec::new(),
+            })
+        })
+        .await
+    }
+
+    /// Each routed node in turn, in random order; the registry's own if there is none.
+    fn choose_peer(&self, asking: Prefix) -> Result<Prefix, Refusal> {
+        let own = self.read(network::registry_prefix)?.ok_or(Refusal::Unknown)?;
+        let now = self.now();
+        let mut state = self.state();
+        if state.routed.0.is_empty() || state.routed.1 <= now {
+            let mut routed = member_routes::routed(self.network()).unwrap_or_default();
+            routed.push(own);
+            state.random.shuffle(&mut routed);
+            state.routed = (routed, now + REGISTRY_ROUTED_LASTS);
+        }
+        let peer = state.routed.0.pop().unwrap_or(own);
+        Ok(if peer == asking { own } else { peer })
+    }
+}
+
+/// Octets that PKCS#1 v1.5 adds to what it seals.
+const SEAL_OCTETS: usize = 11;
+
+/// `PREFIX ADDRESS;ADDRESS…`, with as many addresses as there is room for; `None` if not even one fits.
+fn fitting(prefix: &str, addresses: &str, room: usize) -> Option<String> {
+    let mut addresses = addresses;
+    while prefix.len() + 1 + addresses.len() > room {
+        addresses = addresses.rsplit_once(';')?.0;
+    }
+    (!addresses.is_empty()).then(|| format!("{prefix} {addresses}"))
+}
+
+fn without_countries(addresses: &str) -> String {
+    let three = |address: &str| address.splitn(4, ',').take(3).collect::<Vec<_>>().join(",");
+    addresses.split(';').map(three).collect::<Vec<_>>().join(";")
+}
+
+fn is_revoked(certificate: &Certificate, revoked: &[(u64, UnixTime)]) -> bool {
+    certificate.serial().is_some_and(|serial| revoked.iter().any(|(other, _)| *other == serial))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_cut_to_what_one_seal_holds() {
+        assert_eq!(fitting("01", "a,1,udp;b,2,tcp", 20), Some("01 a,1,udp;b,2,tcp".into()));
+        assert_eq!(fitting("01", "a,1,udp;b,2,tcp", 17), Some("01 a,1,udp".into()));
+        assert_eq!(fitting("01", "a,1,udp;b,2,tcp", 9), None);
+        assert_eq!(fitting("01", "", 9), None);
+    }
+
+    #[test]
+    fn old_nodes_are_not_told_countries() {
+        assert_eq!(without_countries("a,1,udp,FR;b,2,tcp"), "a,1,udp;b,2,tcp");
+    }
+}

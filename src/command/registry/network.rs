@@ -1,0 +1,191 @@
+//! What holds for the whole network: its version, raised and announced at every change; its keys; its age.
+
+use std::collections::BTreeSet;
+
+use crate::os::clock::unix_time;
+use crate::os::database::{Database, Leaf, Tables};
+use crate::proto::certificate::{Certificate, Issuer};
+use crate::proto::prefix::Prefix;
+use crate::proto::random::Random;
+use crate::proto::registry::allocation;
+use crate::proto::registry::configuration::stored_text;
+use crate::proto::registry::hmac::Keys;
+use crate::proto::time::UnixTime;
+use crate::proto::version::NetworkVersion;
+
+use super::own_node::{OwnNode, Question};
+use super::server::{Policy, Refusal, Registry};
+
+/// Names of Babel's keys in the database, by place.
+const KEY_ROWS: [&str; 3] = ["babel_hmac0", "babel_hmac1", "babel_hmac2"];
+
+/// How the row of a prefix begins that is held back until its revoked certificate ends.
+const HELD: &str = "revoked until ";
+
+/// Brings a database up to date when a registry starts: old entries, a first key, changed settings.
+pub(super) fn begin(
+    database: &mut Database,
+    issuer: &Issuer,
+    policy: &Policy,
+    mut random: Random,
+) -> Result<(), Refusal> {
+    database.write(|tables| {
+        forget_old(tables, policy, unix_time())?;
+        match registry_prefix(tables)? {
+            Some(_) => refresh(tables, issuer, policy).map(drop),
+            // A new network authenticates Babel from the start.
+            None if keys(tables)? == Keys::default() => {
+                set_keys(tables, &Keys::first(random.octets()))
+            }
+            None => Ok(()),
+        }
+    })
+}
+
+/// The prefix of the registry's own node: that of the first certificate ever made.
+pub(super) fn registry_prefix(tables: &Tables<'_>) -> Result<Option<Prefix>, Refusal> {
+    let bits: Option<String> = tables.config("prefix")?;
+    Ok(bits.and_then(|bits| Prefix::from_bits(&bits).ok()))
+}
+
+/// Makes `prefix` the registry's own node's, if there is none yet.
+pub(super) fn set_registry_prefix(tables: &Tables<'_>, prefix: Prefix) -> Result<bool, Refusal> {
+    if registry_prefix(tables)?.is_some() {
+        return Ok(false);
+    }
+    tables.set_config("prefix", Some(prefix.to_bits()))?;
+    Ok(true)
+}
+
+/// Raises the network's version if a parameter changed; whether it did.
+pub(super) fn refresh(
+    tables: &Tables<'_>,
+    issuer: &Issuer,
+    policy: &Policy,
+) -> Result<bool, Refusal> {
+    let Some(prefix) = registry_prefix(tables)? else { return Ok(false) };
+    let crl: Vec<u64> = tables.revoked()?.into_iter().map(|(serial, _)| serial).collect();
+    let text = stored_text(&policy.settings.parameters(prefix, &crl));
+    if tables.config::<String>("last_config")?.as_ref() == Some(&text) {
+        return Ok(false);
+    }
+    raise_version(tables, issuer)?;
+    tables.set_config("last_config", Some(text))?;
+    Ok(true)
+}
+
+/// The signed version, as it travels.
+pub(super) fn version(tables: &Tables<'_>) -> Result<Vec<u8>, Refusal> {
+    Ok(tables.config("version")?.unwrap_or_else(|| vec![0]))
+}
+
+fn raise_version(tables: &Tables<'_>, issuer: &Issuer) -> Result<(), Refusal> {
+    let stored = version(tables)?;
+    // Before there is a first one, the number zero stands alone.
+    let number = NetworkVersion::parse(&stored, issuer.authority()).map_or(0, |v| v.number());
+    let version = NetworkVersion::sign(number + 1, issuer.key())?;
+    tables.set_config("version", Some(version.octets()))?;
+    Ok(())
+}
+
+/// Babel's keys.
+pub(super) fn keys(tables: &Tables<'_>) -> Result<Keys, Refusal> {
+    let mut keys = Keys::default();
+    for (row, key) in KEY_ROWS.iter().zip(&mut keys.0) {
+        *key = tables.config(row)?;
+    }
+    Ok(keys)
+}
+
+fn set_keys(tables: &Tables<'_>, keys: &Keys) -> Result<(), Refusal> {
+    for (row, key) in KEY_ROWS.iter().zip(&keys.0) {
+        tables.set_config(row, key.as_ref())?;
+    }
+    Ok(())
+}
+
+/// Takes the next of three steps to a new key of Babel's.
+pub(super) fn change_keys(
+    tables: &Tables<'_>,
+    issuer: &Issuer,
+    new: [u8; Keys::OCTETS],
+    now: UnixTime,
+) -> Result<(), Refusal> {
+    set_keys(tables, &keys(tables)?.next(new))?;
+    // Nodes that miss the notice ask again within the hour.
+    tables.set_config("valid_until", Some((now.as_secs() + 3_600).cast_signed()))?;
+    raise_version(tables, issuer)
+}
+
+/// Forgets what is older than the grace period: tokens, certificates; frees and joins their prefixes.
+pub(super) fn forget_old(
+    tables: &Tables<'_>,
+    policy: &Policy,
+    now: UnixTime,
+) -> Result<(), Refusal> {
+    let old = UnixTime::from_duration(now.since_1970().saturating_sub(policy.grace));
+    for token in tables.tokens()?.into_iter().filter(|token| token.date <= old) {
+        tables.delete_token(&token.token)?;
+    }
+    let own = registry_prefix(tables)?;
+    for leaf in tables.leaves()? {
+        let ended = match leaf.certificate.as_deref() {
+            Some(text) => match text.strip_prefix(HELD) {
+                Some(until) => until.parse().is_ok_and(|until| now.as_secs() > until),
+                None => Certificate::from_pem(text.as_bytes())
+                    .is_ok_and(|certificate| certificate.not_after() <= old),
+            },
+            None => false,
+        };
+        if !ended {
+            continue;
+        }
+        if own == Some(leaf.prefix) {
+            tracing::error!(
+                "the certificate of the registry's own node ended; is the clock right?"
+            );
+            continue;
+        }
+        tracing::info!("{}: its certificate ended, its prefix is free", leaf.prefix);
+        tables.put_leaf(&Leaf { prefix: leaf.prefix, email: None, certificate: None })?;
+    }
+    tables.purge_revoked(now)?;
+    merge_free(tables)
+}
+
+/// Gives a prefix back; at once, or when the certificate that still names it has ended.
+pub(super) fn hold(tables: &Tables<'_>, prefix: Prefix, until: UnixTime) -> Result<(), Refusal> {
+    let certificate = Some(format!("{HELD}{}", until.as_secs()));
+    Ok(tables.put_leaf(&Leaf { prefix, email: None, certificate })?)
+}
+
+fn merge_free(tables: &Tables<'_>) -> Result<(), Refusal> {
+    let free: BTreeSet<Prefix> = tables.free()?.into_iter().collect();
+    let merged = allocation::merge(&free);
+    for gone in free.difference(&merged) {
+        tables.remove_leaf(*gone)?;
+    }
+    for whole in merged.difference(&free) {
+        tables.put_leaf(&Leaf { prefix: *whole, email: None, certificate: None })?;
+    }
+    Ok(())
+}
+
+impl Registry {
+    /// Forgets what is too old; to be called now and then.
+    pub fn forget_old(&self) -> Result<bool, Refusal> {
+        self.write(|tables| {
+            forget_old(tables, &self.policy, Self::unix_time())?;
+            refresh(tables, &self.issuer, &self.policy)
+        })
+    }
+
+    /// Tells the registry's own node that there is a new version; the node tells the others.
+    pub async fn announce(&self) {
+        let Ok(Some(prefix)) = self.read(registry_prefix) else { return };
+        if let Ok(node) = OwnNode::open().await {
+            // Without a node there, the next one to ask will get the new version anyway.
+            let _ = node.ask(prefix, Question::NewVersion).await;
+        }
+    }
+}

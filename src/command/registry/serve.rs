@@ -1,0 +1,252 @@
+//! `re6st registry serve`: the options of stock's registry, and the server they start.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args;
+use tokio::net::TcpListener;
+
+use crate::command::{Failure, Outcome};
+use crate::os::database::Database;
+use crate::os::http::server::{self, Bounds};
+use crate::os::{entropy, file, log};
+use crate::proto::certificate::Issuer;
+use crate::proto::cidr::Cidr;
+use crate::proto::limits::{
+    REGISTRY_CONNECTION_PATIENCE, REGISTRY_CONNECTIONS_MAX, REGISTRY_HEADERS_PATIENCE,
+    REGISTRY_REQUEST_OCTETS_MAX,
+};
+use crate::proto::registry::PROTOCOL;
+use crate::proto::registry::configuration::Settings;
+
+use super::private::authorized;
+use super::server::{Policy, Registry};
+
+/// How often what is too old is forgotten.
+const FORGET_EVERY: Duration = Duration::from_secs(3_600);
+
+/// RFC 7919's ffdhe2048, for TLS peers that want such parameters.
+const FFDHE2048: &[u8] = include_bytes!("ffdhe2048.pem");
+
+/// Options of `re6st registry serve`.
+#[derive(Debug, Args)]
+pub struct Options {
+    /// The folder that `re6st registry init` made: says where ca.crt, ca.key and registry.db are
+    #[arg(long, value_name = "DIR")]
+    dir: Option<PathBuf>,
+    /// The TCP port
+    #[arg(long, default_value_t = 80)]
+    port: u16,
+    /// The IPv4 address to listen on
+    #[arg(short = '4', long = "bind4", value_name = "ADDRESS", default_value = "0.0.0.0")]
+    bind4: Ipv4Addr,
+    /// The IPv6 address to listen on
+    #[arg(short = '6', long = "bind6", value_name = "ADDRESS", default_value = "::")]
+    bind6: Ipv6Addr,
+    /// The SQLite database; it is made if it is not there
+    #[arg(long, value_name = "FILE", required_unless_present = "dir")]
+    db: Option<PathBuf>,
+    /// Diffie-Hellman parameters for nodes, PEM; RFC 7919's ffdhe2048 if not given
+    #[arg(long, value_name = "FILE")]
+    dh: Option<PathBuf>,
+    /// The authority's certificate, PEM: its serial number is the network
+    #[arg(long, value_name = "FILE", required_unless_present = "dir")]
+    ca: Option<PathBuf>,
+    /// The authority's key, PEM
+    #[arg(long, value_name = "FILE", required_unless_present = "dir")]
+    key: Option<PathBuf>,
+    /// The mailbox file to which mails with tokens are appended; no mails without it
+    #[arg(long, value_name = "FILE")]
+    mailhost: Option<PathBuf>,
+    /// Bits of a prefix that a token is worth; 0: no tokens
+    #[arg(long, value_name = "BITS", default_value_t = 16)]
+    prefix_length: u8,
+    /// Bits of an anonymous prefix; 0: no anonymous certificates
+    #[arg(long, value_name = "BITS", default_value_t = 0)]
+    anonymous_prefix_length: u8,
+    /// An IPv4 network, and how many of its bits name a node: 10.42.0.0/16 8
+    #[arg(long, num_args = 2, value_names = ["IP/N", "PLEN"])]
+    ipv4: Vec<String>,
+    /// Write the log to this file instead of standard error
+    #[arg(long, short, value_name = "FILE")]
+    logfile: Option<PathBuf>,
+    /// Accepted for compatibility: nodes are found in the kernel's routes
+    #[arg(long, short, value_name = "DIR")]
+    run: Option<PathBuf>,
+    /// 0: errors, 1: warnings, 2: calls, 3: details, 4: everything
+    #[arg(long, short, default_value_t = 1)]
+    verbose: u8,
+    /// The oldest protocol that nodes may speak
+    #[arg(long, default_value_t = 1,
+          value_parser = clap::value_parser!(u32).range(1..=i64::from(PROTOCOL)))]
+    min_protocol: u32,
+    /// An address from which administrators may ask; may be repeated
+    #[arg(long, value_name = "ADDRESS", default_values = ["127.0.0.1", "::1"])]
+    authorized_origin: Vec<String>,
+    /// How long after its end a certificate can be renewed, and a token used, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 8_640_000)]
+    grace_period: u64,
+    /// Seconds between Babel's Hellos; a tunnel without a packet for four of them is dead
+    #[arg(long, value_name = "SECONDS", default_value_t = 15,
+          value_parser = clap::value_parser!(u16).range(1..=600))]
+    hello: u16,
+    /// Encrypt tunnels
+    #[arg(long)]
+    encrypt: bool,
+    /// How many tunnels a node makes
+    #[arg(long, value_name = "COUNT", default_value_t = 10)]
+    client_count: u32,
+    /// How many tunnels a node accepts; twice the client count if not given
+    #[arg(long, value_name = "COUNT")]
+    max_clients: Option<u32>,
+    /// Seconds after which a node replaces its worst tunnel
+    #[arg(long, value_name = "SECONDS", default_value_t = 300)]
+    tunnel_refresh: u32,
+    /// A country whose borders no tunnel crosses; may be repeated
+    #[arg(long, value_name = "CODE")]
+    same_country: Vec<String>,
+}
+
+/// Does what `re6st registry serve` was asked, until a signal ends it.
+pub fn run(options: Options) -> Outcome {
+    log::start(options.verbose);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::failed(format!("cannot start: {error}")))?;
+    runtime.block_on(serve(options))
+}
+
+async fn serve(options: Options) -> Outcome {
+    let (issuer, database) = open(&options)?;
+    let policy = policy(&options)?;
+    let network = issuer.authority().network().cidr();
+    let registry = Registry::new(issuer, policy, database, entropy::random());
+    let registry = registry.map_err(|error| Failure::failed(format!("the database: {error}")))?;
+    let registry = Arc::new(registry);
+    let bounds = Bounds {
+        connections: REGISTRY_CONNECTIONS_MAX,
+        headers: REGISTRY_HEADERS_PATIENCE,
+        whole: REGISTRY_CONNECTION_PATIENCE,
+        headers_octets: REGISTRY_REQUEST_OCTETS_MAX,
+    };
+    for (address, listener) in listeners(&options)? {
+        eprintln!("re6st: the registry of {network} answers on http://{address}/");
+        let registry = Arc::clone(&registry);
+        let answer = move |request| Arc::clone(&registry).answer(request);
+        tokio::spawn(server::serve(listener, bounds, answer));
+    }
+    registry.announce().await;
+    // Without systemd there is nobody to tell.
+    let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
+    let mut terminate =
+        tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
+            .map_err(|error| Failure::failed(format!("cannot wait for signals: {error}")))?;
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => return Ok(()),
+            _ = tokio::signal::ctrl_c() => return Ok(()),
+            () = tokio::time::sleep(FORGET_EVERY) => forget_old(&registry).await,
+        }
+    }
+}
+
+async fn forget_old(registry: &Arc<Registry>) {
+    match registry.blocking(Registry::forget_old).await {
+        Ok(true) => registry.announce().await,
+        Ok(false) => {}
+        Err(error) => tracing::error!("cannot forget old entries: {error}"),
+    }
+}
+
+fn open(options: &Options) -> Result<(Issuer, Database), Failure> {
+    let place = |given: &Option<PathBuf>, name: &str| {
+        let folder = options.dir.as_deref().unwrap_or_else(|| Path::new("."));
+        given.clone().unwrap_or_else(|| folder.join(name))
+    };
+    let (ca, key, db) = (
+        place(&options.ca, "ca.crt"),
+        place(&options.key, "ca.key"),
+        place(&options.db, "registry.db"),
+    );
+    let failed = |error: file::FileError| Failure::failed(error.to_string());
+    let (ca_text, key_text) = (file::read(&ca).map_err(failed)?, file::read(&key).map_err(failed)?);
+    if !file::is_private(&key).map_err(failed)? {
+        let key = key.display();
+        return Err(Failure::failed(format!(
+            "others may read the authority's key {key}; chmod 600 {key}"
+        )));
+    }
+    let issuer = Issuer::from_pem(&ca_text, &key_text).map_err(|error| {
+        Failure::failed(format!("the authority in {} and {} {error}", ca.display(), key.display()))
+    })?;
+    let database = Database::open(&db)
+        .map_err(|error| Failure::failed(format!("cannot open {}: {error}", db.display())))?;
+    Ok((issuer, database))
+}
+
+fn policy(options: &Options) -> Result<Policy, Failure> {
+    let dh = match &options.dh {
+        None => FFDHE2048.to_vec(),
+        Some(path) => file::read(path).map_err(|error| Failure::failed(error.to_string()))?,
+    };
+    let authorized = authorized(&options.authorized_origin).map_err(|text| {
+        Failure::usage(format!("--authorized-origin {text}: give an IP address"))
+    })?;
+    let present = |length: u8| (length > 0).then_some(length);
+    Ok(Policy {
+        settings: Settings {
+            hello: options.hello,
+            encrypt: options.encrypt,
+            client_count: options.client_count,
+            max_clients: options
+                .max_clients
+                .unwrap_or_else(|| options.client_count.saturating_mul(2)),
+            tunnel_refresh: options.tunnel_refresh,
+            min_protocol: options.min_protocol,
+            same_country: options.same_country.clone(),
+            ipv4: ipv4(&options.ipv4)?,
+        },
+        prefix_length: present(options.prefix_length),
+        anonymous_prefix_length: present(options.anonymous_prefix_length),
+        grace: Duration::from_secs(options.grace_period),
+        mailbox: options.mailhost.clone(),
+        dh,
+        authorized,
+    })
+}
+
+fn ipv4(words: &[String]) -> Result<Option<(Cidr, u8)>, Failure> {
+    let [network, bits] = words else { return Ok(None) };
+    let read = || {
+        let network: Cidr = network.parse().ok()?;
+        let bits: u8 = bits.parse().ok()?;
+        let fits = network.is_ipv4() && bits <= 16 && network.length() + bits <= 32;
+        fits.then_some((network, bits))
+    };
+    read().map(Some).ok_or_else(|| {
+        Failure::usage(format!(
+            "--ipv4 {network} {bits}: give an IPv4 network and how many of its bits name a node, \
+             for example 10.42.0.0/16 8"
+        ))
+    })
+}
+
+/// Listens on both addresses; one of them is enough where the host has no IPv6, or no IPv4.
+fn listeners(options: &Options) -> Result<Vec<(SocketAddr, TcpListener)>, Failure> {
+    let mut listeners = Vec::new();
+    for address in [IpAddr::V4(options.bind4), IpAddr::V6(options.bind6)] {
+        let address = SocketAddr::new(address, options.port);
+        match server::listen(address) {
+            Ok(listener) => listeners.push((listener.local_addr().unwrap_or(address), listener)),
+            Err(error) if error.raw_os_error() == Some(libc::EAFNOSUPPORT) => {}
+            Err(error) => {
+                return Err(Failure::failed(format!("cannot listen on {address}: {error}")));
+            }
+        }
+    }
+    Ok(listeners)
+}

@@ -1,0 +1,266 @@
+//! The registry at work: who may ask what, and which part of it answers.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use crate::os::clock::{Clock, unix_time};
+use crate::os::database::{Database, DatabaseError, Tables};
+use crate::os::http::server::{Answer, Request};
+use crate::proto::certificate::{CertificateError, Issuer};
+use crate::proto::prefix::{Network, Prefix};
+use crate::proto::random::Random;
+use crate::proto::registry::call::OpenCall;
+use crate::proto::registry::configuration::Settings;
+use crate::proto::registry::request::{self, Asked};
+use crate::proto::registry::session::{MAC_HEADER, SessionKey};
+use crate::proto::registry::sessions::{SessionError, Sessions};
+use crate::proto::time::{Instant, UnixTime};
+
+/// What the operator decided.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    /// What holds for the whole network.
+    pub settings: Settings,
+    /// Bits of a prefix that a token is worth; `None` if there are no tokens.
+    pub prefix_length: Option<u8>,
+    /// Bits of an anonymous prefix; `None` if there are none.
+    pub anonymous_prefix_length: Option<u8>,
+    /// How long after its end a certificate can be renewed, and a token used.
+    pub grace: Duration,
+    /// Where mails go; `None` if there are none.
+    pub mailbox: Option<PathBuf>,
+    /// Diffie-Hellman parameters, PEM.
+    pub dh: Vec<u8>,
+    /// From where administrators ask.
+    pub authorized: Vec<IpAddr>,
+}
+
+/// The registry.
+pub struct Registry {
+    pub(super) issuer: Issuer,
+    pub(super) policy: Policy,
+    clock: Clock,
+    state: Mutex<State>,
+}
+
+/// What requests share.
+pub(super) struct State {
+    pub database: Database,
+    pub sessions: Sessions,
+    pub random: Random,
+    /// Routed nodes that bootstrapping ones were not sent to yet, and until when.
+    pub routed: (Vec<Prefix>, Instant),
+}
+
+/// Why a request has no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum Refusal {
+    /// The request makes no sense, or is not authenticated.
+    #[error("bad request: {0}")]
+    Bad(&'static str),
+    /// No session: say hello.
+    #[error("no session")]
+    NoSession,
+    /// Not from there, or not offered.
+    #[error("forbidden: {0}")]
+    Forbidden(&'static str),
+    /// No such member.
+    #[error("unknown")]
+    Unknown,
+    /// It is there already.
+    #[error("conflict")]
+    Conflict,
+    /// There is nothing left to give.
+    #[error("no prefix of that length is left")]
+    Exhausted,
+    /// The database failed.
+    #[error("the database failed: {0}")]
+    Database(#[from] DatabaseError),
+    /// OpenSSL failed, or a certificate in the database is broken.
+    #[error("a certificate {0}")]
+    Certificate(#[from] CertificateError),
+    /// The mail could not be written.
+    #[error("cannot write the mail: {0}")]
+    Mail(#[source] std::io::Error),
+}
+
+impl Refusal {
+    const fn status(&self) -> u16 {
+        match self {
+            Self::Bad(_) => 400,
+            Self::NoSession => 401,
+            Self::Forbidden(_) => 403,
+            Self::Unknown => 404,
+            Self::Conflict => 409,
+            Self::Exhausted | Self::Database(_) | Self::Certificate(_) | Self::Mail(_) => 500,
+        }
+    }
+}
+
+/// What a call gives: octets, or nothing.
+pub(super) type Given = Result<Vec<u8>, Refusal>;
+
+impl Registry {
+    /// A registry over an open database; brings it up to date.
+    pub fn new(
+        issuer: Issuer,
+        policy: Policy,
+        mut database: Database,
+        random: Random,
+    ) -> Result<Self, Refusal> {
+        super::network::begin(&mut database, &issuer, &policy, random.clone())?;
+        let (sessions, routed) = (Sessions::default(), (Vec::new(), Instant::ZERO));
+        let state = Mutex::new(State { database, sessions, random, routed });
+        Ok(Self { issuer, policy, clock: Clock::start(), state })
+    }
+
+    /// Answers one request.
+    pub async fn answer(self: Arc<Self>, request: Request) -> Answer {
+        let line = format!("{} {}", request.method, path_of(&request.target));
+        let source = request.source;
+        let answered = if request.method == "GET" {
+            self.dispatch(request).await
+        } else {
+            return error_page(501);
+        };
+        match answered {
+            Ok((body, key)) => {
+                tracing::info!("{source}: {line}: {} octets", body.len());
+                let header = key.map(|key| (MAC_HEADER, key.reply_mac(&body)));
+                let status = if body.is_empty() { 204 } else { 200 };
+                Answer { status, header, content_type: None, body }
+            }
+            Err(refusal) => {
+                let status = refusal.status();
+                if status == 500 {
+                    tracing::error!("{source}: {line}: {refusal}");
+                } else {
+                    tracing::info!("{source}: {line}: {refusal}");
+                }
+                error_page(status)
+            }
+        }
+    }
+
+    /// The answer, and the key that authenticates it if there is one.
+    async fn dispatch(
+        self: Arc<Self>,
+        request: Request,
+    ) -> Result<(Vec<u8>, Option<SessionKey>), Refusal> {
+        let asked = request::parse(&request.target).map_err(|error| {
+            tracing::debug!("{}: {error}", request.source);
+            Refusal::Bad("no such call")
+        })?;
+        match asked {
+            Asked::Open { call, protocol } => {
+                let given = self.blocking(move |registry| registry.open(&call, protocol)).await?;
+                Ok((given, None))
+            }
+            Asked::Member { prefix, call } => {
+                let mac = request.header(MAC_HEADER);
+                let accepted = self.state().sessions.accept(prefix, &request.target, mac);
+                let accepted = accepted.map_err(|error| match error {
+                    SessionError::Unknown => Refusal::NoSession,
+                    SessionError::Wrong => Refusal::Bad("wrong MAC"),
+                })?;
+                let given = self.member(prefix, call, accepted.protocol).await?;
+                Ok((given, Some(accepted.key)))
+            }
+            Asked::Private(call) => {
+                if !self.is_authorized(&request) {
+                    return Err(Refusal::Forbidden("only from the registry's own host"));
+                }
+                Ok((self.private(call).await?, None))
+            }
+        }
+    }
+
+    fn open(&self, call: &OpenCall, protocol: u32) -> Given {
+        match call {
+            OpenCall::GetCa => Ok(self.issuer.authority().certificate().to_pem()?),
+            OpenCall::Hello { prefix } => self.hello(*prefix, protocol),
+            OpenCall::RequestToken { email } => self.request_token(email),
+            OpenCall::RequestCertificate { token, request, .. } => {
+                self.request_certificate(token, request)
+            }
+        }
+    }
+
+    /// Whether a request comes from an administrator. A proxy in front must be at an authorized address
+    /// itself, and what it says about its client is believed then only.
+    fn is_authorized(&self, request: &Request) -> bool {
+        let authorized = |address: &IpAddr| self.policy.authorized.contains(address);
+        let forwarded = request.header("X-Forwarded-For").is_none_or(|forwarded| {
+            forwarded.split(',').all(|address| {
+                address.trim().parse::<IpAddr>().is_ok_and(|address| authorized(&address))
+            })
+        });
+        authorized(&request.source) && forwarded
+    }
+
+    /// Runs what computes or waits for the disk away from the threads that serve connections.
+    pub(super) async fn blocking<T: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl FnOnce(&Self) -> Result<T, Refusal> + Send + 'static,
+    ) -> Result<T, Refusal> {
+        let registry = Arc::clone(self);
+        let done = tokio::task::spawn_blocking(move || work(&registry)).await;
+        done.unwrap_or(Err(Refusal::Bad("the call failed")))
+    }
+
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+        // A panic elsewhere left nothing half done: transactions are rolled back.
+        self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// Changes the database, all or nothing.
+    pub(super) fn write<T>(
+        &self,
+        work: impl FnOnce(&Tables<'_>) -> Result<T, Refusal>,
+    ) -> Result<T, Refusal> {
+        self.state().database.write(work)
+    }
+
+    /// Looks at the database.
+    pub(super) fn read<T>(
+        &self,
+        work: impl FnOnce(&Tables<'_>) -> Result<T, Refusal>,
+    ) -> Result<T, Refusal> {
+        self.state().database.read(work)
+    }
+
+    pub(super) const fn network(&self) -> Network {
+        self.issuer.authority().network()
+    }
+
+    pub(super) fn now(&self) -> Instant {
+        self.clock.now()
+    }
+
+    pub(super) fn unix_time() -> UnixTime {
+        unix_time()
+    }
+}
+
+/// A target without its query, which may hold a token.
+fn path_of(target: &str) -> &str {
+    target.split('?').next().unwrap_or_default()
+}
+
+/// What a browser shows; clients look at the status alone.
+fn error_page(status: u16) -> Answer {
+    let reason = hyper::StatusCode::from_u16(status).ok();
+    let reason = reason.and_then(|status| status.canonical_reason()).unwrap_or("Error");
+    let body = format!(
+        "<!DOCTYPE html>\n<html lang=\"en\">\n<head><meta charset=\"utf-8\"><title>{status}</title>\
+         </head>\n<body><h1>{status} {reason}</h1></body>\n</html>\n"
+    );
+    Answer {
+        status,
+        header: None,
+        content_type: Some("text/html;charset=utf-8"),
+        body: body.into_bytes(),
+    }
+}

@@ -1,0 +1,6 @@
+//! HTTP over TCP, both ends, every wait and every size bounded.
+
+mod client;
+pub mod server;
+
+pub use client::{Bounds, Get, HttpError, Reply, get};

@@ -1,0 +1,92 @@
+//! The authority of a network, and a node's identity under it.
+
+use std::sync::Arc;
+
+use openssl::pkey::{HasPublic, PKeyRef};
+
+use super::{Certificate, CertificateError, PrivateKey};
+use crate::proto::prefix::{Network, Prefix};
+use crate::proto::time::UnixTime;
+
+/// The authority of one network.
+#[derive(Clone)]
+pub struct Authority {
+    certificate: Certificate,
+    network: Network,
+}
+
+/// Who we are: the network's authority, our certificate and our key, which fit each other.
+#[derive(Clone)]
+pub struct Identity {
+    /// The network's authority.
+    pub authority: Authority,
+    /// Our certificate, issued by it.
+    pub certificate: Certificate,
+    /// The key of our certificate.
+    pub key: Arc<PrivateKey>,
+    /// Our prefix, from the certificate.
+    pub prefix: Prefix,
+}
+
+impl Authority {
+    /// Reads the PEM of an authority's certificate.
+    pub fn from_pem(pem: &[u8]) -> Result<Self, CertificateError> {
+        Self::new(Certificate::from_pem(pem)?)
+    }
+
+    /// The authority that `certificate` is of.
+    pub fn new(certificate: Certificate) -> Result<Self, CertificateError> {
+        let network = Network::from_serial(&certificate.serial_octets())
+            .map_err(|_| CertificateError::NoNetwork)?;
+        Ok(Self { certificate, network })
+    }
+
+    /// Its certificate.
+    pub const fn certificate(&self) -> &Certificate {
+        &self.certificate
+    }
+
+    /// Its network.
+    pub const fn network(&self) -> Network {
+        self.network
+    }
+
+    /// Checks that `leaf` was issued by this authority and is valid at `now`; gives its prefix.
+    /// Revocation is the caller's: only it knows the list.
+    pub fn verify(&self, leaf: &Certificate, now: UnixTime) -> Result<Prefix, CertificateError> {
+        let key = self.certificate.0.public_key()?;
+        if !issued_with(leaf, &key) {
+            return Err(CertificateError::OtherAuthority);
+        }
+        if now < leaf.not_before() {
+            return Err(CertificateError::NotYetValid(leaf.not_before()));
+        }
+        if now > leaf.not_after() {
+            return Err(CertificateError::Expired(leaf.not_after()));
+        }
+        leaf.prefix()
+    }
+}
+
+impl Identity {
+    /// Reads the three PEM texts and checks that they fit each other at `now`.
+    pub fn from_pem(
+        ca: &[u8],
+        certificate: &[u8],
+        key: &[u8],
+        now: UnixTime,
+    ) -> Result<Self, CertificateError> {
+        let authority = Authority::from_pem(ca)?;
+        let certificate = Certificate::from_pem(certificate)?;
+        let key = PrivateKey::from_pem(key)?;
+        if !key.belongs_to(&certificate) {
+            return Err(CertificateError::OtherKey);
+        }
+        let prefix = authority.verify(&certificate, now)?;
+        Ok(Self { authority, certificate, key: Arc::new(key), prefix })
+    }
+}
+
+fn issued_with<T: HasPublic>(leaf: &Certificate, key: &PKeyRef<T>) -> bool {
+    leaf.0.verify(key).unwrap_or(false)
+}
