@@ -6,4 +6,5 @@ mod interop;
 mod manual;
 mod namespace;
 mod registry;
+mod sim;
 mod tidy;

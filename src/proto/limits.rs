@@ -45,7 +45,8 @@ pub const BABEL_SOURCES_MAX: usize = 64;
 pub const BABEL_NEXT_HOPS_MAX: usize = 16;
 /// Seqno requests that wait for an answer; further ones are not repeated.
 pub const BABEL_REQUESTS_MAX: usize = 65_536;
-/// Packets of a Babel table sent at once; the rest follows in pieces.
+/// Updates that wait for one Babel neighbour are as many as destinations: further ones it gets with the
+/// next full table. Packets of a Babel table sent at once; the rest follows in pieces.
 pub const BABEL_BURST_PACKETS: usize = 24;
 
 /// Places a node can say it is reached at; further ones are passed over.
@@ -82,3 +83,5 @@ pub const REGISTRY_ROUTED_LASTS: Duration = Duration::from_secs(60);
 
 /// Tokens that wait to be used; one more is refused.
 pub const REGISTRY_TOKENS_MAX: usize = 100_000;
+/// A Babel neighbour of which nothing is heard for so long is forgotten.
+pub const BABEL_NEIGHBOUR_SILENCE: Duration = Duration::from_secs(30);

@@ -16,16 +16,19 @@ pub struct History {
 
 impl History {
     /// Takes a Hello.
-    pub fn handle(&mut self, hello: &Hello, now: Instant) -> Missed {
-        let mut missed = Missed(0);
+    pub fn handle(&mut self, hello: &Hello, now: Instant) -> Heard {
+        let mut heard = Heard::After(Missed(0));
         if let Some(expected) = self.expected {
             let ahead = hello.seqno.wrapping_sub(expected).cast_signed();
             match ahead {
-                // The sender restarted, or was away for long: what was known says nothing.
-                17.. | ..=-17 => self.bits = 0,
+                // What was known of the sender says nothing any more.
+                17.. | ..=-17 => {
+                    self.bits = 0;
+                    heard = Heard::Restarted;
+                }
                 1..=16 => {
                     self.bits = self.bits.checked_shr(u32::from(ahead.unsigned_abs())).unwrap_or(0);
-                    missed = Missed(ahead.unsigned_abs());
+                    heard = Heard::After(Missed(ahead.unsigned_abs()));
                 }
                 // The sender takes its time, so Hellos were counted as lost that were never sent.
                 _ => {
@@ -40,7 +43,7 @@ impl History {
             self.interval = interval;
             self.next_at = Some(now + interval.mul_f64(1.5));
         }
-        missed
+        heard
     }
 
     /// Counts Hellos that did not come; whether any did not.
@@ -72,6 +75,15 @@ impl History {
     }
 }
 
+/// What a Hello says of those before it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Heard {
+    /// So many before it were lost.
+    After(Missed),
+    /// Its sender restarted, or was away for long.
+    Restarted,
+}
+
 /// How many Hellos were found to be lost.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Missed(pub u16);
@@ -94,7 +106,7 @@ mod tests {
         assert!(!history.is_up(), "one may be luck");
         history.handle(&hello(8), Instant::ZERO + SECOND);
         assert!(history.is_up());
-        assert_eq!(history.handle(&hello(10), Instant::ZERO + SECOND * 3), Missed(1));
+        assert_eq!(history.handle(&hello(10), Instant::ZERO + SECOND * 3), Heard::After(Missed(1)));
         assert_eq!(history.bits(), 0b1011 << 12);
         assert!(history.is_up());
     }
@@ -131,7 +143,7 @@ mod tests {
         let mut history = History::default();
         history.handle(&hello(1000), Instant::ZERO);
         history.handle(&hello(1001), Instant::ZERO);
-        history.handle(&hello(7), Instant::ZERO);
+        assert_eq!(history.handle(&hello(7), Instant::ZERO), Heard::Restarted);
         assert_eq!(history.bits(), 0x8000);
     }
 }

@@ -1,0 +1,325 @@
+//! What a router says: Hellos, updates, requests (RFC 8966 §3.7 and §3.8.2).
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use crate::proto::babel::composer::put_wildcard_retraction;
+use crate::proto::babel::destination::Destination;
+use crate::proto::babel::event::{Link, Output};
+use crate::proto::babel::hello::{Hello, HelloKind};
+use crate::proto::babel::ihu::Ihu;
+use crate::proto::babel::mac::Path;
+use crate::proto::babel::neighbour::{NeighbourId, Neighbours};
+use crate::proto::babel::outbox::Outbox;
+use crate::proto::babel::requests::{RouteRequest, SeqnoRequest};
+use crate::proto::babel::router::Router;
+use crate::proto::babel::router_id::RouterId;
+use crate::proto::babel::selection::metric;
+use crate::proto::babel::settings::SplitHorizon;
+use crate::proto::babel::table::{DestinationId, Kernel, Said, Table};
+use crate::proto::babel::update::Update;
+use crate::proto::time::Instant;
+
+impl Router {
+    /// Announces a destination to everyone, together with others that change about now.
+    pub(super) fn trigger(&mut self, id: DestinationId, now: Instant) {
+        let Some(entry) = self.table.get_mut(id) else { return };
+        if entry.is_triggered {
+            return;
+        }
+        entry.is_triggered = true;
+        self.triggered.push(id);
+        let delay = self.random.between(Self::TRIGGER_DELAY / 2, Self::TRIGGER_DELAY);
+        self.trigger_at.get_or_insert(now + delay);
+    }
+
+    /// Queues what changed on every link where somebody listens.
+    pub(super) fn run_triggers(&mut self) {
+        self.trigger_at = None;
+        let triggered = std::mem::take(&mut self.triggered);
+        for &id in &triggered {
+            if let Some(entry) = self.table.get_mut(id) {
+                entry.is_triggered = false;
+            }
+        }
+        for (&index, interface) in &mut self.interfaces {
+            if self.neighbours.on(index).next().is_some() {
+                interface.outbox.queue(triggered.iter().copied());
+            }
+        }
+        for &id in &triggered {
+            self.note_said(id);
+        }
+    }
+
+    /// Remembers what is being said, so that only what changes is said again before its time.
+    fn note_said(&mut self, id: DestinationId) {
+        let current = current(&self.table, &self.neighbours, id);
+        let own = self.settings.router_id;
+        let Some(entry) = self.table.get_mut(id) else { return };
+        entry.said = match current {
+            Current::Ours { metric } => Said::Reachable { router_id: own, metric },
+            Current::Learned { router_id, metric, .. } => Said::Reachable { router_id, metric },
+            Current::Unreachable if entry.said == Said::Nothing => Said::Nothing,
+            Current::Unreachable => Said::Retracted,
+        };
+    }
+
+    /// Says the next Hello on a link, and to every neighbour there that it is heard.
+    pub(super) fn say_hello(&mut self, index: u32, now: Instant) {
+        let Some(interface) = self.interfaces.get_mut(&index) else { return };
+        let settings = &interface.link.settings;
+        let interval = settings.hello_interval;
+        let sent = settings.rtt.map(|_| now.micros_u32());
+        let composer = &mut interface.outbox.composer;
+        composer.finish();
+        let hello = Hello {
+            kind: HelloKind::Multicast,
+            seqno: interface.hello_seqno,
+            next_within: Some(interval),
+            sent,
+        };
+        composer.put(Hello::TYPE, |body| hello.put(body));
+        // Whatever a predecessor announced on this link was forgotten with it.
+        if interface.hello_sent.is_none() {
+            put_wildcard_retraction(composer, self.seqno);
+        }
+        for (_, neighbour) in self.neighbours.on(index) {
+            // RFC 9616 §3.1: an echo stands in the packet of a Hello.
+            let echo = neighbour.rtt.echo(now);
+            let with_hello = composer.full() == 0 && composer.left() >= IHU_OCTETS;
+            let ihu = Ihu {
+                address: Some(IpAddr::V6(neighbour.address)),
+                rxcost: neighbour.rxcost(settings),
+                next_within: interval,
+                echo: echo.filter(|_| with_hello && settings.rtt.is_some()),
+            };
+            composer.put(Ihu::TYPE, |body| ihu.put(body));
+        }
+        interface.hello_seqno = interface.hello_seqno.wrapping_add(1);
+        interface.hello_sent = Some(now);
+        interface.hello_at = now + self.random.between(interval.mul_f64(0.9), interval);
+    }
+
+    /// Queues the whole table for a link.
+    pub(super) fn say_table(&mut self, index: u32, now: Instant) {
+        let table = self.in_order();
+        let Some(interface) = self.interfaces.get_mut(&index) else { return };
+        let interval = interface.link.settings.update_interval;
+        interface.update_at = now + self.random.between(interval.mul_f64(0.9), interval);
+        if self.neighbours.on(index).next().is_some() && !interface.outbox.is_waiting() {
+            interface.outbox.queue(table);
+        }
+    }
+
+    /// Queues the whole table for neighbours that need it, and asks for theirs.
+    pub(super) fn run_dumps(&mut self, now: Instant) {
+        let is_due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
+        if !self.neighbours.iter().any(|(_, neighbour)| is_due(neighbour.dump_at)) {
+            return;
+        }
+        let table = self.in_order();
+        for neighbour in self.neighbours.iter_mut().filter(|n| is_due(n.dump_at)) {
+            neighbour.dump_at = None;
+            neighbour.dumped_at = Some(now);
+            neighbour.outbox.queue(table.iter().copied());
+        }
+    }
+
+    /// All that can be announced, each originator's destinations together and sorted, so that
+    /// compression works best.
+    fn in_order(&self) -> Vec<DestinationId> {
+        let mut order: Vec<(Option<RouterId>, Destination, DestinationId)> = self
+            .table
+            .iter()
+            .filter(|(_, entry)| entry.said != Said::Nothing || entry.selected.is_some())
+            .map(|(id, entry)| {
+                let router_id = entry.selected_route().map(|route| route.router_id);
+                (router_id, entry.destination, id)
+            })
+            .collect();
+        order.sort_unstable();
+        order.into_iter().map(|(_, _, id)| id).collect()
+    }
+
+    /// Asks one neighbour for its whole table.
+    pub(super) fn request_table(&mut self, id: NeighbourId) {
+        if let Some(neighbour) = self.neighbours.get_mut(id) {
+            let request = RouteRequest { destination: None };
+            neighbour.outbox.composer.put(RouteRequest::TYPE, |body| request.put(body));
+        }
+    }
+
+    /// Asks one neighbour, or everyone, for something fresh.
+    pub(super) fn request_seqno(&mut self, to: Option<NeighbourId>, request: SeqnoRequest) {
+        if let Some(neighbour) = to.and_then(|id| self.neighbours.get_mut(id)) {
+            neighbour.outbox.composer.put(SeqnoRequest::TYPE, |body| request.put(body));
+            return;
+        }
+        for (&index, interface) in &mut self.interfaces {
+            if self.neighbours.on(index).next().is_some() {
+                interface.outbox.composer.put(SeqnoRequest::TYPE, |body| request.put(body));
+            }
+        }
+    }
+
+    /// Turns everything that is to be said now into packets.
+    pub(super) fn send_all(&mut self, now: Instant, out: &mut Vec<Output>) {
+        let Self { settings, seqno, interfaces, neighbours, table, random, .. } = self;
+        let keys = settings.keys.as_ref();
+        let own = (settings.router_id, *seqno);
+        let mut speaker = Speaker { own, table, now };
+        for (&index, interface) in interfaces.iter_mut() {
+            speaker.fill(&interface.link, &mut interface.outbox, neighbours);
+            for body in interface.outbox.composer.take() {
+                let path = interface.to_all();
+                let octets = interface.seal(body, path, keys, random);
+                out.push(Output::Send { interface: index, path, octets });
+            }
+        }
+        let waiting: Vec<NeighbourId> = neighbours
+            .iter()
+            .filter(|(_, n)| n.outbox.is_waiting() || !n.outbox.composer.is_empty())
+            .map(|(id, _)| id)
+            .collect();
+        for id in waiting {
+            // Taken out meanwhile: filling it looks at all neighbours.
+            let Some(neighbour) = neighbours.get_mut(id) else { continue };
+            let Some(interface) = interfaces.get_mut(&neighbour.interface) else { continue };
+            let path = Path { from: interface.link.address, to: neighbour.address };
+            let mut outbox = std::mem::replace(&mut neighbour.outbox, Outbox::new(0));
+            speaker.fill(&interface.link, &mut outbox, neighbours);
+            for body in outbox.composer.take() {
+                let octets = interface.seal(body, path, keys, random);
+                out.push(Output::Send { interface: interface.link.index, path, octets });
+            }
+            if let Some(neighbour) = neighbours.get_mut(id) {
+                neighbour.outbox = outbox;
+            }
+        }
+    }
+
+    /// Retracts everything, removes every route, forgets every link.
+    pub(super) fn stop(&mut self, now: Instant, out: &mut Vec<Output>) {
+        let indices: Vec<u32> = self.interfaces.keys().copied().collect();
+        for &index in &indices {
+            if let Some(interface) = self.interfaces.get_mut(&index) {
+                interface.outbox = interface.unicast_outbox(self.settings.keys.as_ref());
+                put_wildcard_retraction(&mut interface.outbox.composer, self.seqno);
+                // The promise of a Hello that will not come makes us forgotten soon.
+                interface.link.settings.hello_interval = Duration::from_millis(10);
+            }
+            self.say_hello(index, now);
+        }
+        self.send_all(now, out);
+        self.interfaces.clear();
+        self.neighbours = Neighbours::default();
+        for (_, entry) in self.table.iter() {
+            if entry.kernel != Kernel::Absent {
+                out.push(Output::Uninstall { destination: entry.destination });
+            }
+        }
+        self.table = Table::default();
+        self.touched.clear();
+        self.triggered.clear();
+        self.trigger_at = None;
+    }
+
+    /// A retraction of one destination.
+    pub(super) fn retraction(destination: Destination, seqno: u16) -> Update {
+        Update {
+            destination: Some(destination),
+            router_id: None,
+            next_hop: None,
+            seqno,
+            metric: u16::MAX,
+            next_within: Duration::from_secs(60),
+        }
+    }
+
+    /// Changes that come together are announced together.
+    const TRIGGER_DELAY: Duration = Duration::from_millis(20);
+    /// A neighbour gets the whole table at most this often.
+    pub(super) const DUMP_PAUSE: Duration = Duration::from_millis(500);
+}
+
+/// What we have for a destination right now.
+enum Current {
+    Ours { metric: u16 },
+    Learned { router_id: RouterId, seqno: u16, metric: u16, interface: u32 },
+    Unreachable,
+}
+
+fn current(table: &Table, neighbours: &Neighbours, id: DestinationId) -> Current {
+    let Some(entry) = table.get(id) else { return Current::Unreachable };
+    if let Some(metric) = entry.local {
+        return Current::Ours { metric };
+    }
+    let learned = entry.selected_route().and_then(|route| {
+        let neighbour = neighbours.get(route.neighbour)?;
+        Some(Current::Learned {
+            router_id: route.router_id,
+            seqno: route.seqno,
+            metric: metric(route, neighbour.cost),
+            interface: neighbour.interface,
+        })
+    });
+    learned.unwrap_or(Current::Unreachable)
+}
+
+/// Writes updates.
+struct Speaker<'a> {
+    own: (RouterId, u16),
+    table: &'a mut Table,
+    now: Instant,
+}
+
+impl Speaker<'_> {
+    /// Composes what waits in an outbox, as far as it may leave now.
+    fn fill(&mut self, link: &Link, outbox: &mut Outbox, neighbours: &Neighbours) {
+        while let Some(id) = outbox.next(self.now) {
+            self.say(id, link, outbox, neighbours);
+        }
+    }
+
+    fn say(
+        &mut self,
+        id: DestinationId,
+        link: &Link,
+        outbox: &mut Outbox,
+        neighbours: &Neighbours,
+    ) {
+        let (router_id, seqno, metric) = match current(self.table, neighbours, id) {
+            Current::Ours { metric } => (Some(self.own.0), self.own.1, metric),
+            // RFC 8966 §3.7.4: everyone on that link heard it from whom we heard it.
+            Current::Learned { interface, .. }
+                if interface == link.index && link.settings.split_horizon == SplitHorizon::On =>
+            {
+                return;
+            }
+            Current::Learned { router_id, seqno, metric, .. } => (Some(router_id), seqno, metric),
+            Current::Unreachable => (None, self.own.1, u16::MAX),
+        };
+        let Some(entry) = self.table.get_mut(id) else { return };
+        if metric == u16::MAX && entry.said == Said::Nothing {
+            return;
+        }
+        let destination = entry.destination;
+        let update = Update {
+            destination: Some(destination),
+            router_id: router_id.filter(|_| metric != u16::MAX),
+            next_hop: None,
+            seqno,
+            metric,
+            next_within: link.settings.update_interval,
+        };
+        if let (Some(router_id), true) = (router_id, metric != u16::MAX) {
+            entry.sources.announce(router_id, seqno, metric, self.now);
+            self.table.schedule(id, None);
+        }
+        outbox.composer.update(&update, &destination, link.address_v4);
+    }
+}
+
+/// An IHU with an echo: its TLV, a whole address and timestamps.
+const IHU_OCTETS: usize = 2 + 6 + 16 + 10;

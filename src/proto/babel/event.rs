@@ -1,0 +1,157 @@
+//! What happens to a router, and what it wants done.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use crate::proto::babel::destination::Destination;
+use crate::proto::babel::mac::{Keys, Path};
+use crate::proto::babel::settings::{Announcement, CostMultiplier, InterfaceSettings};
+
+/// What happened.
+#[derive(Clone, Debug)]
+pub enum Input<'a> {
+    /// A link is there, or has other addresses or settings than before.
+    InterfaceUp(Link),
+    /// A link is gone, or known to be dead: neighbours and routes on it go at once.
+    InterfaceDown {
+        /// The kernel's number for it.
+        interface: u32,
+    },
+    /// A packet arrived.
+    Received {
+        /// The link.
+        interface: u32,
+        /// Its source, and its destination: ours or the group's.
+        path: Path,
+        /// The packet.
+        octets: &'a [u8],
+    },
+    /// Every link has these settings from now on.
+    Settings(InterfaceSettings),
+    /// Packets are signed and checked with these from now on.
+    Keys(Option<Keys>),
+    /// Exactly these are originated from now on.
+    Announced(Vec<Announcement>),
+    /// The cost of one neighbour is multiplied from now on.
+    CostMultiplier {
+        /// The link.
+        interface: u32,
+        /// The neighbour on it.
+        address: Ipv6Addr,
+        /// The factor.
+        multiplier: CostMultiplier,
+    },
+    /// The deadline passed.
+    Timer,
+    /// Everything ends: retract, remove, be silent.
+    Stop,
+}
+
+/// A link that can be used.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Link {
+    /// The kernel's number for it; what identifies it.
+    pub index: u32,
+    /// Its name, for people.
+    pub name: String,
+    /// Our link-local address on it.
+    pub address: Ipv6Addr,
+    /// Our IPv4 address on it, the next hop of IPv4 routes if there is one.
+    pub address_v4: Option<Ipv4Addr>,
+    /// Octets of its largest packet.
+    pub mtu: u32,
+    /// How it behaves.
+    pub settings: InterfaceSettings,
+}
+
+/// What is to be done.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Output {
+    /// Send a packet.
+    Send {
+        /// The link.
+        interface: u32,
+        /// Our address there, and a neighbour's or the group's.
+        path: Path,
+        /// The packet.
+        octets: Vec<u8>,
+    },
+    /// Put a route into the kernel; if there is one to that destination, in its place, in one step.
+    Install {
+        /// Where it leads.
+        destination: Destination,
+        /// Where packets are sent.
+        next_hop: NextHop,
+    },
+    /// Take a route out of the kernel.
+    Uninstall {
+        /// Where it leads.
+        destination: Destination,
+    },
+    /// Tell the operator.
+    Notice(Notice),
+}
+
+/// Where packets are sent.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum NextHop {
+    /// To a neighbour.
+    Via {
+        /// The neighbour, or whom it named.
+        address: IpAddr,
+        /// The link.
+        interface: u32,
+    },
+    /// Nowhere: a shorter prefix must not take them instead (RFC 8966 §3.5.4).
+    Unreachable,
+}
+
+/// What an operator may want to know.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Notice {
+    /// A neighbour can be reached.
+    NeighbourUp {
+        /// The link's name.
+        interface: String,
+        /// The neighbour.
+        address: Ipv6Addr,
+        /// What it costs.
+        cost: u16,
+    },
+    /// A neighbour can no longer be reached.
+    NeighbourDown {
+        /// The link's name.
+        interface: String,
+        /// The neighbour.
+        address: Ipv6Addr,
+    },
+    /// There are more neighbours on a link than remembered.
+    TooManyNeighbours {
+        /// The link's name.
+        interface: String,
+    },
+    /// There are more destinations than remembered.
+    TableFull,
+    /// Somebody else has our router-id; we took another.
+    DuplicateRouterId,
+}
+
+impl fmt::Display for Notice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NeighbourUp { interface, address, cost } => {
+                write!(f, "neighbour {address} on {interface} can be reached, cost {cost}")
+            }
+            Self::NeighbourDown { interface, address } => {
+                write!(f, "neighbour {address} on {interface} can no longer be reached")
+            }
+            Self::TooManyNeighbours { interface } => {
+                write!(f, "too many neighbours on {interface}: further ones are ignored")
+            }
+            Self::TableFull => write!(f, "the table is full: further destinations are ignored"),
+            Self::DuplicateRouterId => {
+                write!(f, "another router has our router-id: took a new one")
+            }
+        }
+    }
+}

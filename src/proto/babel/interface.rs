@@ -1,0 +1,102 @@
+//! One link: when its Hellos and updates are due, what its packets look like (RFC 8966 §3.2.3).
+
+use std::time::Duration;
+
+use crate::proto::babel::counter::OwnCounter;
+use crate::proto::babel::event::Link;
+use crate::proto::babel::mac::{GROUP, Keys, Path};
+use crate::proto::babel::outbox::Outbox;
+use crate::proto::babel::packet::{HEADER_OCTETS, MAGIC, VERSION};
+use crate::proto::bytes::Writer;
+use crate::proto::random::Random;
+use crate::proto::time::Instant;
+
+/// A link that Babel runs on.
+#[derive(Clone, Debug)]
+pub struct Interface {
+    /// What it is.
+    pub link: Link,
+    /// The number of the next Hello.
+    pub hello_seqno: u16,
+    /// When the next Hello is due.
+    pub hello_at: Instant,
+    /// When the last Hello was sent.
+    pub hello_sent: Option<Instant>,
+    /// When the whole table is due.
+    pub update_at: Instant,
+    /// What is to be said to everyone on it.
+    pub outbox: Outbox,
+    /// Counts what we send.
+    counter: OwnCounter,
+}
+
+impl Interface {
+    /// A link that came up.
+    pub fn new(link: Link, keys: Option<&Keys>, random: &mut Random, now: Instant) -> Self {
+        let update_interval = link.settings.update_interval;
+        Self {
+            hello_seqno: random.u16(),
+            hello_at: now,
+            hello_sent: None,
+            update_at: now + random.between(update_interval / 2, update_interval),
+            outbox: Outbox::new(body_octets_max(link.mtu, keys)),
+            counter: OwnCounter::new(random),
+            link,
+        }
+    }
+
+    /// From us to everyone.
+    pub const fn to_all(&self) -> Path {
+        Path { from: self.link.address, to: GROUP }
+    }
+
+    /// An empty outbox for one neighbour.
+    pub fn unicast_outbox(&self, keys: Option<&Keys>) -> Outbox {
+        Outbox::new(body_octets_max(self.link.mtu, keys))
+    }
+
+    /// Says Hello at once, unless it was said just now.
+    pub fn hello_soon(&mut self, now: Instant) {
+        let soon = self.hello_sent.map_or(now, |sent| now.max(sent + Self::HELLO_PAUSE));
+        self.hello_at = self.hello_at.min(soon);
+    }
+
+    /// Hellos are at least this far apart, however many neighbours appear.
+    const HELLO_PAUSE: Duration = Duration::from_millis(100);
+
+    /// The octets of a packet with that body.
+    pub fn seal(
+        &mut self,
+        mut body: Vec<u8>,
+        path: Path,
+        keys: Option<&Keys>,
+        random: &mut Random,
+    ) -> Vec<u8> {
+        if keys.is_some() {
+            self.counter.put_next(random, &mut body);
+        }
+        let mut octets =
+            Vec::with_capacity(HEADER_OCTETS + body.len() + keys.map_or(0, Keys::trailer_octets));
+        octets.put_u8(MAGIC);
+        octets.put_u8(VERSION);
+        octets.put_u16(u16::try_from(body.len()).expect("bodies are composed to fit a packet"));
+        octets.put(&body);
+        if let Some(keys) = keys {
+            keys.sign(path, &mut octets);
+        }
+        octets
+    }
+}
+
+/// Octets of a body that fit into one packet of the link together with all around it.
+pub fn body_octets_max(mtu: u32, keys: Option<&Keys>) -> usize {
+    let around = IPV6_UDP_OCTETS
+        + HEADER_OCTETS
+        + keys.map_or(0, |keys| OwnCounter::OCTETS + keys.trailer_octets());
+    // RFC 8966 §4: no packet larger than 512 octets of payload or the MTU, whichever is more.
+    (mtu as usize).clamp(IPV6_UDP_OCTETS + 512, PACKET_OCTETS_MAX) - around
+}
+
+const IPV6_UDP_OCTETS: usize = 40 + 8;
+/// Larger packets would only be lost whole.
+const PACKET_OCTETS_MAX: usize = 9000;

@@ -1,0 +1,227 @@
+//! One router heard on one link: is it there, and what does it cost (RFC 8966 §3.4).
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv6Addr};
+
+use crate::proto::babel::counter::PeerCounter;
+use crate::proto::babel::history::History;
+use crate::proto::babel::outbox::Outbox;
+use crate::proto::babel::rtt::{self, Rtt};
+use crate::proto::babel::settings::{CostMultiplier, InterfaceSettings};
+use crate::proto::limits;
+use crate::proto::time::{Instant, earliest};
+
+/// A neighbour's place in [`Neighbours`]; free for another once it is forgotten with all its routes.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct NeighbourId(u32);
+
+/// A router heard on a link.
+#[derive(Clone, Debug)]
+pub struct Neighbour {
+    /// The link.
+    pub interface: u32,
+    /// Its link-local address there.
+    pub address: Ipv6Addr,
+    /// Its multicast Hellos.
+    pub multicast: History,
+    /// Its unicast Hellos.
+    pub unicast: History,
+    /// What it says that it costs to reach it.
+    pub txcost: u16,
+    /// When that is no longer believed.
+    pub txcost_until: Option<Instant>,
+    /// The round trip to it.
+    pub rtt: Rtt,
+    /// What its cost is multiplied with.
+    pub multiplier: CostMultiplier,
+    /// What is added to the metrics it announces; moves in steps, so that routes do not tremble.
+    pub cost: u16,
+    /// Which of its packets are fresh.
+    pub counter: PeerCounter,
+    /// Hellos still to be sent at once, so that it knows us soon.
+    pub greetings: u8,
+    /// What is to be said to it alone.
+    pub outbox: Outbox,
+    /// When it gets the whole table.
+    pub dump_at: Option<Instant>,
+    /// When it last got the whole table.
+    pub dumped_at: Option<Instant>,
+    /// When it was last heard.
+    pub heard_at: Instant,
+    next_hops: Vec<IpAddr>,
+}
+
+impl Neighbour {
+    /// Heard for the first time.
+    pub fn new(interface: u32, address: Ipv6Addr, outbox: Outbox, now: Instant) -> Self {
+        Self {
+            interface,
+            address,
+            multicast: History::default(),
+            unicast: History::default(),
+            txcost: u16::MAX,
+            txcost_until: None,
+            rtt: Rtt::default(),
+            multiplier: CostMultiplier::ONE,
+            cost: u16::MAX,
+            counter: PeerCounter::default(),
+            greetings: Self::GREETINGS,
+            outbox,
+            dump_at: None,
+            dumped_at: None,
+            heard_at: now,
+            next_hops: vec![IpAddr::V6(address)],
+        }
+    }
+
+    /// It begins anew; what was known of it is void.
+    pub fn restart(&mut self) {
+        self.txcost = u16::MAX;
+        self.txcost_until = None;
+        self.rtt = Rtt::default();
+        self.greetings = Self::GREETINGS;
+        self.dumped_at = None;
+    }
+
+    /// Whether enough of its Hellos arrive.
+    pub const fn is_heard(&self) -> bool {
+        self.multicast.is_up() || self.unicast.is_up()
+    }
+
+    /// What it costs it to reach us: what our IHUs tell it.
+    pub const fn rxcost(&self, settings: &InterfaceSettings) -> u16 {
+        if self.is_heard() { settings.rxcost } else { u16::MAX }
+    }
+
+    /// What it costs to reach it right now.
+    pub fn measured_cost(&self, settings: &InterfaceSettings, now: Instant) -> u16 {
+        if !self.is_heard() || self.txcost == u16::MAX {
+            return u16::MAX;
+        }
+        let delay = settings
+            .rtt
+            .and_then(|rtt_settings| Some(rtt::penalty(self.rtt.smoothed(now)?, &rtt_settings)));
+        // A cost of zero could close a loop: RFC 8966 §3.5.2.
+        let cost = self.txcost.saturating_add(delay.unwrap_or(0)).clamp(1, u16::MAX - 1);
+        self.multiplier.apply(cost).max(1)
+    }
+
+    /// Whether a cost differs enough from the one in use to look at all its routes again.
+    pub const fn is_other_cost(&self, cost: u16) -> bool {
+        let moved = cost.abs_diff(self.cost);
+        let infinite = (cost == u16::MAX) != (self.cost == u16::MAX);
+        infinite || moved > self.cost / 16 && moved >= 4
+    }
+
+    /// Whether nothing was heard of it for so long that it can be forgotten.
+    pub fn is_gone(&self, now: Instant) -> bool {
+        let expected = earliest(self.multicast.deadline(), self.unicast.deadline());
+        expected.is_none()
+            && self.txcost_until.is_none()
+            && now - self.heard_at >= limits::BABEL_NEIGHBOUR_SILENCE
+    }
+
+    /// When something has to be done about it, its outbox apart.
+    pub fn deadline(&self) -> Option<Instant> {
+        let hellos = earliest(self.multicast.deadline(), self.unicast.deadline());
+        let silent = (hellos.is_none() && self.txcost_until.is_none())
+            .then(|| self.heard_at + limits::BABEL_NEIGHBOUR_SILENCE);
+        earliest(earliest(hellos, self.txcost_until), earliest(self.dump_at, silent))
+    }
+
+    /// The place of a next hop that it names; `None` if it names too many.
+    pub fn next_hop_place(&mut self, address: IpAddr) -> Option<u8> {
+        let found = self.next_hops.iter().position(|&known| known == address);
+        let place = match found {
+            Some(place) => place,
+            None if self.next_hops.len() >= limits::BABEL_NEXT_HOPS_MAX => return None,
+            None => {
+                self.next_hops.push(address);
+                self.next_hops.len() - 1
+            }
+        };
+        u8::try_from(place).ok()
+    }
+
+    /// The next hop at that place.
+    pub fn next_hop(&self, place: u8) -> IpAddr {
+        self.next_hops.get(usize::from(place)).copied().unwrap_or(IpAddr::V6(self.address))
+    }
+
+    /// Hellos sent at once to somebody new: with two it can be sure of us, one may get lost.
+    const GREETINGS: u8 = 3;
+}
+
+/// All neighbours, on all links.
+#[derive(Clone, Default, Debug)]
+pub struct Neighbours {
+    places: Vec<Option<Neighbour>>,
+    by_address: HashMap<(u32, Ipv6Addr), NeighbourId>,
+}
+
+impl Neighbours {
+    /// The neighbour with that address on that link.
+    pub fn find(&self, interface: u32, address: Ipv6Addr) -> Option<NeighbourId> {
+        self.by_address.get(&(interface, address)).copied()
+    }
+
+    /// Adds one that is not there yet.
+    pub fn add(&mut self, neighbour: Neighbour) -> NeighbourId {
+        let place = self.places.iter().position(Option::is_none).unwrap_or(self.places.len());
+        let id = NeighbourId(u32::try_from(place).expect("bounded by the number of addresses"));
+        self.by_address.insert((neighbour.interface, neighbour.address), id);
+        if place == self.places.len() {
+            self.places.push(Some(neighbour));
+        } else {
+            self.places[place] = Some(neighbour);
+        }
+        id
+    }
+
+    /// Forgets one; nothing may refer to it any more.
+    pub fn remove(&mut self, id: NeighbourId) -> Option<Neighbour> {
+        let neighbour = self.places.get_mut(id.0 as usize)?.take()?;
+        self.by_address.remove(&(neighbour.interface, neighbour.address));
+        Some(neighbour)
+    }
+
+    /// One of them.
+    pub fn get(&self, id: NeighbourId) -> Option<&Neighbour> {
+        self.places.get(id.0 as usize)?.as_ref()
+    }
+
+    /// One of them, to be changed.
+    pub fn get_mut(&mut self, id: NeighbourId) -> Option<&mut Neighbour> {
+        self.places.get_mut(id.0 as usize)?.as_mut()
+    }
+
+    /// What one costs; infinite once it is forgotten.
+    pub fn cost(&self, id: NeighbourId) -> u16 {
+        self.get(id).map_or(u16::MAX, |neighbour| neighbour.cost)
+    }
+
+    /// All, in the order of their places.
+    pub fn iter(&self) -> impl Iterator<Item = (NeighbourId, &Neighbour)> {
+        let id = |place: usize| NeighbourId(u32::try_from(place).unwrap_or(u32::MAX));
+        let places = self.places.iter().enumerate();
+        places.filter_map(move |(place, neighbour)| Some((id(place), neighbour.as_ref()?)))
+    }
+
+    /// All, to be changed.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut Neighbour> {
+        self.places.iter_mut().flatten()
+    }
+
+    /// Those on one link.
+    pub fn on(&self, interface: u32) -> impl Iterator<Item = (NeighbourId, &Neighbour)> {
+        self.iter().filter(move |(_, neighbour)| neighbour.interface == interface)
+    }
+}
+
+#[cfg(test)]
+impl Neighbours {
+    /// A place, for tests that need any.
+    pub fn test_id() -> NeighbourId {
+        NeighbourId(0)
+    }
+}

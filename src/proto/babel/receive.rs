@@ -1,0 +1,360 @@
+//! What a router does about a packet (RFC 8966 §4.2, RFC 8967 §4.3).
+
+use std::net::IpAddr;
+
+use crate::proto::babel::acknowledgement;
+use crate::proto::babel::counter::{CHALLENGE_REPLY, CHALLENGE_REQUEST};
+use crate::proto::babel::destination::Destination;
+use crate::proto::babel::event::{Notice, Output};
+use crate::proto::babel::hello::{Hello, HelloKind};
+use crate::proto::babel::history::Heard;
+use crate::proto::babel::ihu::Ihu;
+use crate::proto::babel::mac::{GROUP, Path};
+use crate::proto::babel::neighbour::{Neighbour, NeighbourId};
+use crate::proto::babel::packet::{Packet, Tlv};
+use crate::proto::babel::pending::Novelty;
+use crate::proto::babel::requests::{RouteRequest, SeqnoRequest};
+use crate::proto::babel::route::{Offer, Route};
+use crate::proto::babel::router::Router;
+use crate::proto::babel::settle::Step;
+use crate::proto::babel::source::is_newer;
+use crate::proto::babel::table::{DestinationId, Entry};
+use crate::proto::babel::update::Update;
+use crate::proto::bytes::Writer;
+use crate::proto::limits;
+use crate::proto::time::Instant;
+
+impl Router {
+    /// Takes a packet.
+    pub(super) fn receive(
+        &mut self,
+        interface: u32,
+        path: Path,
+        octets: &[u8],
+        now: Instant,
+        out: &mut Vec<Output>,
+    ) {
+        let is_ours = self.interfaces.get(&interface).is_some_and(|i| i.link.address != path.from);
+        // RFC 8966 §4: Babel speaks between link-local addresses only.
+        if !is_ours || !path.from.is_unicast_link_local() {
+            return;
+        }
+        let Ok(packet) = Packet::parse(octets) else { return };
+        if let Some(keys) = &self.settings.keys
+            && !keys.verify(path, &packet)
+        {
+            return;
+        }
+        let Some(id) = self.neighbour(interface, path, now, out) else { return };
+        if self.settings.keys.is_some() && !self.is_fresh(id, path, &packet, now) {
+            return;
+        }
+        self.receive_tlvs(id, path, &packet, now, out);
+        self.recost(id, Step::Clear, now, out);
+    }
+
+    /// Whoever sent it, known from now on; `None` if too many are known already.
+    fn neighbour(
+        &mut self,
+        interface: u32,
+        path: Path,
+        now: Instant,
+        out: &mut Vec<Output>,
+    ) -> Option<NeighbourId> {
+        if let Some(id) = self.neighbours.find(interface, path.from) {
+            self.neighbours.get_mut(id)?.heard_at = now;
+            return Some(id);
+        }
+        if self.neighbours.on(interface).count() >= limits::BABEL_NEIGHBOURS_MAX {
+            let notice = Notice::TooManyNeighbours { interface: self.name_of(interface) };
+            out.push(Output::Notice(notice));
+            return None;
+        }
+        let link = self.interfaces.get(&interface)?;
+        let outbox = link.unicast_outbox(self.settings.keys.as_ref());
+        Some(self.neighbours.add(Neighbour::new(interface, path.from, outbox, now)))
+    }
+
+    /// Whether a signed packet is no repetition; challenges are answered and sent as needed.
+    fn is_fresh(&mut self, id: NeighbourId, path: Path, packet: &Packet<'_>, now: Instant) -> bool {
+        let kind = if path.to == GROUP { HelloKind::Multicast } else { HelloKind::Unicast };
+        let Some(neighbour) = self.neighbours.get_mut(id) else { return false };
+        let verdict = neighbour.counter.check(packet.body, kind, now, &mut self.random);
+        let composer = &mut neighbour.outbox.composer;
+        if let Some(nonce) = verdict.reply {
+            composer.put(CHALLENGE_REPLY, |body| body.put(&nonce));
+        }
+        if let Some(nonce) = verdict.challenge {
+            composer.put(CHALLENGE_REQUEST, |body| body.put(&nonce));
+        }
+        verdict.accepted
+    }
+
+    fn receive_tlvs(
+        &mut self,
+        id: NeighbourId,
+        path: Path,
+        packet: &Packet<'_>,
+        now: Instant,
+        out: &mut Vec<Output>,
+    ) {
+        let mut hello_sent = None;
+        let mut echo = None;
+        // A TLV that cannot be read is skipped, the others are not: RFC 8966 §4.3.
+        for tlv in packet.tlvs(path.from).filter_map(Result::ok) {
+            match tlv {
+                Tlv::Hello(hello) => {
+                    hello_sent = hello.sent.or(hello_sent);
+                    self.receive_hello(id, &hello, now);
+                }
+                Tlv::Ihu(ihu) => echo = self.receive_ihu(id, &ihu, now).or(echo),
+                Tlv::Update(update) => self.receive_update(id, &update, now, out),
+                Tlv::RouteRequest(request) => self.receive_route_request(id, request, now),
+                Tlv::SeqnoRequest(request) => self.receive_seqno_request(id, request, now),
+                Tlv::AcknowledgementRequest(request) => {
+                    if let Some(neighbour) = self.neighbours.get_mut(id) {
+                        let composer = &mut neighbour.outbox.composer;
+                        composer.put(acknowledgement::TYPE, |body| {
+                            acknowledgement::put(request.opaque, body);
+                        });
+                    }
+                }
+                Tlv::Acknowledgement(_) => {}
+            }
+        }
+        // RFC 9616 §3.1: both timestamps of a sample are of one packet.
+        if let (Some(sent), Some(echo)) = (hello_sent, echo) {
+            let Some(neighbour) = self.neighbours.get_mut(id) else { return };
+            let link = self.interfaces.get(&neighbour.interface);
+            if let Some(rtt) = link.and_then(|interface| interface.link.settings.rtt) {
+                neighbour.rtt.handle_echo(echo, sent, now, rtt.decay);
+            }
+        }
+    }
+
+    fn receive_hello(&mut self, id: NeighbourId, hello: &Hello, now: Instant) {
+        let Some(neighbour) = self.neighbours.get_mut(id) else { return };
+        let heard = match hello.kind {
+            HelloKind::Multicast => neighbour.multicast.handle(hello, now),
+            HelloKind::Unicast => neighbour.unicast.handle(hello, now),
+        };
+        // It forgot what it announced, and how far it claimed to be: its old offers, taken now, could
+        // lead back to us.
+        if heard == Heard::Restarted {
+            neighbour.restart();
+            self.retract_all_of(id, now);
+        }
+        let Some(neighbour) = self.neighbours.get_mut(id) else { return };
+        if let Some(sent) = hello.sent {
+            neighbour.rtt.handle_hello(sent, now);
+        }
+        // Somebody new: two Hellos and an IHU from us make the link work at once.
+        if neighbour.greetings > 0
+            && let Some(interface) = self.interfaces.get_mut(&neighbour.interface)
+        {
+            neighbour.greetings -= 1;
+            interface.hello_soon(now);
+        }
+    }
+
+    /// What is echoed of our last Hello, if the IHU is about us.
+    fn receive_ihu(&mut self, id: NeighbourId, ihu: &Ihu, now: Instant) -> Option<(u32, u32)> {
+        let neighbour = self.neighbours.get_mut(id)?;
+        let ours = self.interfaces.get(&neighbour.interface)?.link.address;
+        if ihu.address.is_some_and(|address| address != ours) {
+            return None;
+        }
+        neighbour.txcost = ihu.rxcost;
+        // RFC 8966 §A.2: three and a half intervals.
+        neighbour.txcost_until = Some(now + ihu.next_within * 7 / 2);
+        ihu.echo
+    }
+
+    fn receive_update(
+        &mut self,
+        id: NeighbourId,
+        update: &Update,
+        now: Instant,
+        out: &mut Vec<Output>,
+    ) {
+        let Some(destination) = update.destination else {
+            return self.retract_all_of(id, now);
+        };
+        if !is_routable(&destination) || !self.accepts(&destination) {
+            return;
+        }
+        let (Some(router_id), Some(next_hop)) = (update.router_id, update.next_hop) else {
+            return self.retract(id, &destination, now);
+        };
+        // What comes back to us: the neighbour's route leads through here.
+        if router_id == self.settings.router_id {
+            return self.retract(id, &destination, now);
+        }
+        let Some(neighbour) = self.neighbours.get_mut(id) else { return };
+        let Some(next_hop) = neighbour.next_hop_place(next_hop) else { return };
+        let Some(place) = self.table.find_or_add(destination) else {
+            if !self.is_full {
+                self.is_full = true;
+                out.push(Output::Notice(Notice::TableFull));
+            }
+            return;
+        };
+        let offer = Offer { router_id, seqno: update.seqno, refmetric: update.metric, next_hop };
+        self.receive_offer(id, place, offer, update, now);
+    }
+
+    fn receive_offer(
+        &mut self,
+        id: NeighbourId,
+        place: DestinationId,
+        offer: Offer,
+        update: &Update,
+        now: Instant,
+    ) {
+        let hold = update.next_within * 7 / 2;
+        let Some(entry) = self.table.get_mut(place) else { return };
+        match entry.route_mut(id) {
+            // The usual case by far: a route is repeated.
+            Some(route) if route.offer() == offer => return route.extend(now, hold),
+            Some(route) => *route = Route::new(id, offer, now, hold),
+            None => entry.routes.push(Route::new(id, offer, now, hold)),
+        }
+        self.table.schedule(place, None);
+        self.touch(place);
+        if let Some(request) = self.pending.answer(place, offer.router_id, offer.seqno)
+            && request.for_others
+        {
+            self.trigger(place, now);
+        }
+    }
+
+    /// A neighbour no longer offers a destination.
+    fn retract(&mut self, id: NeighbourId, destination: &Destination, now: Instant) {
+        let Some(place) = self.table.find(destination) else { return };
+        let Some(route) = self.table.get_mut(place).and_then(|entry| entry.route_mut(id)) else {
+            return;
+        };
+        if route.refmetric != u16::MAX {
+            route.retract(now);
+            self.table.schedule(place, None);
+            self.touch(place);
+        }
+    }
+
+    fn retract_all_of(&mut self, id: NeighbourId, now: Instant) {
+        let offered: Vec<DestinationId> = self
+            .table
+            .iter()
+            .filter(|(_, entry)| entry.route(id).is_some())
+            .map(|(place, _)| place)
+            .collect();
+        for place in offered {
+            let entry = self.table.get_mut(place);
+            if let Some(route) = entry.and_then(|entry| entry.route_mut(id)) {
+                route.retract(now);
+            }
+            self.table.schedule(place, None);
+            self.touch(place);
+        }
+    }
+
+    fn accepts(&self, destination: &Destination) -> bool {
+        let accepted = &self.settings.accepted;
+        accepted.is_empty() || accepted.iter().any(|line| line.takes(&destination.prefix))
+    }
+
+    fn receive_route_request(&mut self, id: NeighbourId, request: RouteRequest, now: Instant) {
+        let Some(neighbour) = self.neighbours.get_mut(id) else { return };
+        let Some(destination) = request.destination else {
+            // It has just got all, or is getting it.
+            let lately = neighbour.dumped_at.is_some_and(|at| now - at < Self::DUMP_PAUSE);
+            if !lately && !neighbour.outbox.is_waiting() {
+                neighbour.dump_at = Some(now);
+                self.run_dumps(now);
+            }
+            return;
+        };
+        match self.table.find(&destination) {
+            Some(place) => neighbour.outbox.queue([place]),
+            // RFC 8966 §3.8.1.1: a route that we do not have is retracted.
+            None => {
+                let retraction = Self::retraction(destination, self.seqno);
+                neighbour.outbox.composer.update(&retraction, &destination, None);
+            }
+        }
+    }
+
+    /// RFC 8966 §3.8.1.2.
+    fn receive_seqno_request(&mut self, id: NeighbourId, request: SeqnoRequest, now: Instant) {
+        let Some(place) = self.table.find(&request.destination) else { return };
+        let Some(entry) = self.table.get(place) else { return };
+        if entry.local.is_some() {
+            if request.router_id == self.settings.router_id && is_newer(request.seqno, self.seqno) {
+                // By one, whatever was asked: RFC 8966 §3.8.1.2.
+                self.seqno = self.seqno.wrapping_add(1);
+                self.trigger(place, now);
+            } else if let Some(neighbour) = self.neighbours.get_mut(id) {
+                neighbour.outbox.queue([place]);
+            }
+            return;
+        }
+        let Some(selected) = entry.selected_route() else {
+            return self.forward_seqno_request(id, place, request, now);
+        };
+        let satisfied =
+            selected.router_id != request.router_id || !is_newer(request.seqno, selected.seqno);
+        if satisfied {
+            if let Some(neighbour) = self.neighbours.get_mut(id) {
+                neighbour.outbox.queue([place]);
+            }
+            return;
+        }
+        self.forward_seqno_request(id, place, request, now);
+    }
+
+    fn forward_seqno_request(
+        &mut self,
+        from: NeighbourId,
+        place: DestinationId,
+        request: SeqnoRequest,
+        now: Instant,
+    ) {
+        if request.hop_count < 2 {
+            return;
+        }
+        let Some(next) = self.table.get(place).and_then(|entry| self.towards(entry, from)) else {
+            return;
+        };
+        let forwarded = SeqnoRequest { hop_count: request.hop_count - 1, ..request };
+        if self.pending.add(place, forwarded, Some(from), now) == Novelty::New
+            && let Some(neighbour) = self.neighbours.get_mut(next)
+        {
+            neighbour.outbox.composer.put(SeqnoRequest::TYPE, |body| forwarded.put(body));
+        }
+    }
+
+    /// Whom to ask about a destination, other than whoever asked us: whose offer is taken, else the
+    /// best offer, a looping one included, since a request cannot loop (its hops are counted).
+    fn towards(&self, entry: &Entry, asker: NeighbourId) -> Option<NeighbourId> {
+        let selected = entry.selected.filter(|&selected| selected != asker);
+        selected.or_else(|| {
+            let offers = entry.routes.iter().filter(|route| route.neighbour != asker);
+            let metric = |route: &&Route| {
+                route.refmetric.saturating_add(self.neighbours.cost(route.neighbour))
+            };
+            let best = offers.min_by_key(metric)?;
+            (metric(&best) != u16::MAX).then_some(best.neighbour)
+        })
+    }
+}
+
+/// Whether routes to a destination make sense at all.
+fn is_routable(destination: &Destination) -> bool {
+    match destination.prefix.address() {
+        IpAddr::V4(v4) => !(v4.is_loopback() || v4.is_multicast() || v4.is_link_local()),
+        IpAddr::V6(v6) => {
+            let is_host_of_zeros = destination.prefix.length() > 64 && v6.octets()[..8] == [0; 8];
+            !(v6.is_multicast() || v6.is_unicast_link_local() || is_host_of_zeros)
+        }
+    }
+}

@@ -1,0 +1,205 @@
+//! Selection, and what follows from it: kernel routes, announcements, requests (RFC 8966 §3.6).
+
+use std::time::Duration;
+
+use crate::proto::babel::event::{NextHop, Notice, Output};
+use crate::proto::babel::neighbour::NeighbourId;
+use crate::proto::babel::pending::Novelty;
+use crate::proto::babel::requests::SeqnoRequest;
+use crate::proto::babel::router::Router;
+use crate::proto::babel::selection::{Comparison, Decision, compare, decide, metric};
+use crate::proto::babel::table::{DestinationId, Entry, Kernel, Said};
+use crate::proto::time::Instant;
+
+impl Router {
+    /// Looks at every destination that was touched in this turn.
+    pub(super) fn settle(&mut self, now: Instant, out: &mut Vec<Output>) {
+        while let Some(id) = self.touched.pop() {
+            let Some(entry) = self.table.get_mut(id) else { continue };
+            entry.is_touched = false;
+            let wait = self.select(id, now);
+            self.install(id, now, out);
+            self.announce_change(id, now);
+            self.table.schedule(id, wait);
+            self.table.forget_if_empty(id);
+        }
+    }
+
+    /// Chooses an offer; when the choice is to be looked at again.
+    fn select(&mut self, id: DestinationId, now: Instant) -> Option<Instant> {
+        let neighbours = &self.neighbours;
+        let entry = self.table.get_mut(id)?;
+        if entry.local.is_some() {
+            entry.selected = None;
+            return None;
+        }
+        let comparison = compare(entry, |neighbour| neighbours.cost(neighbour));
+        let mut wait = None;
+        match decide(&comparison, entry.better_since, now) {
+            Decision::Keep => entry.better_since = None,
+            Decision::Wait(due) => {
+                entry.better_since.get_or_insert(now);
+                wait = Some(due);
+            }
+            Decision::Switch(neighbour) => {
+                entry.selected = Some(neighbour);
+                entry.better_since = None;
+            }
+            Decision::Lose => {
+                entry.selected = None;
+                entry.better_since = None;
+            }
+        }
+        self.ask_for_unfeasible(id, &comparison, now);
+        wait
+    }
+
+    /// An offer that may not be taken, but would be good, is asked for afresh: RFC 8966 §3.8.2.1 and
+    /// §3.8.2.2.
+    fn ask_for_unfeasible(&mut self, id: DestinationId, comparison: &Comparison, now: Instant) {
+        let Some((neighbour, unfeasible)) = comparison.unfeasible else { return };
+        // Worth it if there is nothing else, or if it is better by more than a tremble.
+        let best = comparison.best.map_or(u16::MAX, |(_, metric)| metric);
+        if unfeasible >= best - best / 8 {
+            return;
+        }
+        let Some(entry) = self.table.get(id) else { return };
+        let Some(router_id) = entry.route(neighbour).map(|route| route.router_id) else { return };
+        let Some(source) = entry.sources.find(router_id) else { return };
+        let request = SeqnoRequest {
+            destination: entry.destination,
+            seqno: source.seqno.wrapping_add(1),
+            hop_count: HOPS_MAX,
+            router_id,
+        };
+        if self.pending.add(id, request, None, now) == Novelty::New {
+            self.request_seqno(Some(neighbour), request);
+        }
+    }
+
+    /// Makes the kernel's route what was chosen.
+    fn install(&mut self, id: DestinationId, now: Instant, out: &mut Vec<Output>) {
+        let neighbours = &self.neighbours;
+        let Some(entry) = self.table.get_mut(id) else { return };
+        let wanted = wanted(entry, now);
+        if wanted == entry.kernel {
+            return;
+        }
+        let destination = entry.destination;
+        let next_hop = match wanted {
+            Kernel::Absent => None,
+            Kernel::Unreachable => Some(NextHop::Unreachable),
+            Kernel::Via(neighbour, place) => neighbours.get(neighbour).map(|neighbour| {
+                NextHop::Via { address: neighbour.next_hop(place), interface: neighbour.interface }
+            }),
+        };
+        entry.kernel = wanted;
+        out.push(match next_hop {
+            Some(next_hop) => Output::Install { destination, next_hop },
+            None => Output::Uninstall { destination },
+        });
+    }
+
+    /// Announces what neighbours should know before the next full table.
+    fn announce_change(&mut self, id: DestinationId, now: Instant) {
+        let neighbours = &self.neighbours;
+        let own = self.settings.router_id;
+        let Some(entry) = self.table.get(id) else { return };
+        let offered = entry.local.map(|metric| (own, metric)).or_else(|| {
+            let route = entry.selected_route()?;
+            Some((route.router_id, metric(route, neighbours.cost(route.neighbour))))
+        });
+        let is_news = match (offered, entry.said) {
+            (None, Said::Nothing | Said::Retracted) => false,
+            (None, Said::Reachable { .. }) | (Some(_), Said::Nothing | Said::Retracted) => true,
+            (
+                Some((router_id, metric)),
+                Said::Reachable { router_id: said, metric: said_metric },
+            ) => router_id != said || is_far(metric, said_metric),
+        };
+        if is_news {
+            self.trigger(id, now);
+        }
+    }
+
+    /// Looks again at what a neighbour costs, and at its routes if that changed.
+    pub(super) fn recost(
+        &mut self,
+        id: NeighbourId,
+        step: Step,
+        now: Instant,
+        out: &mut Vec<Output>,
+    ) {
+        let Some(neighbour) = self.neighbours.get_mut(id) else { return };
+        let Some(interface) = self.interfaces.get(&neighbour.interface) else { return };
+        let cost = neighbour.measured_cost(&interface.link.settings, now);
+        let is_other = match step {
+            Step::Any => cost != neighbour.cost,
+            Step::Clear => neighbour.is_other_cost(cost),
+        };
+        if !is_other {
+            return;
+        }
+        let before = std::mem::replace(&mut neighbour.cost, cost);
+        let (name, address) = (interface.link.name.clone(), neighbour.address);
+        if before == u16::MAX {
+            neighbour.dump_at = Some(now);
+            out.push(Output::Notice(Notice::NeighbourUp { interface: name, address, cost }));
+            self.request_table(id);
+            self.run_dumps(now);
+        } else if cost == u16::MAX {
+            neighbour.greetings = neighbour.greetings.max(1);
+            out.push(Output::Notice(Notice::NeighbourDown { interface: name, address }));
+        }
+        for (destination, entry) in self.table.iter_mut() {
+            if !entry.is_touched && entry.route(id).is_some() {
+                entry.is_touched = true;
+                self.touched.push(destination);
+            }
+        }
+    }
+}
+
+/// How far a cost must have moved to count.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Step {
+    /// At all: somebody set it.
+    Any,
+    /// Clearly: it is measured.
+    Clear,
+}
+
+/// What the kernel should have; a destination that was just lost is refused for a while.
+fn wanted(entry: &mut Entry, now: Instant) -> Kernel {
+    if entry.local.is_some() {
+        entry.held_until = None;
+        return Kernel::Absent;
+    }
+    if let Some(route) = entry.selected_route() {
+        let via = Kernel::Via(route.neighbour, route.next_hop);
+        (entry.held_until, entry.repeat_at) = (None, None);
+        return via;
+    }
+    if entry.held_until.is_none() && matches!(entry.said, Said::Reachable { .. }) {
+        entry.held_until = Some(now + HOLD);
+        entry.repeat_at = Some(now + REPEAT);
+    }
+    entry.held_until = entry.held_until.filter(|&until| until > now);
+    match entry.kernel {
+        // What was our own is not refused: it may still be ours, only no longer announced.
+        Kernel::Via(..) | Kernel::Unreachable if entry.held_until.is_some() => Kernel::Unreachable,
+        _ => Kernel::Absent,
+    }
+}
+
+/// Whether a metric moved so far that neighbours should not wait for the next full table.
+const fn is_far(metric: u16, said: u16) -> bool {
+    metric.abs_diff(said) > said / 8 && metric.abs_diff(said) >= 32
+}
+
+/// How long packets to a lost destination are refused (RFC 8966 §2.8 and §3.5.4).
+const HOLD: Duration = Duration::from_secs(90);
+/// When a loss is said again.
+const REPEAT: Duration = Duration::from_millis(900);
+/// How many routers a request of ours may pass.
+const HOPS_MAX: u8 = 127;

@@ -1,0 +1,112 @@
+//! Feasibility distances: what keeps loops away (RFC 8966 §3.5.1 and §3.7.3).
+
+use std::time::Duration;
+
+use crate::proto::babel::router_id::RouterId;
+use crate::proto::limits;
+use crate::proto::time::Instant;
+
+/// The best that we ever announced of one originator's route to one destination.
+#[derive(Clone, Copy, Debug)]
+pub struct Source {
+    /// The originator.
+    pub router_id: RouterId,
+    /// The freshest announcement.
+    pub seqno: u16,
+    /// The lowest metric with it.
+    pub metric: u16,
+    expires: Instant,
+}
+
+/// The distances of one destination, one an originator.
+#[derive(Clone, Default, Debug)]
+pub struct Sources(Vec<Source>);
+
+impl Sources {
+    /// Whether taking such a route cannot cause a loop: whoever announced it is closer than we ever
+    /// claimed to be.
+    pub fn is_feasible(&self, router_id: RouterId, seqno: u16, refmetric: u16) -> bool {
+        refmetric == u16::MAX
+            || self.find(router_id).is_none_or(|source| {
+                is_newer(seqno, source.seqno) || seqno == source.seqno && refmetric < source.metric
+            })
+    }
+
+    /// The distance of one originator.
+    pub fn find(&self, router_id: RouterId) -> Option<&Source> {
+        self.0.iter().find(|source| source.router_id == router_id)
+    }
+
+    /// Remembers what we announce.
+    pub fn announce(&mut self, router_id: RouterId, seqno: u16, metric: u16, now: Instant) {
+        let expires = now + Self::REMEMBERED;
+        let Some(source) = self.0.iter_mut().find(|source| source.router_id == router_id) else {
+            if self.0.len() >= limits::BABEL_SOURCES_MAX {
+                let oldest = (0..self.0.len()).min_by_key(|&at| self.0[at].expires);
+                oldest.map(|at| self.0.swap_remove(at));
+            }
+            self.0.push(Source { router_id, seqno, metric, expires });
+            return;
+        };
+        source.expires = expires;
+        if is_newer(seqno, source.seqno) {
+            (source.seqno, source.metric) = (seqno, metric);
+        } else if seqno == source.seqno {
+            source.metric = source.metric.min(metric);
+        }
+    }
+
+    /// Forgets what was not announced for long.
+    pub fn expire(&mut self, now: Instant) {
+        self.0.retain(|source| source.expires > now);
+    }
+
+    /// Whether nothing is remembered.
+    pub const fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// When something can be forgotten.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.0.iter().map(|source| source.expires).min()
+    }
+
+    /// Longer than any neighbour holds a route that we announced with our update interval.
+    const REMEMBERED: Duration = Duration::from_secs(300);
+}
+
+/// Whether sequence number `a` is newer than `b` (RFC 8966 §3.2.1).
+pub const fn is_newer(a: u16, b: u16) -> bool {
+    a.wrapping_sub(b).cast_signed() > 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_closer_or_fresher_is_feasible() {
+        let router_id = RouterId::new([1; 8]).unwrap();
+        let mut sources = Sources::default();
+        assert!(sources.is_feasible(router_id, 7, 5000));
+        sources.announce(router_id, 7, 200, Instant::ZERO);
+        assert!(sources.is_feasible(router_id, 7, 199));
+        assert!(!sources.is_feasible(router_id, 7, 200));
+        assert!(!sources.is_feasible(router_id, 6, 0));
+        assert!(sources.is_feasible(router_id, 8, 5000));
+        assert!(sources.is_feasible(router_id, 6, u16::MAX), "a retraction always is");
+        sources.announce(router_id, 7, 300, Instant::ZERO);
+        assert!(!sources.is_feasible(router_id, 7, 200), "a distance does not grow");
+        sources.announce(router_id, 8, 300, Instant::ZERO);
+        assert!(sources.is_feasible(router_id, 8, 299));
+        sources.expire(Instant::ZERO + Sources::REMEMBERED);
+        assert!(sources.is_empty());
+    }
+
+    #[test]
+    fn sequence_numbers_wrap() {
+        assert!(is_newer(0, u16::MAX));
+        assert!(!is_newer(u16::MAX, 0));
+        assert!(!is_newer(5, 5));
+    }
+}

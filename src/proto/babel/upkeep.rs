@@ -1,0 +1,87 @@
+//! What a router does because time passed.
+
+use crate::proto::babel::event::Output;
+use crate::proto::babel::neighbour::NeighbourId;
+use crate::proto::babel::pending::Due;
+use crate::proto::babel::router::Router;
+use crate::proto::babel::settle::Step;
+use crate::proto::babel::table::{DestinationId, Said};
+use crate::proto::time::Instant;
+
+impl Router {
+    /// Does all that is due.
+    pub(super) fn upkeep(&mut self, now: Instant, out: &mut Vec<Output>) {
+        self.check_neighbours(now, out);
+        let indices: Vec<u32> = self.interfaces.keys().copied().collect();
+        for index in indices {
+            let Some(interface) = self.interfaces.get(&index) else { continue };
+            let (hello, table) = (interface.hello_at <= now, interface.update_at <= now);
+            if hello {
+                self.say_hello(index, now);
+            }
+            if table {
+                self.say_table(index, now);
+            }
+        }
+        self.run_dumps(now);
+        while let Some(id) = self.table.next_due(now) {
+            self.check_entry(id, now);
+        }
+        while let Some(due) = self.pending.next_due(now) {
+            match due {
+                Due::Repeat(request) => self.request_seqno(None, request),
+                Due::GivenUp(id) => self.table.schedule(id, None),
+            }
+        }
+        if self.trigger_at.is_some_and(|at| at <= now) {
+            // What was found in this turn is announced in this turn.
+            self.settle(now, out);
+            self.run_triggers();
+        }
+    }
+
+    fn check_neighbours(&mut self, now: Instant, out: &mut Vec<Output>) {
+        let due: Vec<NeighbourId> = self
+            .neighbours
+            .iter()
+            .filter(|(_, neighbour)| neighbour.deadline().is_some_and(|due| due <= now))
+            .map(|(id, _)| id)
+            .collect();
+        for id in due {
+            let Some(neighbour) = self.neighbours.get_mut(id) else { continue };
+            neighbour.multicast.expire(now);
+            neighbour.unicast.expire(now);
+            if neighbour.txcost_until.is_some_and(|until| until <= now) {
+                neighbour.txcost_until = None;
+                neighbour.txcost = u16::MAX;
+            }
+            if neighbour.is_gone(now) {
+                self.forget_neighbour(id, out);
+            } else {
+                self.recost(id, Step::Clear, now, out);
+            }
+        }
+    }
+
+    /// Lets go what expired of a destination.
+    fn check_entry(&mut self, id: DestinationId, now: Instant) {
+        let Some(entry) = self.table.get_mut(id) else { return };
+        entry.routes.retain(|route| route.refmetric != u16::MAX || route.deadline() > now);
+        for route in entry.routes.iter_mut().filter(|route| route.deadline() <= now) {
+            route.retract(now);
+        }
+        entry.sources.expire(now);
+        let repeat = entry.repeat_at.is_some_and(|at| at <= now);
+        if repeat {
+            entry.repeat_at = None;
+        }
+        if entry.held_until.is_some_and(|until| until <= now) {
+            // Everyone who listens has heard it by now.
+            entry.said = Said::Nothing;
+        }
+        if repeat {
+            self.trigger(id, now);
+        }
+        self.touch(id);
+    }
+}

@@ -1,0 +1,3 @@
+//! The cores in one thread: virtual time, seeds, invariants after every step.
+
+mod babel;
