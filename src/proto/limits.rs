@@ -85,3 +85,9 @@ pub const REGISTRY_ROUTED_LASTS: Duration = Duration::from_secs(60);
 pub const REGISTRY_TOKENS_MAX: usize = 100_000;
 /// A Babel neighbour of which nothing is heard for so long is forgotten.
 pub const BABEL_NEIGHBOUR_SILENCE: Duration = Duration::from_secs(30);
+
+/// Octets of the longest frame that a device takes or gives: the longest IP packet, in an Ethernet frame
+/// with a VLAN tag. A longer one does not exist.
+pub const TUNNEL_SUPER_FRAME_OCTETS_MAX: usize = 65_535 + 18;
+/// UDP datagrams joined into one super-frame; a further one begins the next. Older kernels take no more.
+pub const TUNNEL_DATAGRAMS_JOINED_MAX: usize = 64;
