@@ -147,8 +147,11 @@ impl Headers {
         Sum::of(addresses) + Sum::number(u16::from(protocol)) + Sum::number(octets as u16)
     }
 
-    /// Whether a frame's transport checksum is there and right.
+    /// Whether a frame's checksums are there and right: joining would make wrong ones right.
     pub fn is_checksum_valid(&self, frame: &[u8]) -> bool {
+        if self.version == Version::V4 && !Sum::of(&frame[self.ip..self.start]).is_valid() {
+            return false;
+        }
         let covered = &frame[self.start..];
         let absent = self.transport == Transport::Udp && covered[6..8] == [0, 0];
         !absent && (self.pseudo_header(frame, covered.len()) + Sum::of(covered)).is_valid()
