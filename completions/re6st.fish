@@ -29,6 +29,7 @@ complete -c re6st -n "__fish_re6st_needs_command" -s V -l version -d 'Print vers
 complete -c re6st -n "__fish_re6st_needs_command" -f -a "lab" -d 'Make a network of hosts on one machine, with an emulated Internet between them'
 complete -c re6st -n "__fish_re6st_needs_command" -f -a "registry" -d 'Found a network, hand out its certificates and prefixes'
 complete -c re6st -n "__fish_re6st_needs_command" -f -a "cert" -d 'Join a network, look at certificates, renew them'
+complete -c re6st -n "__fish_re6st_needs_command" -f -a "node" -d 'Join the network and keep tunnels, or ask the node that does'
 complete -c re6st -n "__fish_re6st_needs_command" -f -a "manual" -d 'Write the man pages and the shell completions'
 complete -c re6st -n "__fish_re6st_using_subcommand lab; and not __fish_seen_subcommand_from up exec fault status down scenario" -s h -l help -d 'Print help'
 complete -c re6st -n "__fish_re6st_using_subcommand lab; and not __fish_seen_subcommand_from up exec fault status down scenario" -f -a "up" -d 'Make the hosts of a scenario and emulate the Internet between them'
@@ -148,6 +149,45 @@ complete -c re6st -n "__fish_re6st_using_subcommand cert; and __fish_seen_subcom
 complete -c re6st -n "__fish_re6st_using_subcommand cert; and __fish_seen_subcommand_from renew" -s h -l help -d 'Print help'
 complete -c re6st -n "__fish_re6st_using_subcommand cert; and __fish_seen_subcommand_from fingerprint" -l algorithm -d 'sha1, sha256, sha512' -r
 complete -c re6st -n "__fish_re6st_using_subcommand cert; and __fish_seen_subcommand_from fingerprint" -s h -l help -d 'Print help'
+complete -c re6st -n "__fish_re6st_using_subcommand node; and not __fish_seen_subcommand_from up status peers tunnels routes down" -s h -l help -d 'Print help'
+complete -c re6st -n "__fish_re6st_using_subcommand node; and not __fish_seen_subcommand_from up status peers tunnels routes down" -f -a "up" -d 'Join the network and stay in it until told otherwise; @FILE reads options from a file'
+complete -c re6st -n "__fish_re6st_using_subcommand node; and not __fish_seen_subcommand_from up status peers tunnels routes down" -f -a "status" -d 'Tell whether the node is part of the network, and how it is'
+complete -c re6st -n "__fish_re6st_using_subcommand node; and not __fish_seen_subcommand_from up status peers tunnels routes down" -f -a "peers" -d 'List the other nodes it knows'
+complete -c re6st -n "__fish_re6st_using_subcommand node; and not __fish_seen_subcommand_from up status peers tunnels routes down" -f -a "tunnels" -d 'List its tunnels'
+complete -c re6st -n "__fish_re6st_using_subcommand node; and not __fish_seen_subcommand_from up status peers tunnels routes down" -f -a "routes" -d 'List the nodes it has a way to'
+complete -c re6st -n "__fish_re6st_using_subcommand node; and not __fish_seen_subcommand_from up status peers tunnels routes down" -f -a "down" -d 'Make the node leave the network and end'
+complete -c re6st -n "__fish_re6st_using_subcommand node; and __fish_seen_subcommand_from up" -l registry -d 'Where the registry is: http://HOST[:PORT][/PATH]' -r
+complete -c re6st -n "__fish_re6st_using_subcommand node; and __fish_seen_subcommand_from up" -l ca -d 'The network\'s authority' -r -F
+complete -c re6st -n "__fish_re6st_using_subcommand node; and __fish_seen_subcommand_from up" -l cert -d 'This node\'s certificate' -r -F
+complete -c re6st -n "__fish_re6st_using_subcommand node; and __fish_seen_subcommand_from up" -l key -d 'The key of this node\'s certificate' -r -F
+complete -c re6st -n "__fish_re6st_using_subcommand node; and __fish_seen_subcommand_from up" -l ip -d 'An address under which others reach this host; without it, what the others see' -r
+complete -c re6st -n "__fish_re6st_using_subcommand node; and __fish_seen_subcommand_from up" -l pp -d 'Accept tunnels on this port; PROTO is udp, tcp, udp6 or tcp6 [default: 1194 udp and 1194 tcp]' -r
+complete -c re6st -n "__fish_re6st_using_subcommand node; and __fish_seen_subcommand_from up" -l disable-proto -d 'Neither accept nor open tunnels over this protocol: udp, tcp, udp6, tcp6, or none of them' -r
+complete -c re6st -n "__fish_re6st_using_subcommand node; and __fish_seen_subcommand_from up" -l client-count -d 'How many tunnels to open, if the network\'s number does not suit' -r
+complete -c re6st -n "__fish_re6st_using_subcommand node; and __fish_seen_subcommand_from up" -l max-clients -d 'How many tunnels to accept on each port, if the network\'s number does not suit' -r
+complete -c re6st -n "__fish_re6st_using_subcommand node; and __fish_seen_subcommand_from up" -l main-interface -d 'The interface that gets this node\'s address' -r
+complete -c re6st -n "__fish_re6st_using_subcommand node; and __fish_seen_subcommand_from up" -l interface -d 'Look for nodes of the network on this LAN, and route to them directly' -r
+complete -c re6st -n "__fish_re6st_using_subcommand node; and __fish_seen_subcommand_from up" -l neighbour -d 'A node to have a tunnel with before all others: its name, like 1/16' -r
+complete -c re6st -n "__fish_re6st_using_subcommand node; and __fish_seen_subcommand_from up" -l state -d 'The folder for what survives restarts' -r -F
+complete -c re6st -n "__fish_re6st_using_subcommand node; and __fish_seen_subcommand_from up" -l run -d 'The folder for the control socket' -r -F
+complete -c re6st -n "__fish_re6st_using_subcommand node; and __fish_seen_subcommand_from up" -l log -d 'The folder in which stock keeps logs; this program logs on standard error only' -r -F
+complete -c re6st -n "__fish_re6st_using_subcommand node; and __fish_seen_subcommand_from up" -s v -l verbose -d 'How much to log: 0 errors, 1 warnings, 2 what happens, 3 and 4 details' -r
+complete -c re6st -n "__fish_re6st_using_subcommand node; and __fish_seen_subcommand_from up" -s h -l help -d 'Print help'
+complete -c re6st -n "__fish_re6st_using_subcommand node; and __fish_seen_subcommand_from status" -l run -d 'The folder that the node was started with as --run' -r -F
+complete -c re6st -n "__fish_re6st_using_subcommand node; and __fish_seen_subcommand_from status" -l json -d 'Print JSON Lines'
+complete -c re6st -n "__fish_re6st_using_subcommand node; and __fish_seen_subcommand_from status" -s h -l help -d 'Print help'
+complete -c re6st -n "__fish_re6st_using_subcommand node; and __fish_seen_subcommand_from peers" -l run -d 'The folder that the node was started with as --run' -r -F
+complete -c re6st -n "__fish_re6st_using_subcommand node; and __fish_seen_subcommand_from peers" -l json -d 'Print JSON Lines'
+complete -c re6st -n "__fish_re6st_using_subcommand node; and __fish_seen_subcommand_from peers" -s h -l help -d 'Print help'
+complete -c re6st -n "__fish_re6st_using_subcommand node; and __fish_seen_subcommand_from tunnels" -l run -d 'The folder that the node was started with as --run' -r -F
+complete -c re6st -n "__fish_re6st_using_subcommand node; and __fish_seen_subcommand_from tunnels" -l json -d 'Print JSON Lines'
+complete -c re6st -n "__fish_re6st_using_subcommand node; and __fish_seen_subcommand_from tunnels" -s h -l help -d 'Print help'
+complete -c re6st -n "__fish_re6st_using_subcommand node; and __fish_seen_subcommand_from routes" -l run -d 'The folder that the node was started with as --run' -r -F
+complete -c re6st -n "__fish_re6st_using_subcommand node; and __fish_seen_subcommand_from routes" -l json -d 'Print JSON Lines'
+complete -c re6st -n "__fish_re6st_using_subcommand node; and __fish_seen_subcommand_from routes" -s h -l help -d 'Print help'
+complete -c re6st -n "__fish_re6st_using_subcommand node; and __fish_seen_subcommand_from down" -l run -d 'The folder that the node was started with as --run' -r -F
+complete -c re6st -n "__fish_re6st_using_subcommand node; and __fish_seen_subcommand_from down" -l json -d 'Print JSON Lines'
+complete -c re6st -n "__fish_re6st_using_subcommand node; and __fish_seen_subcommand_from down" -s h -l help -d 'Print help'
 complete -c re6st -n "__fish_re6st_using_subcommand manual" -l to -d 'The folder in which `man` and `completions` are made' -r -F
 complete -c re6st -n "__fish_re6st_using_subcommand manual" -l aliases -d 'Print the names of older programs that this one can be started under'
 complete -c re6st -n "__fish_re6st_using_subcommand manual" -s h -l help -d 'Print help'

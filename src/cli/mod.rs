@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::command::{Outcome, cert, lab, registry};
+use crate::command::{Outcome, cert, lab, node, registry};
 
 pub mod legacy;
 pub mod manual;
@@ -30,6 +30,9 @@ enum Command {
     Registry(registry::Options),
     /// Join a network, look at certificates, renew them
     Cert(cert::Options),
+    /// Join the network and keep tunnels, or ask the node that does
+    #[command(subcommand)]
+    Node(node::Command),
     /// Write the man pages and the shell completions
     #[command(hide = true)]
     Manual(manual::Options),
@@ -41,6 +44,7 @@ impl Command {
             Self::Lab(command) => lab::run(command),
             Self::Registry(options) => registry::run(options),
             Self::Cert(options) => cert::run(options),
+            Self::Node(command) => node::run(command),
             Self::Manual(options) => manual::run(&options),
         }
     }

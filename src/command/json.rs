@@ -23,6 +23,81 @@ pub enum Object {
     Certificate(Certificate),
     /// What is worth one certificate.
     Token(Token),
+    /// How a running node is.
+    NodeStatus(NodeStatus),
+    /// Another node, as a running node knows it.
+    Peer(Peer),
+    /// A way to another node, as a running node has it.
+    NodeRoute(NodeRoute),
+}
+
+/// How a running node is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeStatus {
+    /// When: RFC 3339, UTC.
+    pub time: String,
+    /// Its name in its certificate, `1/16`.
+    pub common_name: String,
+    /// Its part of the network.
+    pub prefix: Option<Cidr>,
+    /// Its address in the network.
+    pub sdn: Option<Ipv6Addr>,
+    /// The network.
+    pub network: Cidr,
+    /// Where the registry is.
+    pub registry: String,
+    /// Whether the registry's node is in sight, or believed to be well.
+    pub connected: bool,
+    /// The number of the network's configuration.
+    pub network_version: Option<u64>,
+    /// Tunnels that it opened and that are up.
+    pub tunnels_opened: usize,
+    /// Tunnels that others opened.
+    pub tunnels_accepted: usize,
+    /// Nodes one link away.
+    pub neighbours: usize,
+    /// Nodes it has a way to.
+    pub nodes_routed: usize,
+    /// Where others are told it is reached.
+    pub endpoints: Vec<Endpoint>,
+    /// Seconds since it was started.
+    pub uptime_s: u64,
+    /// When its certificate ends: RFC 3339, UTC.
+    pub not_after: String,
+}
+
+/// Another node, as a running node knows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Peer {
+    /// Its name in its certificate, `1/16`.
+    pub common_name: String,
+    /// Its part of the network.
+    pub prefix: Option<Cidr>,
+    /// Its address in the network.
+    pub sdn: Option<Ipv6Addr>,
+    /// Where it is reached, the best first.
+    pub endpoints: Vec<Endpoint>,
+    /// Whether there is a way to it through the network.
+    pub routed: bool,
+    /// Whether it is one link away.
+    pub neighbour: bool,
+    /// Whether it did not answer lately and is left alone for a while.
+    pub resting: bool,
+}
+
+/// A way to another node, as a running node has it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeRoute {
+    /// The node's name in its certificate, `1/16`.
+    pub common_name: String,
+    /// Its part of the network.
+    pub prefix: Cidr,
+    /// The interface that packets take.
+    pub interface: String,
+    /// The name of the node at the other end of it, if it is a tunnel.
+    pub via: Option<String>,
+    /// Babel's metric.
+    pub metric: u16,
 }
 
 /// A member of the network, or any host that can be a target of the ping matrix.

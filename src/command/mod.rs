@@ -4,6 +4,7 @@ pub mod babel;
 pub mod cert;
 pub mod json;
 pub mod lab;
+pub mod node;
 pub mod registry;
 pub mod tunnel;
 

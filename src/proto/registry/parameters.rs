@@ -106,7 +106,7 @@ impl Parameters {
     }
 
     /// Takes all but the keys of Babel.
-    fn from_map(mut map: Map<String, Value>) -> Result<Self, ParametersError> {
+    pub fn from_map(mut map: Map<String, Value>) -> Result<Self, ParametersError> {
         use ParametersError::Parameter;
         let map = &mut map;
         let registry_prefix = take::<String>(map, "registry_prefix")?

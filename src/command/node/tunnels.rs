@@ -1,0 +1,273 @@
+//! The tunnels of a node as things: connections, ports, interfaces; named as the mesh names them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+
+use crate::command::Failure;
+use crate::command::node::network::{self, Preferences};
+use crate::command::node::options::Port;
+use crate::command::tunnel::client::{ConnectSettings, Connection, connect};
+use crate::command::tunnel::event::Role as TunnelRole;
+use crate::command::tunnel::event::{Event, EventKind, Statistics, Up};
+use crate::command::tunnel::server::{ListenSettings, Listener, listen};
+use crate::proto::certificate::Identity;
+use crate::proto::endpoint::{Endpoint, Transport};
+use crate::proto::mesh::tunnels::{FIRST_SERVED_LINK, Link, Role};
+use crate::proto::prefix::Prefix;
+use crate::proto::registry::parameters::Parameters;
+use crate::proto::tunnel::credentials::Credentials;
+
+/// All of them.
+pub struct Tunnels {
+    credentials: Credentials,
+    parameters: Parameters,
+    events: mpsc::Sender<Event>,
+    listeners: Vec<Listener>,
+    open: BTreeMap<Link, Tunnel>,
+    next_served: Link,
+}
+
+/// One.
+pub struct Tunnel {
+    /// Which end we are.
+    pub role: Role,
+    /// Its interface, or what that will be called.
+    pub interface: String,
+    /// Where it leads, as far as known.
+    pub endpoint: Option<Endpoint>,
+    /// What is known since it is up.
+    pub up: Option<Up>,
+    /// What passed so far.
+    pub statistics: Statistics,
+    connection: Option<Connection>,
+}
+
+/// What an event means to the mesh.
+pub enum Change {
+    /// A tunnel is up.
+    Up(Link, Up),
+    /// A tunnel is over, with its interface and the reason.
+    Down(Link, String, String),
+}
+
+impl Tunnels {
+    /// Opens the ports.
+    pub async fn start(
+        identity: &Identity,
+        parameters: &Parameters,
+        preferences: &Preferences,
+        ports: &[Port],
+        events: mpsc::Sender<Event>,
+    ) -> Result<Self, Failure> {
+        let mut tunnels = Self {
+            credentials: Credentials::from(identity),
+            parameters: parameters.clone(),
+            events,
+            listeners: Vec::new(),
+            open: BTreeMap::new(),
+            next_served: FIRST_SERVED_LINK,
+        };
+        tunnels.listen(preferences, ports).await?;
+        Ok(tunnels)
+    }
+
+    async fn listen(&mut self, preferences: &Preferences, ports: &[Port]) -> Result<(), Failure> {
+        for (at, port) in ports.iter().enumerate() {
+            let same = ports[..at].iter().filter(|other| other.transport == port.transport);
+            let settings = ListenSettings {
+                bind: port.bind(),
+                transport: port.transport,
+                credentials: self.credentials.clone(),
+                clients_max: network::max_clients(&self.parameters, preferences),
+                ciphers: network::ciphers(&self.parameters),
+                interface_prefix: served_prefix(port.transport, same.count()),
+                ping_exit: self.parameters.hello * 4,
+                handshake_timeout: HANDSHAKE,
+                revoked: network::revoked(&self.parameters),
+            };
+            let opened = listen(settings, self.events.clone()).await;
+            self.listeners.push(opened.map_err(|error| port_failure(*port, &error))?);
+        }
+        Ok(())
+    }
+
+    /// Opens a tunnel to a peer.
+    pub fn connect(&mut self, link: Link, peer: Prefix, endpoint: Endpoint) {
+        let interface = self.free_name(&format!("re6c-{}", short(peer)));
+        let settings = ConnectSettings {
+            remote: endpoint,
+            credentials: self.credentials.clone(),
+            interface: interface.clone(),
+            peer: Some(peer.to_string()),
+            ciphers: network::ciphers(&self.parameters),
+            ping_exit: self.parameters.hello * 4,
+            handshake_timeout: HANDSHAKE,
+            revoked: network::revoked(&self.parameters),
+        };
+        let connection = Some(connect(settings, self.events.clone()));
+        let endpoint = Some(endpoint);
+        let statistics = Statistics::default();
+        let role = Role::Client;
+        let tunnel = Tunnel { role, interface, endpoint, up: None, statistics, connection };
+        self.open.insert(link, tunnel);
+    }
+
+    /// Closes a tunnel that we opened; its interface, if there was one.
+    pub fn close(&mut self, link: Link) -> Option<String> {
+        let tunnel = self.open.remove(&link)?;
+        if let Some(connection) = tunnel.connection {
+            tokio::spawn(connection.close());
+        }
+        Some(tunnel.interface)
+    }
+
+    /// Takes what happened to a tunnel.
+    pub fn take(&mut self, event: Event) -> Option<Change> {
+        let known = self.open.iter().find(|(_, tunnel)| tunnel.interface == event.interface);
+        let known = known.map(|(&link, _)| link);
+        match event.kind {
+            EventKind::Up(up) => {
+                let link = known.unwrap_or_else(|| self.name_served(event.interface));
+                let tunnel = self.open.get_mut(&link)?;
+                tunnel.endpoint = Some(up.endpoint);
+                tunnel.up = Some(up.clone());
+                Some(Change::Up(link, up))
+            }
+            EventKind::Down(reason) => {
+                let tunnel = self.open.remove(&known?)?;
+                Some(Change::Down(known?, tunnel.interface, reason))
+            }
+            EventKind::Statistics(statistics) => {
+                self.open.get_mut(&known?)?.statistics = statistics;
+                None
+            }
+            EventKind::Connecting(_) | EventKind::Rekeyed => None,
+        }
+    }
+
+    fn name_served(&mut self, interface: String) -> Link {
+        let link = self.next_served;
+        self.next_served = self.next_served.checked_add(1).unwrap_or(FIRST_SERVED_LINK);
+        let tunnel = Tunnel {
+            role: Role::Server,
+            interface,
+            endpoint: None,
+            up: None,
+            statistics: Statistics::default(),
+            connection: None,
+        };
+        self.open.insert(link, tunnel);
+        link
+    }
+
+    /// One of them.
+    pub fn get(&self, link: Link) -> Option<&Tunnel> {
+        self.open.get(&link)
+    }
+
+    /// Each of them.
+    pub fn iter(&self) -> impl Iterator<Item = (Link, &Tunnel)> {
+        self.open.iter().map(|(&link, tunnel)| (link, tunnel))
+    }
+
+    /// The tunnel with this interface.
+    pub fn of_interface(&self, interface: &str) -> Option<Link> {
+        let mut open = self.open.iter();
+        open.find(|(_, tunnel)| tunnel.interface == interface).map(|(&link, _)| link)
+    }
+
+    /// Takes changed parameters: those who are revoked are cut off, and if tunnels are to be protected
+    /// otherwise, all begin anew.
+    pub async fn set_parameters(
+        &mut self,
+        parameters: &Parameters,
+        preferences: &Preferences,
+        ports: &[Port],
+    ) -> Result<(), Failure> {
+        let old = std::mem::replace(&mut self.parameters, parameters.clone());
+        let revoked: BTreeSet<u64> = network::revoked(parameters);
+        for listener in &self.listeners {
+            listener.set_revoked(revoked.clone());
+        }
+        let anew = old.encrypt != parameters.encrypt;
+        for tunnel in self.open.values_mut() {
+            let serial = tunnel.up.as_ref().and_then(|up| up.serial);
+            if (anew || serial.is_some_and(|serial| revoked.contains(&serial)))
+                && let Some(connection) = tunnel.connection.take()
+            {
+                tokio::spawn(connection.close());
+            }
+        }
+        if anew || old.max_clients != parameters.max_clients || old.hello != parameters.hello {
+            for listener in std::mem::take(&mut self.listeners) {
+                listener.stop().await;
+            }
+            self.listen(preferences, ports).await?;
+        }
+        Ok(())
+    }
+
+    /// Closes all of them and the ports.
+    pub async fn stop(mut self) {
+        let closing = std::mem::take(&mut self.open).into_values().filter_map(|t| t.connection);
+        let mut tasks = tokio::task::JoinSet::new();
+        for connection in closing {
+            tasks.spawn(connection.close());
+        }
+        for listener in std::mem::take(&mut self.listeners) {
+            tasks.spawn(listener.stop());
+        }
+        let _ = tokio::time::timeout(FAREWELL, tasks.join_all()).await;
+    }
+
+    /// A name that no interface of ours has: two tunnels to one peer overlap for a moment at times.
+    fn free_name(&self, wanted: &str) -> String {
+        let taken = |name: &str| self.of_interface(name).is_some();
+        let letters = std::iter::once(String::new()).chain(('a'..='z').map(String::from));
+        let mut names = letters.map(|letter| {
+            let room = INTERFACE_OCTETS_MAX - letter.len();
+            format!("{}{letter}", &wanted[..wanted.len().min(room)])
+        });
+        names.find(|name| !taken(name)).unwrap_or_else(|| wanted.to_owned())
+    }
+}
+
+/// Whether an event is of a tunnel that we opened.
+pub const fn is_ours(role: TunnelRole) -> bool {
+    matches!(role, TunnelRole::Client)
+}
+
+/// `1/16` as part of an interface's name.
+fn short(peer: Prefix) -> String {
+    format!("{}-{}", peer.value(), peer.length())
+}
+
+fn served_prefix(transport: Transport, same_before: usize) -> String {
+    let letter = match transport {
+        Transport::Udp => 'u',
+        Transport::Tcp => 't',
+    };
+    let number = if same_before == 0 { String::new() } else { same_before.to_string() };
+    format!("re6{letter}{number}-")
+}
+
+fn port_failure(port: Port, error: &std::io::Error) -> Failure {
+    let (protocol, bind): (_, SocketAddr) = (port.protocol(), port.bind());
+    Failure::failed(match error.kind() {
+        std::io::ErrorKind::AddrInUse => format!(
+            "port {} {protocol} is taken by another program; stop it, or give other ports by --pp",
+            port.number
+        ),
+        _ => format!("cannot accept tunnels at {bind} {protocol}: {error}"),
+    })
+}
+
+/// How long a handshake may take; a peer that does not answer is left for the next.
+const HANDSHAKE: Duration = Duration::from_secs(8);
+/// How long to wait at the end for the peers to be told.
+const FAREWELL: Duration = Duration::from_secs(3);
+/// Octets of an interface's name.
+const INTERFACE_OCTETS_MAX: usize = 15;
