@@ -14,4 +14,7 @@ pub mod namespace;
 pub mod route;
 pub mod store;
 pub mod sys;
+pub mod tap;
+pub mod tcp;
 pub mod tun;
+pub mod udp;

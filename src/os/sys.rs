@@ -2,8 +2,10 @@
 #![allow(unsafe_code, reason = "the one place for it")]
 
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::time::Duration;
+
+use tokio::io::unix::AsyncFd;
 
 /// Tells the kernel which segmentation offloads the reader of a TUN or TAP device handles.
 pub fn set_tap_offload(device: BorrowedFd<'_>, flags: libc::c_uint) -> io::Result<()> {
@@ -44,4 +46,26 @@ pub fn wait_readable(
 pub fn prefer_this_thread(niceness: libc::c_int) {
     // SAFETY: takes its arguments by value; 0 is this thread.
     unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, niceness) };
+}
+
+/// Takes the descriptor out of a device that `tun` made, and watches it.
+pub fn watch_device(device: tun::Device) -> io::Result<AsyncFd<OwnedFd>> {
+    // SAFETY: the device gives its descriptor away, so that nobody else closes it.
+    let descriptor = unsafe { OwnedFd::from_raw_fd(device.into_raw_fd()) };
+    // SAFETY: an `OwnedFd` has the same descriptor as long as it lives.
+    Ok(unsafe { AsyncFd::register(descriptor) }?)
+}
+
+/// Has a socket's datagrams never fragmented: one that is too large is an error, `EMSGSIZE`.
+pub fn never_fragment(socket: impl AsFd, ipv6: bool) -> io::Result<()> {
+    let (level, name, value) = if ipv6 {
+        (libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER, libc::IPV6_PMTUDISC_DO)
+    } else {
+        (libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_DO)
+    };
+    let length = size_of_val(&value) as libc::socklen_t;
+    let fd = socket.as_fd().as_raw_fd();
+    // SAFETY: `value` is an int, as both options want it, and outlives the call.
+    let done = unsafe { libc::setsockopt(fd, level, name, (&raw const value).cast(), length) };
+    if done < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }

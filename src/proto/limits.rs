@@ -91,3 +91,35 @@ pub const BABEL_NEIGHBOUR_SILENCE: Duration = Duration::from_secs(30);
 pub const TUNNEL_SUPER_FRAME_OCTETS_MAX: usize = 65_535 + 18;
 /// UDP datagrams joined into one super-frame; a further one begins the next. Older kernels take no more.
 pub const TUNNEL_DATAGRAMS_JOINED_MAX: usize = 64;
+
+/// Control packets of one negotiation sent and not yet acknowledged; the next ones wait.
+pub const TUNNEL_SEND_WINDOW: usize = 4;
+
+/// Control packets received ahead of a missing one; what is farther ahead is dropped, and repeated by
+/// its sender.
+pub const TUNNEL_RECEIVE_WINDOW: u32 = 8;
+
+/// Octets of TLS waiting for acknowledgements; more ends the negotiation.
+pub const TUNNEL_BACKLOG_OCTETS: usize = 65_536;
+
+/// Octets of one TLS record that a peer may send over the control channel; more ends the tunnel.
+pub const TUNNEL_RECORD_OCTETS: usize = 16_384;
+
+/// Octets of a control packet that we send.
+pub const TUNNEL_CONTROL_OCTETS: usize = 1_200;
+
+/// Packets behind the newest that are still accepted once; older ones count as replayed.
+pub const TUNNEL_REPLAY_WINDOW: usize = 2_048;
+
+/// Clients of one port in the middle of a handshake; further ones are not answered until it is over.
+pub const TUNNEL_HALF_OPEN: usize = 256;
+
+/// Handshakes begun from one address within ten seconds; further ones are not answered.
+pub const TUNNEL_HANDSHAKES_PER_SOURCE: u32 = 32;
+
+/// Addresses whose handshakes are counted; beyond, the counts start anew.
+pub const TUNNEL_SOURCES: usize = 4_096;
+
+/// Control packets of one peer that wait for their turn; further ones are dropped, and repeated by
+/// the peer.
+pub const TUNNEL_CONTROL_QUEUE: usize = 64;

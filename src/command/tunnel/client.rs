@@ -1,15 +1,32 @@
 //! One tunnel that we open.
 
 use std::collections::BTreeSet;
+use std::io;
+use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::net::TcpStream;
+use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinHandle;
 
+use crate::command::tunnel::counters::Counters;
 use crate::command::tunnel::event::{Event, EventKind, Role};
-use crate::proto::endpoint::Endpoint;
+use crate::command::tunnel::inward::{self, Lane, LaneOrders};
+use crate::command::tunnel::link::Link;
+use crate::command::tunnel::peer::{DataPath, Peer, PeerOrder, Surroundings};
+use crate::os::clock::Clock;
+use crate::os::entropy;
+use crate::os::link::{LinkError, Links};
+use crate::os::tcp::{self, PacketReader};
+use crate::os::udp::Udp;
+use crate::proto::endpoint::{Endpoint, Transport};
+use crate::proto::limits::TUNNEL_CONTROL_QUEUE;
 use crate::proto::tunnel::cipher::Cipher;
 use crate::proto::tunnel::credentials::Credentials;
+use crate::proto::tunnel::session::{Session, SessionSettings};
+use crate::proto::tunnel::settings::{Device, Underlay};
+use crate::proto::tunnel::tls::{Expectation, TlsContext};
 
 /// What a tunnel that we open is to be.
 #[derive(Clone, Debug)]
@@ -26,40 +43,166 @@ pub struct ConnectSettings {
     pub ciphers: Vec<Cipher>,
     /// The tunnel is over when nothing authentic was heard for so long; four times the Hello interval.
     pub ping_exit: Duration,
-    /// A handshake that takes longer has failed; OpenVPN's is 60 s.
+    /// A handshake that takes longer has failed.
     pub handshake_timeout: Duration,
     /// Serial numbers of certificates that are not believed.
     pub revoked: BTreeSet<u64>,
+    /// What passes.
+    pub device: Device,
+    /// Addresses for the interface besides the link-local one, with their prefix lengths.
+    pub addresses: Vec<(IpAddr, u8)>,
+    /// Keys are renewed after so long at most.
+    pub renegotiate_after: Duration,
+    /// How often [`EventKind::Statistics`] is told.
+    pub statistics_every: Duration,
+}
+
+impl ConnectSettings {
+    /// What a stock network has: every cipher that encrypts, 60 s, an hour for keys.
+    pub fn new(remote: Endpoint, credentials: Credentials, interface: String) -> Self {
+        Self {
+            remote,
+            credentials,
+            interface,
+            peer: None,
+            ciphers: Cipher::ENCRYPTING.to_vec(),
+            ping_exit: Duration::from_secs(60),
+            handshake_timeout: Duration::from_secs(60),
+            revoked: BTreeSet::new(),
+            device: Device::Tap,
+            addresses: Vec::new(),
+            renegotiate_after: Duration::from_secs(3_600),
+            statistics_every: Duration::from_secs(10),
+        }
+    }
 }
 
 /// A tunnel that was opened. Dropping it closes the tunnel.
 #[derive(Debug)]
 pub struct Connection {
-    close: oneshot::Sender<()>,
+    orders: mpsc::UnboundedSender<PeerOrder>,
     task: JoinHandle<()>,
 }
 
 impl Connection {
     /// Tells the peer, closes the tunnel and waits until its interface is gone.
     pub async fn close(self) {
-        drop(self.close);
+        drop(self.orders);
         let _ = self.task.await;
     }
+}
+
+/// Why there was not even a handshake.
+#[derive(Debug, thiserror::Error)]
+enum ConnectError {
+    #[error("cannot reach {0}: {1}")]
+    Unreachable(Endpoint, #[source] io::Error),
+    #[error("no connection to {remote} within {} s", .after.as_secs())]
+    Timeout { remote: Endpoint, after: Duration },
+    #[error("{0}")]
+    Link(#[from] LinkError),
+    #[error("OpenSSL does not take the certificate or key: {0}")]
+    Tls(#[from] openssl::error::ErrorStack),
 }
 
 /// Opens a tunnel. Returns at once; what becomes of it comes as events, the last of which is
 /// [`EventKind::Down`]. There is no second attempt.
 pub fn connect(settings: ConnectSettings, events: mpsc::Sender<Event>) -> Connection {
-    let (close, closed) = oneshot::channel();
-    let task = tokio::spawn(run(settings, events, closed));
-    Connection { close, task }
+    let (orders, received) = mpsc::unbounded_channel();
+    let task = tokio::spawn(async move {
+        let interface = settings.interface.clone();
+        let tell =
+            |kind| events.send(Event { interface: interface.clone(), role: Role::Client, kind });
+        let _ = tell(EventKind::Connecting(settings.remote)).await;
+        if let Err(error) = run(settings, events.clone(), received).await {
+            let _ = tell(EventKind::Down(error.to_string())).await;
+        }
+    });
+    Connection { orders, task }
 }
 
 async fn run(
     settings: ConnectSettings,
     events: mpsc::Sender<Event>,
-    _closed: oneshot::Receiver<()>,
-) {
-    let kind = EventKind::Down("tunnels are not made yet".to_owned());
-    let _ = events.send(Event { interface: settings.interface, role: Role::Client, kind }).await;
+    orders: mpsc::UnboundedReceiver<PeerOrder>,
+) -> Result<(), ConnectError> {
+    let clock = Clock::start();
+    let links = Links::open()?;
+    let context = TlsContext::new(&settings.credentials)?;
+    let counters = Arc::new(Counters::default());
+    let (heard_sender, heard) = mpsc::channel(TUNNEL_CONTROL_QUEUE);
+    let lane = Lane::new(settings.remote.socket_address(), Arc::clone(&counters), heard_sender);
+    let (lane_orders, link) = open_path(&settings, lane, clock).await?;
+
+    let mut first = Vec::new();
+    let session = Session::client(
+        session_settings(&settings),
+        &context,
+        entropy::random(),
+        clock.now(),
+        &mut first,
+    )?;
+    let surroundings = Surroundings {
+        clock,
+        links,
+        events,
+        interface: settings.interface,
+        device: settings.device,
+        addresses: settings.addresses,
+        underlay: underlay(&settings.remote),
+        endpoint: settings.remote,
+        statistics_every: settings.statistics_every,
+    };
+    let path = DataPath { link, lane: lane_orders, heard, counters };
+    Peer::client(session, surroundings, path, orders).run(first).await;
+    Ok(())
+}
+
+/// Opens the socket or connection and starts the task that reads it.
+async fn open_path(
+    settings: &ConnectSettings,
+    lane: Lane,
+    clock: Clock,
+) -> Result<(LaneOrders, Link), ConnectError> {
+    let remote = settings.remote;
+    let (sender, orders) = mpsc::unbounded_channel();
+    let unreachable = |error| ConnectError::Unreachable(remote, error);
+    let link = match remote.transport {
+        Transport::Udp => {
+            let udp = Arc::new(Udp::connect(remote.socket_address()).await.map_err(unreachable)?);
+            tokio::spawn(inward::run_connected(Arc::clone(&udp), lane, orders, clock));
+            Link::Udp(udp, None)
+        }
+        Transport::Tcp => {
+            let connecting = TcpStream::connect(remote.socket_address());
+            let timeout = settings.handshake_timeout;
+            let stream = tokio::time::timeout(timeout, connecting).await;
+            let stream = stream.map_err(|_| ConnectError::Timeout { remote, after: timeout })?;
+            let stream = stream.map_err(unreachable)?;
+            tcp::prepare(&stream, settings.ping_exit).map_err(unreachable)?;
+            let (reader, writer) = stream.into_split();
+            tokio::spawn(inward::run_stream(PacketReader::new(reader), lane, orders, clock));
+            Link::Tcp(Arc::new(Mutex::new(writer)))
+        }
+    };
+    Ok((LaneOrders { lane: 0, orders: sender }, link))
+}
+
+fn session_settings(settings: &ConnectSettings) -> SessionSettings {
+    SessionSettings {
+        underlay: underlay(&settings.remote),
+        device: settings.device,
+        ciphers: settings.ciphers.clone(),
+        expectation: Expectation {
+            common_name: settings.peer.clone(),
+            revoked: Arc::new(settings.revoked.clone()),
+        },
+        handshake_timeout: settings.handshake_timeout,
+        ping_exit: settings.ping_exit,
+        renegotiate_after: settings.renegotiate_after,
+    }
+}
+
+fn underlay(remote: &Endpoint) -> Underlay {
+    Underlay { transport: remote.transport, ipv6: remote.address.is_ipv6() }
 }

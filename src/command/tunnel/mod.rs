@@ -3,7 +3,29 @@
 //! [`connect`](client::connect) and [`listen`](server::listen) give handles; what happens comes as
 //! [`Event`](event::Event)s. There is one TAP interface for each tunnel, on both sides, which is
 //! there exactly while the tunnel is.
+//!
+//! ```text
+//!                 peer (control loop: session, interface, events)
+//!                  │ keys, orders            ▲ control packets
+//!       ┌──────────┴──────────┐              │
+//!       ▼                     ▼              │
+//!    outward                inward ──────────┘
+//!    interface ─▶ seal ─▶ link     socket ─▶ open ─▶ interface
+//! ```
+//!
+//! Frames touch neither a lock nor the control loop: each direction owns its keys, and gets new ones as
+//! orders. A listener's clients share one [`port`] or one [`stream`] listener, and one [`house`].
 
 pub mod client;
+pub mod counters;
 pub mod event;
+pub mod house;
+pub mod interface;
+pub mod inward;
+pub mod link;
+pub mod options;
+pub mod outward;
+pub mod peer;
+pub mod port;
 pub mod server;
+pub mod stream;

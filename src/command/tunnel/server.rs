@@ -2,16 +2,34 @@
 
 use std::collections::BTreeSet;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
+use crate::command::tunnel::counters::Counters;
 use crate::command::tunnel::event::Event;
-use crate::proto::endpoint::Transport;
+use crate::command::tunnel::house::House;
+use crate::command::tunnel::inward::{Heard, Lane, LaneOrder, LaneOrders};
+use crate::command::tunnel::link::Link;
+use crate::command::tunnel::peer::{DataPath, Peer, Surroundings};
+use crate::command::tunnel::{port, stream};
+use crate::os::clock::Clock;
+use crate::os::entropy;
+use crate::os::link::Links;
+use crate::os::tcp;
+use crate::os::udp::Udp;
+use crate::proto::endpoint::{Endpoint, Transport};
+use crate::proto::limits::TUNNEL_CONTROL_QUEUE;
 use crate::proto::tunnel::cipher::Cipher;
+use crate::proto::tunnel::cookie::Cookies;
 use crate::proto::tunnel::credentials::Credentials;
+use crate::proto::tunnel::packet::SessionId;
+use crate::proto::tunnel::session::{Session, SessionSettings};
+use crate::proto::tunnel::settings::{Device, Underlay};
+use crate::proto::tunnel::tls::{Expectation, TlsContext};
 
 /// What a port for tunnels is to be.
 #[derive(Clone, Debug)]
@@ -22,7 +40,7 @@ pub struct ListenSettings {
     pub transport: Transport,
     /// Who we are, and whose certificates we believe.
     pub credentials: Credentials,
-    /// Clients beyond so many get no answer.
+    /// Clients beyond so many are refused.
     pub clients_max: usize,
     /// What we accept, the preferred first; `[Cipher::None]` for a network without encryption.
     pub ciphers: Vec<Cipher>,
@@ -30,55 +48,201 @@ pub struct ListenSettings {
     pub interface_prefix: String,
     /// A tunnel is over when nothing authentic was heard for so long; four times the Hello interval.
     pub ping_exit: Duration,
-    /// A handshake that takes longer has failed; OpenVPN's is 60 s.
+    /// A handshake that takes longer has failed.
     pub handshake_timeout: Duration,
     /// Serial numbers of certificates that are not believed.
     pub revoked: BTreeSet<u64>,
+    /// What passes.
+    pub device: Device,
+    /// Addresses for each interface besides the link-local one, with their prefix lengths.
+    pub addresses: Vec<(IpAddr, u8)>,
+    /// Keys are renewed after so long at most.
+    pub renegotiate_after: Duration,
+    /// How often statistics are told.
+    pub statistics_every: Duration,
+}
+
+impl ListenSettings {
+    /// What a stock network has: 20 clients, every cipher that encrypts, 60 s, an hour for keys.
+    pub fn new(bind: SocketAddr, transport: Transport, credentials: Credentials) -> Self {
+        Self {
+            bind,
+            transport,
+            credentials,
+            clients_max: 20,
+            ciphers: Cipher::ENCRYPTING.to_vec(),
+            interface_prefix: "re6st-".to_owned(),
+            ping_exit: Duration::from_secs(60),
+            handshake_timeout: Duration::from_secs(60),
+            revoked: BTreeSet::new(),
+            device: Device::Tap,
+            addresses: Vec::new(),
+            renegotiate_after: Duration::from_secs(3_600),
+            statistics_every: Duration::from_secs(10),
+        }
+    }
 }
 
 /// A port on which tunnels are accepted. Dropping it closes all of them.
 #[derive(Debug)]
 pub struct Listener {
-    orders: mpsc::UnboundedSender<Order>,
+    house: Arc<House>,
+    stop: oneshot::Sender<()>,
     task: JoinHandle<()>,
-}
-
-/// What a listener's owner can want.
-#[derive(Debug)]
-enum Order {
-    CloseClient(String),
-    SetRevoked(BTreeSet<u64>),
 }
 
 impl Listener {
     /// Closes the tunnel of one interface.
     pub fn close_client(&self, interface: &str) {
-        let _ = self.orders.send(Order::CloseClient(interface.to_owned()));
+        self.house.close_client(interface);
     }
 
     /// Believes these serial numbers no longer, and closes the tunnels of those who have one.
     pub fn set_revoked(&self, revoked: BTreeSet<u64>) {
-        let _ = self.orders.send(Order::SetRevoked(revoked));
+        self.house.set_revoked(revoked);
     }
 
     /// Tells all clients, closes their tunnels and waits until the interfaces are gone.
     pub async fn stop(self) {
-        drop(self.orders);
+        drop(self.stop);
         let _ = self.task.await;
     }
 }
 
 /// Opens the port; clients come as events.
 pub async fn listen(settings: ListenSettings, events: mpsc::Sender<Event>) -> io::Result<Listener> {
-    let (orders, mut received) = mpsc::unbounded_channel();
-    let task = tokio::spawn(async move {
-        let _kept = (settings, events);
-        while let Some(order) = received.recv().await {
-            match order {
-                Order::CloseClient(interface) => tracing::debug!("close {interface}"),
-                Order::SetRevoked(revoked) => tracing::debug!("{} revoked", revoked.len()),
-            }
+    let (bind, transport) = (settings.bind, settings.transport);
+    let clients = settings.clients_max;
+    let prefix = settings.interface_prefix.clone();
+    let house = House::new(clients, prefix, settings.revoked.clone());
+    let reception = Reception::open(settings, events, Arc::clone(&house))?;
+    let (stop, stopped) = oneshot::channel::<()>();
+    let closing = Arc::clone(&house);
+    let task = match transport {
+        Transport::Udp => {
+            let udp = Arc::new(Udp::bind(bind)?);
+            tokio::spawn(async move {
+                tokio::select! {
+                    () = port::run(udp, reception) => {}
+                    _ = stopped => {}
+                }
+                closing.close().await;
+            })
         }
-    });
-    Ok(Listener { orders, task })
+        Transport::Tcp => {
+            let listener = tcp::listen(bind)?;
+            tokio::spawn(async move {
+                tokio::select! {
+                    () = stream::run(listener, reception) => {}
+                    _ = stopped => {}
+                }
+                closing.close().await;
+            })
+        }
+    };
+    Ok(Listener { house, stop, task })
+}
+
+/// What turns strangers into clients, the same for both transports.
+pub struct Reception {
+    /// What time it is.
+    pub clock: Clock,
+    /// What we answer strangers.
+    pub cookies: Cookies,
+    settings: ListenSettings,
+    events: mpsc::Sender<Event>,
+    house: Arc<House>,
+    context: TlsContext,
+    links: Links,
+}
+
+/// A client whose control loop runs.
+pub struct Received {
+    /// The number of its lane and of its data packets.
+    pub peer_id: u32,
+    /// Its way in.
+    pub lane: Lane,
+}
+
+impl Reception {
+    fn open(
+        settings: ListenSettings,
+        events: mpsc::Sender<Event>,
+        house: Arc<House>,
+    ) -> io::Result<Self> {
+        let context = TlsContext::new(&settings.credentials).map_err(io::Error::other)?;
+        let links = Links::open().map_err(io::Error::other)?;
+        let cookies = Cookies::new(&mut entropy::random());
+        Ok(Self { clock: Clock::start(), cookies, settings, events, house, context, links })
+    }
+
+    /// How long a handshake may take.
+    pub const fn handshake_timeout(&self) -> Duration {
+        self.settings.handshake_timeout
+    }
+
+    /// How long a client may be silent.
+    pub const fn ping_exit(&self) -> Duration {
+        self.settings.ping_exit
+    }
+
+    /// Begins a session with a stranger who has shown that it hears us, and starts its control loop.
+    /// `None` if there are too many.
+    pub fn receive(
+        &self,
+        from: SocketAddr,
+        ids: (SessionId, SessionId),
+        link: Link,
+        orders: mpsc::UnboundedSender<(u32, LaneOrder)>,
+    ) -> Option<Received> {
+        let now = self.clock.now();
+        let (guest, peer_orders) = self.house.invite(from.ip(), now)?;
+        let peer_id = guest.peer_id;
+        let random = entropy::random();
+        let settings = self.session_settings(from);
+        let session = Session::server(settings, &self.context, random, ids, now).ok()?;
+        let counters = Arc::new(Counters::default());
+        let (heard_sender, heard) = mpsc::channel::<Heard>(TUNNEL_CONTROL_QUEUE);
+        let lane = Lane::new(from, Arc::clone(&counters), heard_sender);
+        let path = DataPath { link, lane: LaneOrders { lane: peer_id, orders }, heard, counters };
+        let surroundings = self.surroundings(from);
+        let peer = Peer::server(session, surroundings, path, peer_orders, guest);
+        tokio::spawn(peer.run(Vec::new()));
+        Some(Received { peer_id, lane })
+    }
+
+    fn surroundings(&self, from: SocketAddr) -> Surroundings {
+        Surroundings {
+            clock: self.clock,
+            links: self.links.clone(),
+            events: self.events.clone(),
+            interface: String::new(),
+            device: self.settings.device,
+            addresses: self.settings.addresses.clone(),
+            underlay: self.underlay(from),
+            endpoint: Endpoint {
+                address: from.ip(),
+                port: from.port(),
+                transport: self.settings.transport,
+            },
+            statistics_every: self.settings.statistics_every,
+        }
+    }
+
+    fn session_settings(&self, from: SocketAddr) -> SessionSettings {
+        SessionSettings {
+            underlay: self.underlay(from),
+            device: self.settings.device,
+            ciphers: self.settings.ciphers.clone(),
+            // Who is revoked hears it after the handshake, as from OpenVPN: AUTH_FAILED.
+            expectation: Expectation::default(),
+            handshake_timeout: self.settings.handshake_timeout,
+            ping_exit: self.settings.ping_exit,
+            renegotiate_after: self.settings.renegotiate_after,
+        }
+    }
+
+    fn underlay(&self, from: SocketAddr) -> Underlay {
+        Underlay { transport: self.settings.transport, ipv6: from.is_ipv6() }
+    }
 }

@@ -1,11 +1,41 @@
 //! The OpenVPN protocol, as client and as server, as OpenVPN 2.4 to 2.6 speak it.
+//!
+//! ```text
+//!            control packets                              frames
+//! peer ──▶ cookie ──▶ session ──▶ negotiation        peer ──▶ data::Opener ──▶ interface
+//!          (server)      │         ├ reliability      peer ◀── data::Sealer ◀── interface
+//!                        │         ├ tls                        ▲
+//!                        │         └ exchange, settings         │ made by the session, used
+//!                        └──────────── keys ────────────────────┘ where frames pass
+//! ```
+//!
+//! Reading order: [`packet`], [`reliability`], [`negotiation`], [`session`]; beside them [`data`].
+//!
+//! Not spoken: key method 1, compression, BF-CBC and every other CBC cipher, static keys, `tls-auth`,
+//! `tls-crypt`, user names and passwords, `fragment`, negotiated ciphers between peers without a server.
 
 pub mod checksum;
 pub mod cipher;
 pub mod coalesce;
+pub mod cookie;
 pub mod credentials;
+pub mod data;
+pub mod exchange;
 pub mod headers;
+pub mod keys;
+pub mod negotiation;
+pub mod packet;
+pub mod reliability;
+pub mod replay;
+pub mod segment;
+pub mod session;
+pub mod settings;
+pub mod tls;
+pub mod virtio;
+
+#[cfg(test)]
+mod captured;
+#[cfg(test)]
+mod pair;
 #[cfg(test)]
 mod samples;
-pub mod segment;
-pub mod virtio;

@@ -1,0 +1,200 @@
+//! What all clients of one listener share: who is in, and who may come in.
+
+use std::collections::{BTreeSet, HashMap};
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+
+use crate::command::tunnel::interface::name_for;
+use crate::command::tunnel::peer::PeerOrder;
+use crate::proto::limits::{TUNNEL_HALF_OPEN, TUNNEL_HANDSHAKES_PER_SOURCE, TUNNEL_SOURCES};
+use crate::proto::time::Instant;
+use crate::proto::tunnel::tls::PeerName;
+
+/// Who is in, and who may come in.
+#[derive(Debug)]
+pub struct House {
+    state: Mutex<State>,
+    half_open: Arc<Semaphore>,
+    clients_max: usize,
+    interface_prefix: String,
+}
+
+/// A client on its way in, or in.
+#[derive(Debug)]
+pub struct Guest {
+    house: Arc<House>,
+    /// The number of its data packets.
+    pub peer_id: u32,
+    half_open: Option<OwnedSemaphorePermit>,
+    name: Option<String>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    clients: HashMap<String, Client>,
+    revoked: BTreeSet<u64>,
+    last_peer_id: u32,
+    guests: HashMap<u32, mpsc::UnboundedSender<PeerOrder>>,
+    sources: Sources,
+}
+
+/// How many handshakes each address began lately.
+#[derive(Debug, Default)]
+struct Sources {
+    counts: HashMap<IpAddr, u32>,
+    since: Instant,
+}
+
+#[derive(Debug)]
+struct Client {
+    peer_id: u32,
+    serial: Option<u64>,
+    interface: String,
+}
+
+/// How long a client waits for its own earlier tunnel to be gone.
+const EARLIER_TUNNEL: Duration = Duration::from_secs(5);
+
+/// After so long, handshakes are counted anew.
+const SOURCES_PERIOD: Duration = Duration::from_secs(10);
+
+/// The number of a client has 24 bits.
+const PEER_IDS: u32 = 1 << 24;
+
+impl House {
+    /// An empty one.
+    pub fn new(clients_max: usize, interface_prefix: String, revoked: BTreeSet<u64>) -> Arc<Self> {
+        Arc::new(Self {
+            state: Mutex::new(State { revoked, ..State::default() }),
+            half_open: Arc::new(Semaphore::new(TUNNEL_HALF_OPEN)),
+            clients_max,
+            interface_prefix,
+        })
+    }
+
+    /// Lets a stranger begin a handshake, if there are not too many who do, in all or from there; it
+    /// takes orders by the channel.
+    pub fn invite(
+        self: &Arc<Self>,
+        from: IpAddr,
+        now: Instant,
+    ) -> Option<(Guest, mpsc::UnboundedReceiver<PeerOrder>)> {
+        let mut state = self.state();
+        if !state.sources.accept(from, now) {
+            return None;
+        }
+        let half_open = Some(Arc::clone(&self.half_open).try_acquire_owned().ok()?);
+        let (orders, received) = mpsc::unbounded_channel();
+        let peer_id = state.free_peer_id();
+        state.guests.insert(peer_id, orders);
+        let house = Arc::clone(self);
+        Some((Guest { house, peer_id, half_open, name: None }, received))
+    }
+
+    /// Closes the tunnel of one interface.
+    pub fn close_client(&self, interface: &str) {
+        let state = self.state();
+        let client = state.clients.values().find(|client| client.interface == interface);
+        if let Some(orders) = client.and_then(|client| state.guests.get(&client.peer_id)) {
+            let _ = orders.send(PeerOrder::Close);
+        }
+    }
+
+    /// Believes these no longer.
+    pub fn set_revoked(&self, revoked: BTreeSet<u64>) {
+        let mut state = self.state();
+        state.revoked = revoked;
+        for client in state.clients.values() {
+            let is_revoked = client.serial.is_some_and(|serial| state.revoked.contains(&serial));
+            if let Some(orders) = state.guests.get(&client.peer_id).filter(|_| is_revoked) {
+                let _ = orders.send(PeerOrder::Drop("the client's certificate was revoked"));
+            }
+        }
+    }
+
+    /// Closes all tunnels and waits until they are.
+    pub async fn close(&self) {
+        let guests: Vec<_> = self.state().guests.values().cloned().collect();
+        for guest in &guests {
+            let _ = guest.send(PeerOrder::Close);
+        }
+        for guest in guests {
+            let _ = tokio::time::timeout(EARLIER_TUNNEL, guest.closed()).await;
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Sources {
+    fn accept(&mut self, from: IpAddr, now: Instant) -> bool {
+        if now - self.since >= SOURCES_PERIOD || self.counts.len() >= TUNNEL_SOURCES {
+            self.counts.clear();
+            self.since = now;
+        }
+        let count = self.counts.entry(from).or_default();
+        *count += 1;
+        *count <= TUNNEL_HANDSHAKES_PER_SOURCE
+    }
+}
+
+impl State {
+    fn free_peer_id(&mut self) -> u32 {
+        loop {
+            self.last_peer_id = (self.last_peer_id + 1) % PEER_IDS;
+            if !self.guests.contains_key(&self.last_peer_id) {
+                return self.last_peer_id;
+            }
+        }
+    }
+}
+
+impl Guest {
+    /// Lets the client in that proved to be `name`, once its earlier tunnel is gone; gives the name of
+    /// its interface, or why it stays out.
+    pub async fn admit(&mut self, name: &PeerName) -> Result<String, &'static str> {
+        let interface = name_for(&self.house.interface_prefix, &name.common_name);
+        let earlier = {
+            let mut state = self.house.state();
+            if name.serial.is_some_and(|serial| state.revoked.contains(&serial)) {
+                return Err("its certificate was revoked");
+            }
+            let here = state.clients.contains_key(&name.common_name);
+            if !here && state.clients.len() >= self.house.clients_max {
+                return Err("there are as many clients as are allowed");
+            }
+            let (peer_id, serial) = (self.peer_id, name.serial);
+            let client = Client { peer_id, serial, interface: interface.clone() };
+            let earlier = state.clients.insert(name.common_name.clone(), client);
+            earlier.and_then(|earlier| state.guests.get(&earlier.peer_id).cloned())
+        };
+        self.name = Some(name.common_name.clone());
+        if let Some(earlier) = earlier {
+            let _ = earlier.send(PeerOrder::Drop("the client connected anew"));
+            let _ = tokio::time::timeout(EARLIER_TUNNEL, earlier.closed()).await;
+        }
+        Ok(interface)
+    }
+
+    /// Makes room for another handshake.
+    pub fn handshake_is_over(&mut self) {
+        self.half_open = None;
+    }
+}
+
+impl Drop for Guest {
+    fn drop(&mut self) {
+        let mut state = self.house.state();
+        state.guests.remove(&self.peer_id);
+        if let Some(name) = &self.name
+            && state.clients.get(name).is_some_and(|client| client.peer_id == self.peer_id)
+        {
+            state.clients.remove(name);
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! The interface of a tunnel: made when the tunnel comes up, gone when it ends.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use crate::os::link::{LinkError, Links};
+use crate::os::tap::{Layer, Tap};
+
+/// What the alias of every interface of a tunnel begins with.
+pub const ALIAS: &str = "re6st tunnel";
+
+/// Octets of the longest name of an interface.
+pub const NAME_OCTETS: usize = 15;
+
+/// An interface that is up.
+#[derive(Debug)]
+pub struct Interface {
+    /// Where its frames are.
+    pub tap: Arc<Tap>,
+    /// The kernel's number of it.
+    pub index: u32,
+}
+
+/// What an interface is to be.
+#[derive(Clone, Debug)]
+pub struct InterfaceSettings {
+    /// Its name.
+    pub name: String,
+    /// What passes.
+    pub layer: Layer,
+    /// Octets of its largest packet.
+    pub mtu: u32,
+    /// Whose tunnel it is, for people.
+    pub peer: String,
+    /// Addresses besides the link-local one.
+    pub addresses: Vec<(IpAddr, u8)>,
+}
+
+/// Why there is no interface.
+#[derive(Debug, thiserror::Error)]
+pub enum InterfaceError {
+    /// The device could not be made.
+    #[error("cannot make interface {0}: {1} (is /dev/net/tun there, and are we root?)")]
+    Device(String, #[source] std::io::Error),
+    /// It could not be set up.
+    #[error("{0}")]
+    Link(#[from] LinkError),
+    /// It vanished at once.
+    #[error("interface {0} vanished while it was set up")]
+    Vanished(String),
+}
+
+impl Interface {
+    /// Makes it and brings it up, with a link-local address that is usable at once.
+    pub async fn make(links: &Links, settings: &InterfaceSettings) -> Result<Self, InterfaceError> {
+        let name = &settings.name;
+        let tap = Tap::open(name, settings.layer)
+            .map_err(|error| InterfaceError::Device(name.clone(), error))?;
+        // Where there is no IPv6 there is no duplicate address detection either.
+        let _ = tap.skip_duplicate_address_detection();
+        let link = links.find(name).await?;
+        let index = link.ok_or_else(|| InterfaceError::Vanished(name.clone()))?.index;
+        links.set_alias(index, &format!("{ALIAS} {}", settings.peer)).await?;
+        links.set_mtu(index, settings.mtu).await?;
+        links.set_up(index).await?;
+        for &(address, length) in &settings.addresses {
+            links.add_address(index, address, length).await?;
+        }
+        Ok(Self { tap: Arc::new(tap), index })
+    }
+
+    /// Removes it, whoever still reads from it.
+    pub async fn remove(self, links: &Links) {
+        // It may be gone already: somebody else removed it.
+        let _ = links.delete(self.index).await;
+    }
+}
+
+/// A name for the interface of the peer called `common_name`, for example `re6st-1-16`: no longer than
+/// the kernel allows, and different for different peers as far as that goes.
+pub fn name_for(prefix: &str, common_name: &str) -> String {
+    let clean = |text: &str| -> String {
+        text.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect()
+    };
+    let name = format!("{}{}", clean(prefix), clean(common_name));
+    if name.len() <= NAME_OCTETS {
+        return name;
+    }
+    // FNV-1a: the same name gets the same interface each time.
+    let hash = common_name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, octet| {
+        (hash ^ u64::from(octet)).wrapping_mul(0x100_0000_01b3)
+    });
+    format!("{}{:06x}", &name[..NAME_OCTETS - 6], hash & 0xff_ffff)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_short_and_differ() {
+        assert_eq!(name_for("re6st-", "1/16"), "re6st-1-16");
+        let (a, b) =
+            (name_for("re6st-", "server.example.com"), name_for("re6st-", "server.example.net"));
+        assert_eq!((a.len(), b.len()), (NAME_OCTETS, NAME_OCTETS));
+        assert_ne!(a, b);
+    }
+}

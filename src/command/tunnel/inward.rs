@@ -1,0 +1,214 @@
+//! From the peers to the interfaces: receive, find the tunnel, open, write.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+
+use crate::command::tunnel::counters::Counters;
+use crate::os::clock::Clock;
+use crate::os::tap::{HEADER_OCTETS, Tap};
+use crate::os::tcp::PacketReader;
+use crate::os::udp::Udp;
+use crate::proto::limits::DATAGRAM_OCTETS_MAX;
+use crate::proto::time::Instant;
+use crate::proto::tunnel::data::{Opener, Refused};
+use crate::proto::tunnel::packet::{KeyId, Opcode, kind};
+use crate::proto::tunnel::session::{EXIT, PING};
+
+/// What a tunnel's control loop hears from its data path.
+#[derive(Debug)]
+pub enum Heard {
+    /// A packet that is not data.
+    Packet(Vec<u8>),
+    /// The peer leaves.
+    Exit,
+    /// The peer's data comes, authentic, from another address.
+    Moved(SocketAddr),
+    /// The connection ended.
+    Disconnected,
+}
+
+/// What a control loop wants of its lane, in order.
+#[derive(Debug)]
+pub enum LaneOrder {
+    /// Open with this, too.
+    Opener(Box<Opener>),
+    /// Open no more under this key.
+    Forget(KeyId),
+    /// Write frames there.
+    Interface(Arc<Tap>),
+    /// End.
+    Close,
+}
+
+/// Orders for one lane among all that one task serves.
+#[derive(Clone, Debug)]
+pub struct LaneOrders {
+    /// The lane's number.
+    pub lane: u32,
+    /// Where the task takes orders.
+    pub orders: mpsc::UnboundedSender<(u32, LaneOrder)>,
+}
+
+impl LaneOrders {
+    /// Gives an order.
+    pub fn send(&self, order: LaneOrder) {
+        // The task is gone when everything ends: then nobody needs the lane.
+        let _ = self.orders.send((self.lane, order));
+    }
+}
+
+/// One tunnel's way in.
+pub struct Lane {
+    openers: [Option<Box<Opener>>; 8],
+    tap: Option<Arc<Tap>>,
+    counters: Arc<Counters>,
+    heard: mpsc::Sender<Heard>,
+    /// Where the peer is.
+    pub address: SocketAddr,
+}
+
+impl Lane {
+    /// One that opens nothing yet.
+    pub fn new(address: SocketAddr, counters: Arc<Counters>, heard: mpsc::Sender<Heard>) -> Self {
+        Self { openers: Default::default(), tap: None, counters, heard, address }
+    }
+
+    /// Does what the control loop wants; whether to go on.
+    pub fn obey(&mut self, order: LaneOrder) -> bool {
+        match order {
+            LaneOrder::Opener(opener) => {
+                let key_id = usize::from(opener.key_id());
+                self.openers[key_id] = Some(opener);
+            }
+            LaneOrder::Forget(key_id) => self.openers[usize::from(key_id & 7)] = None,
+            LaneOrder::Interface(tap) => self.tap = Some(tap),
+            LaneOrder::Close => return false,
+        }
+        true
+    }
+
+    /// Hands something to the control loop. What does not fit is lost: a packet is repeated.
+    pub fn tell(&self, heard: Heard) {
+        let _ = self.heard.try_send(heard);
+    }
+
+    /// Takes a data packet that came `from` somewhere.
+    pub fn receive(&mut self, packet: &mut [u8], from: SocketAddr, now: Instant) {
+        let Some(&first) = packet.first() else { return };
+        let length = packet.len();
+        // Without a key, nobody can tell whose packet it is: at most it came too early.
+        let Some(opener) = &mut self.openers[usize::from(first & 7)] else { return };
+        let frame = match opener.open(packet) {
+            Ok(frame) => frame.len(),
+            Err(refused) => return self.refuse(refused),
+        };
+        if from != self.address {
+            self.address = from;
+            self.tell(Heard::Moved(from));
+        }
+        self.counters.received(1, frame as u64, now);
+        let start = length - frame;
+        match &packet[start..] {
+            frame if frame == PING => {}
+            frame if frame == EXIT => self.tell(Heard::Exit),
+            _ => self.write(&mut packet[start - HEADER_OCTETS..]),
+        }
+    }
+
+    /// Writes a frame behind room for the device's header; every overhead has that room.
+    fn write(&self, frame: &mut [u8]) {
+        let Some(tap) = &self.tap else { return };
+        frame[..HEADER_OCTETS].fill(0);
+        if let Err(error) = tap.write(frame) {
+            tracing::debug!("{}: cannot write a frame: {error}", tap.name());
+        }
+    }
+
+    fn refuse(&self, refused: Refused) {
+        self.counters.refused();
+        tracing::trace!("a packet from {} {refused}", self.address);
+    }
+}
+
+/// Serves the one lane of a connected socket, until it is closed.
+pub async fn run_connected(
+    udp: Arc<Udp>,
+    mut lane: Lane,
+    mut orders: mpsc::UnboundedReceiver<(u32, LaneOrder)>,
+    clock: Clock,
+) {
+    let mut buffer = vec![0; DATAGRAM_OCTETS_MAX];
+    let mut control = Udp::control_buffer();
+    let remote = lane.address;
+    loop {
+        tokio::select! {
+            biased;
+            order = orders.recv() => {
+                let Some((_, order)) = order else { return };
+                if !lane.obey(order) {
+                    return;
+                }
+                continue;
+            }
+            readable = udp.readable() => if readable.is_err() { return },
+        }
+        for _ in 0..RECEIVES_A_TURN {
+            let received = match udp.try_receive(&mut buffer, &mut control) {
+                Ok(received) => received,
+                // Besides "nothing there" this is what ICMP says, which anybody can send: ignored.
+                Err(_) => break,
+            };
+            let now = clock.now();
+            for packet in buffer[..received.octets].chunks_mut(received.segment) {
+                if is_data(packet) {
+                    lane.receive(packet, remote, now);
+                } else {
+                    lane.tell(Heard::Packet(packet.to_vec()));
+                }
+            }
+        }
+    }
+}
+
+/// Serves the one lane of a TCP connection, until it is closed or the connection ends.
+pub async fn run_stream(
+    mut reader: PacketReader,
+    mut lane: Lane,
+    mut orders: mpsc::UnboundedReceiver<(u32, LaneOrder)>,
+    clock: Clock,
+) {
+    let remote = lane.address;
+    loop {
+        let now = clock.now();
+        while let Some(packet) = reader.next_packet() {
+            if is_data(packet) {
+                lane.receive(packet, remote, now);
+            } else {
+                lane.tell(Heard::Packet(packet.to_vec()));
+            }
+        }
+        tokio::select! {
+            biased;
+            order = orders.recv() => {
+                let Some((_, order)) = order else { return };
+                if !lane.obey(order) {
+                    return;
+                }
+            }
+            filled = reader.fill() => if filled.is_err() {
+                return lane.tell(Heard::Disconnected);
+            },
+        }
+    }
+}
+
+/// Whether a packet is a frame, and not of the control channel.
+pub fn is_data(packet: &[u8]) -> bool {
+    let opcode = packet.first().and_then(|&first| kind(first).0);
+    matches!(opcode, Some(Opcode::DataV1 | Opcode::DataV2))
+}
+
+/// How often a task receives before it looks at its orders again.
+pub const RECEIVES_A_TURN: usize = 16;

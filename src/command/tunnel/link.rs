@@ -1,0 +1,127 @@
+//! The way to a peer, over either transport, and what goes it in one batch.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use tokio::io::AsyncWriteExt;
+use tokio::net::tcp::OwnedWriteHalf;
+use tokio::sync::Mutex;
+
+use crate::os::tcp::LENGTH_OCTETS;
+use crate::os::udp::{SEND_OCTETS_MAX, SEND_SEGMENTS_MAX, Udp};
+
+/// The way to a peer.
+#[derive(Clone, Debug)]
+pub enum Link {
+    /// Datagrams, to the peer of a connected socket if there is no address.
+    Udp(Arc<Udp>, Option<SocketAddr>),
+    /// A connection; control and data take turns.
+    Tcp(Arc<Mutex<OwnedWriteHalf>>),
+}
+
+/// Packets that are sent together.
+#[derive(Debug)]
+pub struct Batch {
+    octets: Vec<u8>,
+    used: usize,
+    lengths: Vec<usize>,
+    gap: usize,
+}
+
+/// Octets of a batch: two super-packets of the kernel, cut and sealed.
+const BATCH_OCTETS: usize = 256 << 10;
+
+impl Link {
+    /// Sends one control packet.
+    pub async fn send(&self, packet: &[u8]) -> io::Result<()> {
+        match self {
+            Self::Udp(socket, to) => socket.send(packet, *to).await,
+            Self::Tcp(stream) => {
+                let length = u16::try_from(packet.len()).map_err(io::Error::other)?;
+                let framed = [&length.to_be_bytes(), packet].concat();
+                stream.lock().await.write_all(&framed).await
+            }
+        }
+    }
+
+    /// Sends a batch, which is empty then. What a full path does not take is lost, as on any link.
+    pub async fn send_batch(&self, batch: &mut Batch) -> io::Result<()> {
+        let sent = match self {
+            Self::Udp(socket, to) => send_datagrams(socket, *to, batch).await,
+            Self::Tcp(stream) => stream.lock().await.write_all(&batch.octets[..batch.used]).await,
+        };
+        batch.clear();
+        sent
+    }
+
+    /// An empty batch for this link.
+    pub fn batch(&self) -> Batch {
+        let gap = match self {
+            Self::Udp(..) => 0,
+            Self::Tcp(_) => LENGTH_OCTETS,
+        };
+        Batch { octets: vec![0; BATCH_OCTETS], used: 0, lengths: Vec::new(), gap }
+    }
+
+    /// Datagrams go to `address` from now on.
+    pub fn set_address(&mut self, address: SocketAddr) {
+        if let Self::Udp(_, to) = self {
+            *to = Some(address);
+        }
+    }
+}
+
+/// Neighbours of equal length go out in one call; a shorter one may be the last of them.
+async fn send_datagrams(udp: &Udp, to: Option<SocketAddr>, batch: &Batch) -> io::Result<()> {
+    let (mut from, mut at) = (0, 0);
+    let mut failed = Ok(());
+    while let Some(&segment) = batch.lengths.get(at) {
+        let (mut octets, mut count) = (0, 0);
+        while let Some(&length) = batch.lengths.get(at + count) {
+            let full = count == SEND_SEGMENTS_MAX || octets + length > SEND_OCTETS_MAX;
+            if length > segment || count > 0 && full {
+                break;
+            }
+            octets += length;
+            count += 1;
+            if length < segment {
+                break;
+            }
+        }
+        let sent = udp.send_segments(&batch.octets[from..from + octets], segment, to).await;
+        failed = failed.and(sent);
+        from += octets;
+        at += count;
+    }
+    failed
+}
+
+impl Batch {
+    /// Whether there is nothing in it.
+    pub const fn is_empty(&self) -> bool {
+        self.used == 0
+    }
+
+    /// Room for a packet of `length` octets, which is part of the batch once committed; `None` when
+    /// the batch must be sent first.
+    pub fn room(&mut self, length: usize) -> Option<&mut [u8]> {
+        let start = self.used + self.gap;
+        self.octets.get_mut(start..start + length)
+    }
+
+    /// Makes the `length` octets in the room part of the batch.
+    pub fn commit(&mut self, length: usize) {
+        if self.gap == LENGTH_OCTETS {
+            let prefix = u16::try_from(length).unwrap_or_default().to_be_bytes();
+            self.octets[self.used..self.used + LENGTH_OCTETS].copy_from_slice(&prefix);
+        }
+        self.used += self.gap + length;
+        self.lengths.push(length);
+    }
+
+    fn clear(&mut self) {
+        self.used = 0;
+        self.lengths.clear();
+    }
+}

@@ -1,0 +1,316 @@
+//! The control loop of one tunnel, the same for both roles and transports: feeds its session, performs
+//! what comes out, and owns the interface.
+
+use std::collections::VecDeque;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+use crate::command::tunnel::counters::Counters;
+use crate::command::tunnel::event::{Event, EventKind, Role, Up};
+use crate::command::tunnel::house::Guest;
+use crate::command::tunnel::interface::{Interface, InterfaceSettings};
+use crate::command::tunnel::inward::{Heard, LaneOrder, LaneOrders};
+use crate::command::tunnel::link::Link;
+use crate::command::tunnel::outward::{Outward, OutwardOrder};
+use crate::os::clock::Clock;
+use crate::os::link::Links;
+use crate::os::tap::Layer;
+use crate::proto::endpoint::Endpoint;
+use crate::proto::time::{Instant, earliest};
+use crate::proto::tunnel::data::Sealer;
+use crate::proto::tunnel::session::{Admission, Established, Input, Output, Session};
+use crate::proto::tunnel::settings::{Device, Underlay, mtu};
+use crate::proto::tunnel::tls::PeerName;
+
+/// What the owner of a tunnel can want.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum PeerOrder {
+    /// Tell the peer, and end.
+    Close,
+    /// End without a word: the peer is no longer to be believed, or has come back anew.
+    Drop(&'static str),
+}
+
+/// Everything a tunnel's control loop needs from its surroundings.
+pub struct Surroundings {
+    /// What time it is.
+    pub clock: Clock,
+    /// The kernel's interfaces.
+    pub links: Links,
+    /// Where events go.
+    pub events: mpsc::Sender<Event>,
+    /// What the interface is to be called and to have; a server finds the name when it knows the client.
+    pub interface: String,
+    /// What passes.
+    pub device: Device,
+    /// Addresses for the interface besides the link-local one.
+    pub addresses: Vec<(IpAddr, u8)>,
+    /// What carries the tunnel.
+    pub underlay: Underlay,
+    /// Where the peer is.
+    pub endpoint: Endpoint,
+    /// How often [`EventKind::Statistics`] is told.
+    pub statistics_every: Duration,
+}
+
+/// The data path's ends at which the control loop has a say.
+pub struct DataPath {
+    /// The way to the peer.
+    pub link: Link,
+    /// Orders for the way in.
+    pub lane: LaneOrders,
+    /// What the way in has for us.
+    pub heard: mpsc::Receiver<Heard>,
+    /// What passed.
+    pub counters: Arc<Counters>,
+}
+
+/// One tunnel.
+pub struct Peer {
+    session: Session,
+    surroundings: Surroundings,
+    path: DataPath,
+    orders: mpsc::UnboundedReceiver<PeerOrder>,
+    guest: Option<Guest>,
+    role: Role,
+    sealer: Option<Box<Sealer>>,
+    outward: Option<(mpsc::UnboundedSender<OutwardOrder>, JoinHandle<()>)>,
+    interface: Option<Interface>,
+    statistics_at: Option<Instant>,
+    over: Option<String>,
+}
+
+impl Peer {
+    /// A tunnel that we open.
+    pub fn client(
+        session: Session,
+        surroundings: Surroundings,
+        path: DataPath,
+        orders: mpsc::UnboundedReceiver<PeerOrder>,
+    ) -> Self {
+        Self::new(session, surroundings, path, orders, None)
+    }
+
+    /// A tunnel that a client opens.
+    pub fn server(
+        session: Session,
+        surroundings: Surroundings,
+        path: DataPath,
+        orders: mpsc::UnboundedReceiver<PeerOrder>,
+        guest: Guest,
+    ) -> Self {
+        Self::new(session, surroundings, path, orders, Some(guest))
+    }
+
+    fn new(
+        session: Session,
+        surroundings: Surroundings,
+        path: DataPath,
+        orders: mpsc::UnboundedReceiver<PeerOrder>,
+        guest: Option<Guest>,
+    ) -> Self {
+        let role = if guest.is_some() { Role::Server } else { Role::Client };
+        Self {
+            session,
+            surroundings,
+            path,
+            orders,
+            guest,
+            role,
+            sealer: None,
+            outward: None,
+            interface: None,
+            statistics_at: None,
+            over: None,
+        }
+    }
+
+    /// Runs to the end, which is the last event; `first` is what the session wants at once. Gives the
+    /// reason of the end.
+    pub async fn run(mut self, first: Vec<Output>) -> String {
+        self.perform(first).await;
+        while self.over.is_none() {
+            let deadline = earliest(self.session.deadline(), self.statistics_at);
+            tokio::select! {
+                heard = self.path.heard.recv() => self.hear(heard.unwrap_or(Heard::Disconnected)).await,
+                order = self.orders.recv() => match order.unwrap_or(PeerOrder::Close) {
+                    PeerOrder::Close => self.give(Input::Close).await,
+                    PeerOrder::Drop(reason) => self.over = Some(reason.to_owned()),
+                },
+                () = self.surroundings.clock.sleep_until(deadline) => self.tick().await,
+            }
+        }
+        self.end().await
+    }
+
+    async fn hear(&mut self, heard: Heard) {
+        match heard {
+            Heard::Packet(packet) => self.give(Input::Packet(&packet)).await,
+            Heard::Exit => self.give(Input::PeerExit).await,
+            Heard::Disconnected => self.over = Some("the connection ended".to_owned()),
+            Heard::Moved(address) => {
+                tracing::info!("{}: the peer moved to {address}", self.surroundings.interface);
+                self.surroundings.endpoint.address = address.ip();
+                self.surroundings.endpoint.port = address.port();
+                self.path.link.set_address(address);
+                self.order(OutwardOrder::Address(address));
+            }
+        }
+    }
+
+    async fn tick(&mut self) {
+        let now = self.surroundings.clock.now();
+        self.give(Input::Heard(self.path.counters.heard())).await;
+        if self.session.deadline().is_some_and(|at| at <= now) {
+            self.give(Input::Timer).await;
+        }
+        if self.statistics_at.is_some_and(|at| at <= now) {
+            self.statistics_at = Some(now + self.surroundings.statistics_every);
+            self.tell(EventKind::Statistics(self.path.counters.statistics())).await;
+        }
+    }
+
+    async fn give(&mut self, input: Input<'_>) {
+        let mut out = Vec::new();
+        self.session.handle(input, self.surroundings.clock.now(), &mut out);
+        self.perform(out).await;
+    }
+
+    async fn perform(&mut self, out: Vec<Output>) {
+        let mut waiting = VecDeque::from(out);
+        while let Some(output) = waiting.pop_front() {
+            match output {
+                Output::Send(packet) => {
+                    // Lost is lost: what matters is repeated.
+                    if let Err(error) = self.path.link.send(&packet).await {
+                        tracing::debug!("cannot send to {}: {error}", self.surroundings.endpoint);
+                    }
+                }
+                Output::Authenticated(name) => {
+                    let input = self.admit(&name).await;
+                    let mut more = Vec::new();
+                    self.session.handle(input, self.surroundings.clock.now(), &mut more);
+                    waiting.extend(more);
+                }
+                Output::Established(established) => self.come_up(established).await,
+                Output::Opener(opener) => self.order_lane(LaneOrder::Opener(opener)),
+                Output::Forget(key_id) => self.order_lane(LaneOrder::Forget(key_id)),
+                Output::Sealer(sealer) => match &self.outward {
+                    Some(_) => self.order(OutwardOrder::Sealer(sealer)),
+                    None => self.sealer = Some(sealer),
+                },
+                Output::Frame(frame) => self.order(OutwardOrder::Frame(frame)),
+                Output::Rekeyed => self.tell(EventKind::Rekeyed).await,
+                Output::Closed(reason) => self.over = Some(reason.to_string()),
+            }
+        }
+    }
+}
+
+/// Coming up and ending.
+impl Peer {
+    async fn admit(&mut self, name: &PeerName) -> Input<'static> {
+        let Some(guest) = &mut self.guest else { return Input::Refuse };
+        let external_ip = self.surroundings.endpoint.address;
+        match guest.admit(name).await {
+            Ok(interface) => {
+                self.surroundings.interface = interface;
+                Input::Admit(Admission { peer_id: guest.peer_id, external_ip })
+            }
+            Err(reason) => {
+                tracing::info!("{} at {external_ip} is refused: {reason}", name.common_name);
+                Input::Refuse
+            }
+        }
+    }
+
+    async fn come_up(&mut self, established: Established) {
+        let surroundings = &self.surroundings;
+        let settings = InterfaceSettings {
+            name: surroundings.interface.clone(),
+            layer: match surroundings.device {
+                Device::Tap => Layer::Ethernet,
+                Device::Tun => Layer::Ip,
+            },
+            mtu: mtu(surroundings.underlay, established.cipher),
+            peer: established.peer.common_name.clone(),
+            addresses: surroundings.addresses.clone(),
+        };
+        let interface = match Interface::make(&surroundings.links, &settings).await {
+            Ok(interface) => interface,
+            Err(error) => {
+                self.over = Some(error.to_string());
+                return;
+            }
+        };
+        let Some(sealer) = self.sealer.take() else { return };
+        let (orders, received) = mpsc::unbounded_channel();
+        let (tap, link) = (Arc::clone(&interface.tap), self.path.link.clone());
+        let counters = Arc::clone(&self.path.counters);
+        let outward = Outward::new(tap, link, sealer, received, counters);
+        self.outward = Some((orders, tokio::spawn(outward.run())));
+        self.order_lane(LaneOrder::Interface(Arc::clone(&interface.tap)));
+        let up = Up {
+            index: interface.index,
+            peer: established.peer.common_name,
+            serial: established.peer.serial,
+            endpoint: surroundings.endpoint,
+            external_ip: established.external_ip,
+            mtu: settings.mtu,
+            cipher: established.cipher,
+        };
+        self.interface = Some(interface);
+        let every = self.surroundings.statistics_every;
+        self.statistics_at = Some(self.surroundings.clock.now() + every);
+        if let Some(guest) = &mut self.guest {
+            guest.handshake_is_over();
+        }
+        self.tell(EventKind::Up(up)).await;
+    }
+
+    async fn end(mut self) -> String {
+        if let Some((orders, mut task)) = self.outward.take() {
+            let _ = orders.send(OutwardOrder::Stop);
+            // Its last frames may meet a connection that takes nothing more.
+            if tokio::time::timeout(LAST_FRAMES, &mut task).await.is_err() {
+                task.abort();
+            }
+        }
+        self.order_lane(LaneOrder::Close);
+        let reason = self.over.take().unwrap_or_default();
+        let was_up = self.interface.is_some();
+        if let Some(interface) = self.interface.take() {
+            interface.remove(&self.surroundings.links).await;
+        }
+        if was_up || self.role == Role::Client {
+            self.tell(EventKind::Down(reason.clone())).await;
+        } else {
+            tracing::info!("{}: no tunnel: {reason}", self.surroundings.endpoint);
+        }
+        reason
+    }
+
+    fn order(&self, order: OutwardOrder) {
+        if let Some((orders, _)) = &self.outward {
+            let _ = orders.send(order);
+        }
+    }
+
+    fn order_lane(&self, order: LaneOrder) {
+        self.path.lane.send(order);
+    }
+
+    async fn tell(&self, kind: EventKind) {
+        let interface = self.surroundings.interface.clone();
+        let event = Event { interface, role: self.role, kind };
+        // Nobody listens any more: the owner is about to close us.
+        let _ = self.surroundings.events.send(event).await;
+    }
+}
+
+/// How long the end waits for the last frames to leave.
+const LAST_FRAMES: Duration = Duration::from_secs(1);

@@ -1,0 +1,106 @@
+//! The UDP port of a listener: one socket for all clients, each found by its address or its number.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+
+use crate::command::tunnel::inward::{Heard, Lane, LaneOrder, RECEIVES_A_TURN, is_data};
+use crate::command::tunnel::link::Link;
+use crate::command::tunnel::server::{Received, Reception};
+use crate::os::udp::Udp;
+use crate::proto::limits::DATAGRAM_OCTETS_MAX;
+use crate::proto::tunnel::cookie::Stranger;
+use crate::proto::tunnel::packet::{ControlPacket, Opcode, SessionId, kind};
+
+struct Port {
+    udp: Arc<Udp>,
+    reception: Reception,
+    lanes: HashMap<u32, Lane>,
+    /// Where control packets and data V1 come from, with the client's session.
+    addresses: HashMap<SocketAddr, (u32, SessionId)>,
+    orders: mpsc::UnboundedSender<(u32, LaneOrder)>,
+}
+
+/// Serves the port for ever.
+pub async fn run(udp: Arc<Udp>, reception: Reception) {
+    let (sender, mut orders) = mpsc::unbounded_channel();
+    let socket = Arc::clone(&udp);
+    let (lanes, addresses) = (HashMap::new(), HashMap::new());
+    let mut port = Port { udp, reception, lanes, addresses, orders: sender };
+    let mut buffer = vec![0; DATAGRAM_OCTETS_MAX];
+    let mut control = Udp::control_buffer();
+    loop {
+        tokio::select! {
+            biased;
+            Some((lane, order)) = orders.recv() => {
+                port.obey(lane, order);
+                continue;
+            }
+            readable = socket.readable() => if readable.is_err() { return },
+        }
+        for _ in 0..RECEIVES_A_TURN {
+            // Besides "nothing there" an error is what ICMP says of some client: not of the port.
+            let Ok(received) = socket.try_receive(&mut buffer, &mut control) else { break };
+            for packet in buffer[..received.octets].chunks_mut(received.segment) {
+                port.handle(packet, received.from).await;
+            }
+        }
+    }
+}
+
+impl Port {
+    fn obey(&mut self, lane: u32, order: LaneOrder) {
+        let Some(found) = self.lanes.get_mut(&lane) else { return };
+        if !found.obey(order) {
+            self.lanes.remove(&lane);
+            self.addresses.retain(|_, &mut (other, _)| other != lane);
+        }
+    }
+
+    async fn handle(&mut self, packet: &mut [u8], from: SocketAddr) {
+        if !is_data(packet) {
+            return self.handle_control(packet, from).await;
+        }
+        let lane = match kind(packet[0]).0 {
+            Some(Opcode::DataV2) if packet.len() >= 4 => {
+                Some(u32::from_be_bytes([0, packet[1], packet[2], packet[3]]))
+            }
+            _ => self.addresses.get(&from).map(|&(lane, _)| lane),
+        };
+        if let Some(lane) = lane.and_then(|lane| self.lanes.get_mut(&lane)) {
+            lane.receive(packet, from, self.reception.clock.now());
+        }
+    }
+
+    async fn handle_control(&mut self, packet: &[u8], from: SocketAddr) {
+        if let Some(&(lane, session)) = self.addresses.get(&from)
+            && ControlPacket::parse(packet).is_ok_and(|packet| packet.session_id == session)
+        {
+            if let Some(lane) = self.lanes.get(&lane) {
+                lane.tell(Heard::Packet(packet.to_vec()));
+            }
+            return;
+        }
+        let now = self.reception.clock.now();
+        match self.reception.cookies.judge(packet, from, now) {
+            Stranger::Asks { remote } => {
+                let answer = self.reception.cookies.answer(remote, from, now);
+                // Lost is lost: the client asks again.
+                let _ = self.udp.send(&answer, Some(from)).await;
+            }
+            Stranger::Proven { local, remote } => self.receive(packet, from, (local, remote)),
+            Stranger::Noise => {}
+        }
+    }
+
+    fn receive(&mut self, packet: &[u8], from: SocketAddr, ids: (SessionId, SessionId)) {
+        let link = Link::Udp(Arc::clone(&self.udp), Some(from));
+        let received = self.reception.receive(from, ids, link, self.orders.clone());
+        let Some(Received { peer_id, lane }) = received else { return };
+        lane.tell(Heard::Packet(packet.to_vec()));
+        self.lanes.insert(peer_id, lane);
+        self.addresses.insert(from, (peer_id, ids.1));
+    }
+}

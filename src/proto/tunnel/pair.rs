@@ -1,0 +1,435 @@
+//! Two sessions of ours, client and server, over a network that loses, delays and repeats, in virtual time.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use openssl::asn1::Asn1Time;
+use openssl::bn::BigNum;
+use openssl::hash::MessageDigest;
+use openssl::nid::Nid;
+use openssl::pkey::PKey;
+use openssl::rsa::Rsa;
+use openssl::x509::extension::BasicConstraints;
+use openssl::x509::{X509, X509NameBuilder};
+
+use crate::proto::endpoint::Transport;
+use crate::proto::random::Random;
+use crate::proto::time::{Instant, earliest};
+use crate::proto::tunnel::cipher::Cipher;
+use crate::proto::tunnel::cookie::{Cookies, Stranger};
+use crate::proto::tunnel::credentials::Credentials;
+use crate::proto::tunnel::data::{Opener, Sealer};
+use crate::proto::tunnel::session::{
+    Admission, Established, Input, Output, Reason, Session, SessionSettings,
+};
+use crate::proto::tunnel::settings::{Device, Role, Underlay};
+use crate::proto::tunnel::tls::{Expectation, TlsContext};
+
+/// What an underlay does to packets.
+#[derive(Clone, Copy)]
+struct Weather {
+    loss: f64,
+    repeat: f64,
+    delay: Duration,
+    jitter: Duration,
+}
+
+const FINE: Weather =
+    Weather { loss: 0.0, repeat: 0.0, delay: Duration::from_millis(20), jitter: Duration::ZERO };
+
+const STORMY: Weather = Weather {
+    loss: 0.2,
+    repeat: 0.1,
+    delay: Duration::from_millis(40),
+    jitter: Duration::from_millis(60),
+};
+
+/// One end: its session, and what it did.
+#[derive(Default)]
+struct End {
+    session: Option<Session>,
+    sealer: Option<Box<Sealer>>,
+    openers: Vec<Opener>,
+    established: Option<Established>,
+    rekeyed: u32,
+    closed: Option<Reason>,
+    frames: Vec<Vec<u8>>,
+}
+
+struct World {
+    now: Instant,
+    weather: Weather,
+    random: Random,
+    client: End,
+    server: End,
+    contexts: (TlsContext, TlsContext),
+    settings: (SessionSettings, SessionSettings),
+    cookies: Cookies,
+    in_flight: Vec<(Instant, Role, Vec<u8>)>,
+    admit: bool,
+}
+
+fn settings(cipher: &[Cipher]) -> SessionSettings {
+    SessionSettings {
+        underlay: Underlay { transport: Transport::Udp, ipv6: false },
+        device: Device::Tap,
+        ciphers: cipher.to_vec(),
+        expectation: Expectation::default(),
+        handshake_timeout: Duration::from_secs(60),
+        ping_exit: Duration::from_secs(60),
+        renegotiate_after: Duration::from_secs(3_600),
+    }
+}
+
+fn address() -> SocketAddr {
+    "192.0.2.1:40000".parse().unwrap()
+}
+
+impl World {
+    fn new(seed: u64, weather: Weather, ciphers: &[Cipher]) -> Self {
+        let mut random = Random::from_number(seed);
+        let pki = pki();
+        Self {
+            now: Instant::ZERO,
+            weather,
+            client: End::default(),
+            server: End::default(),
+            contexts: (TlsContext::new(&pki[0]).unwrap(), TlsContext::new(&pki[1]).unwrap()),
+            settings: (settings(ciphers), settings(ciphers)),
+            cookies: Cookies::new(&mut random),
+            random,
+            in_flight: Vec::new(),
+            admit: true,
+        }
+    }
+
+    fn connect(&mut self) {
+        let mut out = Vec::new();
+        let (settings, random) = (self.settings.0.clone(), self.random.fork());
+        let session = Session::client(settings, &self.contexts.0, random, self.now, &mut out);
+        self.client.session = Some(session.unwrap());
+        self.perform(Role::Client, out);
+    }
+
+    /// Lets `time` pass, event by event.
+    fn run(&mut self, time: Duration) {
+        let end = self.now + time;
+        loop {
+            let ends = [&self.client, &self.server];
+            let timer = ends.iter().filter_map(|e| e.session.as_ref()?.deadline()).min();
+            let packet = self.in_flight.iter().map(|&(at, ..)| at).min();
+            let Some(at) = earliest(timer, packet).filter(|&at| at <= end) else { break };
+            self.now = self.now.max(at);
+            self.step();
+        }
+        self.now = end;
+    }
+
+    fn step(&mut self) {
+        while let Some(next) = self.in_flight.iter().position(|&(at, ..)| at <= self.now) {
+            let (_, to, packet) = self.in_flight.remove(next);
+            self.arrive(to, &packet);
+        }
+        for role in [Role::Client, Role::Server] {
+            let now = self.now;
+            if let Some(session) = &self.end(role).session
+                && session.deadline().is_some_and(|at| at <= now)
+            {
+                self.give(role, Input::Timer);
+            }
+        }
+    }
+
+    fn arrive(&mut self, to: Role, packet: &[u8]) {
+        if to == Role::Server && self.server.session.is_none() {
+            match self.cookies.judge(packet, address(), self.now) {
+                Stranger::Asks { remote } => {
+                    let answer = self.cookies.answer(remote, address(), self.now);
+                    self.send(Role::Client, answer);
+                }
+                Stranger::Proven { local, remote } => {
+                    let (settings, random) = (self.settings.1.clone(), self.random.fork());
+                    let ids = (local, remote);
+                    let session =
+                        Session::server(settings, &self.contexts.1, random, ids, self.now);
+                    self.server.session = Some(session.unwrap());
+                    self.give(to, Input::Packet(packet));
+                }
+                Stranger::Noise => {}
+            }
+            return;
+        }
+        self.give(to, Input::Packet(packet));
+    }
+
+    fn give(&mut self, role: Role, input: Input<'_>) {
+        let (now, mut out) = (self.now, Vec::new());
+        if let Some(session) = &mut self.end(role).session {
+            session.handle(input, now, &mut out);
+        }
+        self.perform(role, out);
+    }
+
+    fn perform(&mut self, role: Role, out: Vec<Output>) {
+        let to = if role == Role::Client { Role::Server } else { Role::Client };
+        for output in out {
+            let admit = self.admit;
+            let end = self.end(role);
+            match output {
+                Output::Send(packet) => self.send(to, packet),
+                Output::Authenticated(_) if admit => {
+                    let admission = Admission { peer_id: 5, external_ip: address().ip() };
+                    self.give(role, Input::Admit(admission));
+                }
+                Output::Authenticated(_) => self.give(role, Input::Refuse),
+                Output::Established(established) => end.established = Some(established),
+                Output::Opener(opener) => end.openers.push(*opener),
+                Output::Sealer(sealer) => end.sealer = Some(sealer),
+                Output::Forget(key_id) => end.openers.retain(|o| o.key_id() != key_id),
+                Output::Frame(frame) => end.frames.push(frame.to_vec()),
+                Output::Rekeyed => end.rekeyed += 1,
+                Output::Closed(reason) => end.closed = Some(reason),
+            }
+        }
+    }
+
+    fn send(&mut self, to: Role, packet: Vec<u8>) {
+        let copies = if self.random.fraction() < self.weather.repeat { 2 } else { 1 };
+        for _ in 0..copies {
+            if self.random.fraction() >= self.weather.loss {
+                let jitter = self.random.between(Duration::ZERO, self.weather.jitter);
+                self.in_flight.push((self.now + self.weather.delay + jitter, to, packet.clone()));
+            }
+        }
+    }
+
+    /// Whether a frame sealed now by one end is opened by the other.
+    fn passes(&mut self, from: Role) -> bool {
+        let Some(sealer) = &mut self.end(from).sealer else { return false };
+        let mut packet = [&vec![0; sealer.overhead()], &b"frame"[..]].concat();
+        sealer.seal(&mut packet).unwrap();
+        let to = if from == Role::Client { Role::Server } else { Role::Client };
+        let mut openers = self.end(to).openers.iter_mut();
+        openers.any(|o| o.key_id() == packet[0] & 7 && o.open(&mut packet.clone()).is_ok())
+    }
+
+    fn passes_both_ways(&mut self) -> bool {
+        self.passes(Role::Client) && self.passes(Role::Server)
+    }
+
+    fn end(&mut self, role: Role) -> &mut End {
+        match role {
+            Role::Client => &mut self.client,
+            Role::Server => &mut self.server,
+        }
+    }
+}
+
+/// The client's and the server's credentials; the third is of another authority.
+fn pki() -> &'static [Credentials; 3] {
+    static PKI: OnceLock<[Credentials; 3]> = OnceLock::new();
+    PKI.get_or_init(|| {
+        let (ca, other) = (authority(), authority());
+        [leaf(&ca, "1/16", 7), leaf(&ca, "0/16", 8), leaf(&other, "0/16", 9)]
+    })
+}
+
+type KeyAndCertificate = (PKey<openssl::pkey::Private>, X509);
+
+fn authority() -> KeyAndCertificate {
+    let key = PKey::from_rsa(Rsa::generate(2048).unwrap()).unwrap();
+    let mut builder = X509::builder().unwrap();
+    builder.set_version(2).unwrap();
+    let constraints = BasicConstraints::new().critical().ca().build().unwrap();
+    builder.append_extension(constraints).unwrap();
+    let certificate = build(builder, "test network", 0x1_2001, &key, None);
+    (key, certificate)
+}
+
+fn leaf(ca: &KeyAndCertificate, name: &str, serial: u32) -> Credentials {
+    let key = PKey::from_rsa(Rsa::generate(2048).unwrap()).unwrap();
+    let certificate = build(X509::builder().unwrap(), name, serial, &key, Some(ca));
+    let pem = |x509: &X509| x509.to_pem().unwrap();
+    let key = key.private_key_to_pem_pkcs8().unwrap();
+    Credentials::from_pem(&pem(&ca.1), &pem(&certificate), &key).unwrap()
+}
+
+fn build(
+    mut builder: openssl::x509::X509Builder,
+    name: &str,
+    serial: u32,
+    key: &PKey<openssl::pkey::Private>,
+    ca: Option<&KeyAndCertificate>,
+) -> X509 {
+    let mut subject = X509NameBuilder::new().unwrap();
+    subject.append_entry_by_nid(Nid::COMMONNAME, name).unwrap();
+    let subject = subject.build();
+    builder.set_subject_name(&subject).unwrap();
+    builder.set_issuer_name(ca.map_or(&*subject, |ca| ca.1.subject_name())).unwrap();
+    let serial = BigNum::from_u32(serial).unwrap().to_asn1_integer().unwrap();
+    builder.set_serial_number(&serial).unwrap();
+    builder.set_not_before(&Asn1Time::days_from_now(0).unwrap()).unwrap();
+    builder.set_not_after(&Asn1Time::days_from_now(1).unwrap()).unwrap();
+    builder.set_pubkey(key).unwrap();
+    builder.sign(ca.map_or(key, |ca| &ca.0), MessageDigest::sha512()).unwrap();
+    builder.build()
+}
+
+#[test]
+fn both_ends_come_up_and_frames_pass() {
+    for ciphers in [&[Cipher::Aes256Gcm][..], &[Cipher::None], &Cipher::ENCRYPTING] {
+        let mut world = World::new(1, FINE, ciphers);
+        world.connect();
+        world.run(Duration::from_secs(1));
+        let client = world.client.established.clone().unwrap();
+        assert_eq!(client.peer.common_name, "0/16");
+        assert_eq!(client.cipher, ciphers[0]);
+        assert_eq!(client.external_ip, Some(address().ip()));
+        let server = world.server.established.clone().unwrap();
+        assert_eq!((server.peer.common_name.as_str(), server.peer.serial), ("1/16", Some(7)));
+        assert!(world.passes_both_ways());
+    }
+}
+
+#[test]
+fn they_come_up_in_a_storm_whatever_the_seed() {
+    for seed in 0..20 {
+        let mut world = World::new(seed, STORMY, &[Cipher::Aes256Gcm]);
+        world.connect();
+        world.run(Duration::from_secs(60));
+        assert!(world.client.established.is_some(), "seed {seed}: {:?}", world.client.closed);
+        assert!(world.passes_both_ways(), "seed {seed}");
+    }
+}
+
+#[test]
+fn keys_are_renewed_in_a_storm_and_frames_pass_all_the_time() {
+    let mut world = World::new(3, STORMY, &[Cipher::None]);
+    world.settings.0.renegotiate_after = Duration::from_secs(100);
+    world.settings.1.renegotiate_after = Duration::from_secs(100);
+    world.connect();
+    world.run(Duration::from_secs(60));
+    for second in 0..1_000 {
+        assert!(world.passes_both_ways(), "second {second}");
+        let now = world.now;
+        world.give(Role::Client, Input::Heard(now));
+        world.give(Role::Server, Input::Heard(now));
+        world.run(Duration::from_secs(1));
+    }
+    // The number of a key goes from 7 back to 1.
+    assert!(world.client.rekeyed > 8, "{}", world.client.rekeyed);
+    assert!(world.server.rekeyed.abs_diff(world.client.rekeyed) <= 1);
+}
+
+#[test]
+fn both_may_renew_at_the_same_moment() {
+    let mut world = World::new(4, FINE, &[Cipher::Aes256Gcm]);
+    world.connect();
+    world.run(Duration::from_secs(1));
+    for round in 1..=10 {
+        world.give(Role::Client, Input::Renegotiate);
+        world.give(Role::Server, Input::Renegotiate);
+        world.run(Duration::from_secs(2));
+        assert_eq!((world.client.rekeyed, world.server.rekeyed), (round, round));
+        assert!(world.passes_both_ways());
+    }
+}
+
+#[test]
+fn a_server_of_another_name_or_authority_hears_nothing_more() {
+    let mut world = World::new(5, FINE, &[Cipher::Aes256Gcm]);
+    world.settings.0.expectation.common_name = Some("2/16".into());
+    world.connect();
+    world.run(Duration::from_secs(1));
+    let reason = world.client.closed.clone().unwrap().to_string();
+    assert_eq!(reason, "the peer's certificate names 0/16, not 2/16");
+    assert!(world.server.established.is_none() && world.server.closed.is_none());
+
+    let mut world = World::new(5, FINE, &[Cipher::Aes256Gcm]);
+    world.contexts.1 = TlsContext::new(&pki()[2]).unwrap();
+    world.connect();
+    world.run(Duration::from_secs(1));
+    let reason = world.client.closed.clone().unwrap().to_string();
+    assert!(reason.starts_with("the peer's certificate is not valid"), "{reason}");
+}
+
+#[test]
+fn a_client_of_another_authority_or_revoked_is_told() {
+    let mut world = World::new(6, FINE, &[Cipher::Aes256Gcm]);
+    world.settings.1.expectation.revoked = Arc::new(BTreeSet::from([7]));
+    world.connect();
+    world.run(Duration::from_secs(1));
+    let reason = world.server.closed.clone().unwrap().to_string();
+    assert_eq!(reason, "the peer's certificate with serial number 7 was revoked");
+    assert!(world.client.established.is_none());
+
+    let mut world = World::new(6, FINE, &[Cipher::Aes256Gcm]);
+    world.admit = false;
+    world.connect();
+    world.run(Duration::from_secs(1));
+    assert_eq!(world.server.closed, Some(Reason::NotAdmitted));
+    assert_eq!(world.client.closed, Some(Reason::Refused("AUTH_FAILED".into())));
+}
+
+#[test]
+fn without_a_cipher_in_common_both_ends_say_so() {
+    let mut world = World::new(7, FINE, &[Cipher::Aes256Gcm]);
+    world.settings.1.ciphers = vec![Cipher::None];
+    world.connect();
+    world.run(Duration::from_secs(1));
+    assert_eq!(world.server.closed, Some(Reason::Cipher));
+    let wanted = "both ends have no cipher in common".to_owned();
+    assert_eq!(world.client.closed, Some(Reason::Refused(wanted)));
+}
+
+#[test]
+fn silence_ends_a_tunnel_and_a_handshake_without_an_answer() {
+    let mut world = World::new(8, FINE, &[Cipher::Aes256Gcm]);
+    world.connect();
+    world.run(Duration::from_secs(1));
+    world.run(Duration::from_secs(61));
+    assert_eq!(world.client.closed, Some(Reason::Silence(Duration::from_secs(60))));
+    assert_eq!(world.server.closed, Some(Reason::Silence(Duration::from_secs(60))));
+
+    let mut world = World::new(8, Weather { loss: 1.0, ..FINE }, &[Cipher::Aes256Gcm]);
+    world.connect();
+    world.run(Duration::from_secs(61));
+    assert_eq!(world.client.closed, Some(Reason::Handshake(Duration::from_secs(60))));
+}
+
+#[test]
+fn who_leaves_says_so() {
+    let mut world = World::new(9, FINE, &[Cipher::Aes256Gcm]);
+    world.connect();
+    world.run(Duration::from_secs(1));
+    world.give(Role::Client, Input::Close);
+    assert_eq!(world.client.closed, Some(Reason::Closed));
+    assert_eq!(world.client.frames, [crate::proto::tunnel::session::EXIT; 2]);
+    world.give(Role::Server, Input::PeerExit);
+    assert_eq!(world.server.closed, Some(Reason::PeerExit));
+}
+
+#[test]
+fn garbage_and_spoofed_packets_change_nothing() {
+    let mut world = World::new(10, FINE, &[Cipher::Aes256Gcm]);
+    world.connect();
+    let mut random = Random::from_number(77);
+    for _ in 0..200 {
+        world.run(Duration::from_millis(5));
+        let mut garbage = vec![0; random.below(64)];
+        random.fill(&mut garbage);
+        world.give(Role::Client, Input::Packet(&garbage));
+        world.give(Role::Server, Input::Packet(&garbage));
+        // The right opcode and key, but a session nobody has.
+        for opcode in 3..9_u8 {
+            let mut spoofed = vec![opcode << 3];
+            spoofed.extend_from_slice(&[9; 8]);
+            spoofed.extend_from_slice(&[0, 0, 0, 0, 1, 22, 3, 1]);
+            world.give(Role::Client, Input::Packet(&spoofed));
+            world.give(Role::Server, Input::Packet(&spoofed));
+        }
+    }
+    assert!(world.client.established.is_some() && world.passes_both_ways());
+}

@@ -1,0 +1,702 @@
+//! One tunnel's control channel: from the first reset over every renewal of the keys to the end.
+//!
+//! A client's session begins with a reset. A server's begins when a client has shown that it receives
+//! at its address (see [`cookie`](crate::proto::tunnel::cookie)); the driver then decides whether the
+//! client is admitted. Frames do not pass through here: the session gives out sealers and openers.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use openssl::error::ErrorStack;
+
+use crate::proto::random::Random;
+use crate::proto::time::{Instant, earliest};
+use crate::proto::tunnel::cipher::Cipher;
+use crate::proto::tunnel::data::{Opener, Sealer};
+use crate::proto::tunnel::negotiation::{Negotiation, NegotiationError, Ours, Stage};
+use crate::proto::tunnel::packet::{ControlPacket, KeyId, Opcode, SessionId};
+use crate::proto::tunnel::settings::{
+    Device, PeerInformation, PushReply, Role, Underlay, choose_cipher, option_string,
+};
+use crate::proto::tunnel::tls::{Expectation, PeerName, Tls, TlsContext};
+
+/// What a session is to be.
+#[derive(Clone, Debug)]
+pub struct SessionSettings {
+    /// What carries it.
+    pub underlay: Underlay,
+    /// What it carries.
+    pub device: Device,
+    /// What we offer or accept, the preferred first.
+    pub ciphers: Vec<Cipher>,
+    /// Whom we expect.
+    pub expectation: Expectation,
+    /// A handshake that takes longer has failed.
+    pub handshake_timeout: Duration,
+    /// The tunnel is over when nothing authentic was heard for so long.
+    pub ping_exit: Duration,
+    /// Keys are renewed after so long at most.
+    pub renegotiate_after: Duration,
+}
+
+/// What happened.
+#[derive(Debug)]
+pub enum Input<'a> {
+    /// A packet that is not data arrived from the peer's address.
+    Packet(&'a [u8]),
+    /// The deadline came.
+    Timer,
+    /// Data authenticated at that moment.
+    Heard(Instant),
+    /// A server's driver lets the client in.
+    Admit(Admission),
+    /// A server's driver does not let the client in.
+    Refuse,
+    /// The keys are to be renewed now.
+    Renegotiate,
+    /// The peer said in a frame that it leaves.
+    PeerExit,
+    /// We leave.
+    Close,
+}
+
+/// What an admitted client is told.
+#[derive(Clone, Copy, Debug)]
+pub struct Admission {
+    /// The number its data packets carry.
+    pub peer_id: u32,
+    /// Its address as we see it.
+    pub external_ip: IpAddr,
+}
+
+/// What to do.
+#[derive(Debug)]
+pub enum Output {
+    /// Send a control packet.
+    Send(Vec<u8>),
+    /// A client proved who it is: decide, with [`Input::Admit`] or [`Input::Refuse`].
+    Authenticated(PeerName),
+    /// The tunnel is up.
+    Established(Established),
+    /// Open with this, too.
+    Opener(Box<Opener>),
+    /// Seal with this from now on.
+    Sealer(Box<Sealer>),
+    /// Open no more under this key.
+    Forget(KeyId),
+    /// Seal and send this.
+    Frame(&'static [u8]),
+    /// New keys are agreed.
+    Rekeyed,
+    /// The tunnel is over; nothing comes after.
+    Closed(Reason),
+}
+
+/// What is known of a tunnel when it comes up.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Established {
+    /// Who the peer is.
+    pub peer: PeerName,
+    /// How frames are protected.
+    pub cipher: Cipher,
+    /// Our address as the server sees it; only a client is told.
+    pub external_ip: Option<IpAddr>,
+}
+
+/// Why a tunnel is over.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum Reason {
+    /// Nobody answered, or not to the end.
+    #[error("no complete handshake within {} s", .0.as_secs())]
+    Handshake(Duration),
+    /// The negotiation failed.
+    #[error("{0}")]
+    Negotiation(#[from] NegotiationError),
+    /// The server does not want us.
+    #[error("the server refused us ({0})")]
+    Refused(String),
+    /// The client is not wanted.
+    #[error("the client was refused")]
+    NotAdmitted,
+    /// Both ends have no cipher in common.
+    #[error("both ends have no cipher in common")]
+    Cipher,
+    /// The peer fell silent.
+    #[error("nothing heard for {} s", .0.as_secs())]
+    Silence(Duration),
+    /// The peer left.
+    #[error("the peer left")]
+    PeerExit,
+    /// The server wants us to connect anew.
+    #[error("the server restarts")]
+    Restart,
+    /// We left.
+    #[error("closed")]
+    Closed,
+}
+
+/// A frame that only says that its sender is there. It is not for the interface.
+pub const PING: [u8; 16] = [
+    0x2a, 0x18, 0x7b, 0xf3, 0x64, 0x1e, 0xb4, 0xcb, 0x07, 0xed, 0x2d, 0x0a, 0x98, 0x1f, 0xc7, 0x48,
+];
+
+/// A frame that says that its sender leaves.
+pub const EXIT: [u8; 17] = [
+    0x28, 0x7f, 0x34, 0x6b, 0xd4, 0xef, 0x7a, 0x81, 0x2d, 0x56, 0xb8, 0xd3, 0xaf, 0xc5, 0x45, 0x9c,
+    0x06,
+];
+
+/// How long a client waits for an answer before it asks again what is pushed.
+const PUSH_REPEAT: Duration = Duration::from_secs(5);
+/// How long the old key is used at most for sending after the new one was begun.
+const OLD_KEY_SENDS: Duration = Duration::from_secs(60);
+/// How long the old key is accepted after the new one was agreed.
+const OLD_KEY_OPENS: Duration = Duration::from_secs(3_600);
+
+/// One tunnel's control channel.
+pub struct Session {
+    role: Role,
+    settings: SessionSettings,
+    context: TlsContext,
+    random: Random,
+    local: SessionId,
+    remote: Option<SessionId>,
+    active: Option<Negotiation>,
+    pending: Option<Negotiation>,
+    progress: Progress,
+    protection: Option<Protection>,
+    heard: Instant,
+    ping: Option<(Duration, Instant)>,
+    renegotiate_at: Option<Instant>,
+    old_key: Option<(KeyId, Instant)>,
+    next_sealer: Option<(Box<Sealer>, Instant)>,
+}
+
+/// How far the first negotiation is after keys are agreed.
+#[derive(Debug)]
+enum Progress {
+    /// It is not there yet.
+    Negotiating,
+    /// A client has asked what is pushed, and asks again then.
+    Asking { reply: PushReply, again: Instant },
+    /// A server has asked its driver.
+    Deciding { asked: bool },
+    /// A server let the client in, which has not asked yet what is pushed.
+    Admitted(Admission),
+    /// The tunnel is up.
+    Established,
+    /// A server told the client that it is not wanted, and waits until the client knows.
+    Refusing(Reason),
+    /// It is over.
+    Over,
+}
+
+/// How frames are protected, the same for all keys of a session.
+#[derive(Clone, Copy, Debug)]
+struct Protection {
+    cipher: Cipher,
+    export: bool,
+    peer_id: Option<u32>,
+}
+
+impl Session {
+    /// A client's session: its first packet is in `out` at once.
+    pub fn client(
+        settings: SessionSettings,
+        context: &TlsContext,
+        mut random: Random,
+        now: Instant,
+        out: &mut Vec<Output>,
+    ) -> Result<Self, ErrorStack> {
+        let local = random.u64().max(1);
+        let tls = Tls::client(context, settings.expectation.clone())?;
+        let mut session = Self::new(Role::Client, settings, context, random, local, now);
+        let ours = session.ours();
+        session.pending = Some(Negotiation::begin(0, Opcode::HardResetClient, tls, ours, now));
+        session.flush(now, out);
+        Ok(session)
+    }
+
+    /// A server's session with a client that answered our reset, which named the session `local`.
+    pub fn server(
+        settings: SessionSettings,
+        context: &TlsContext,
+        random: Random,
+        (local, remote): (SessionId, SessionId),
+        now: Instant,
+    ) -> Result<Self, ErrorStack> {
+        let tls = Tls::server(context, settings.expectation.clone())?;
+        let mut session = Self::new(Role::Server, settings, context, random, local, now);
+        session.remote = Some(remote);
+        let ours = session.ours();
+        session.pending = Some(Negotiation::after_resets(tls, ours, now));
+        Ok(session)
+    }
+
+    fn new(
+        role: Role,
+        settings: SessionSettings,
+        context: &TlsContext,
+        random: Random,
+        local: SessionId,
+        now: Instant,
+    ) -> Self {
+        Self {
+            role,
+            settings,
+            context: context.clone(),
+            random,
+            local,
+            remote: None,
+            active: None,
+            pending: None,
+            progress: Progress::Negotiating,
+            protection: None,
+            heard: now,
+            ping: None,
+            renegotiate_at: None,
+            old_key: None,
+            next_sealer: None,
+        }
+    }
+}
+
+impl Session {
+    /// Takes what happened; what to do is pushed to `out`.
+    pub fn handle(&mut self, input: Input<'_>, now: Instant, out: &mut Vec<Output>) {
+        if matches!(self.progress, Progress::Over) {
+            return;
+        }
+        let done = match input {
+            Input::Packet(packet) => self.handle_packet(packet, now, out),
+            Input::Timer => self.handle_timer(now, out),
+            Input::Heard(at) => {
+                self.heard = self.heard.max(at);
+                Ok(())
+            }
+            Input::Admit(admission) => self.handle_admission(admission, now, out),
+            Input::Refuse => {
+                self.progress = Progress::Refusing(Reason::NotAdmitted);
+                self.say("AUTH_FAILED")
+            }
+            Input::Renegotiate => self.renegotiate(now),
+            Input::PeerExit => Err(Reason::PeerExit),
+            Input::Close => Err(Reason::Closed),
+        };
+        match done {
+            Ok(()) => self.flush(now, out),
+            Err(reason) => return self.close(reason, now, out),
+        }
+        if let Progress::Refusing(reason) = &self.progress
+            && self.active.as_ref().is_none_or(|active| active.reliability.is_idle())
+        {
+            let reason = reason.clone();
+            self.close(reason, now, out);
+        }
+    }
+
+    /// When [`Input::Timer`] is to be given.
+    pub fn deadline(&self) -> Option<Instant> {
+        if matches!(self.progress, Progress::Over) {
+            return None;
+        }
+        let again = match &self.progress {
+            Progress::Asking { again, .. } => Some(*again),
+            _ => None,
+        };
+        let negotiations = [&self.active, &self.pending].into_iter().flatten();
+        let due = negotiations.filter_map(|n| n.reliability.deadline()).min();
+        [
+            due,
+            again,
+            self.handshake_deadline(),
+            self.is_established().then(|| self.heard + self.settings.ping_exit),
+            self.ping.map(|(_, at)| at),
+            self.renegotiate_at,
+            self.old_key.map(|(_, at)| at),
+            self.next_sealer.as_ref().map(|&(_, at)| at),
+        ]
+        .into_iter()
+        .fold(None, earliest)
+    }
+
+    /// Whether the tunnel is up.
+    pub const fn is_established(&self) -> bool {
+        matches!(self.progress, Progress::Established)
+    }
+
+    fn handle_packet(
+        &mut self,
+        packet: &[u8],
+        now: Instant,
+        out: &mut Vec<Output>,
+    ) -> Result<(), Reason> {
+        // What is malformed or not of this session may come from anybody: it changes nothing.
+        let Ok(packet) = ControlPacket::parse(packet) else { return Ok(()) };
+        if !self.is_ours(&packet) {
+            return Ok(());
+        }
+        if packet.opcode == Opcode::SoftReset && self.pending.is_none() && self.is_next(&packet) {
+            self.renegotiate(now)?;
+        }
+        let acks = match packet.remote_session_id {
+            Some(id) if id == self.local => packet.acks.as_slice(),
+            _ => &[],
+        };
+        let mut texts = Vec::new();
+        let negotiations = [&mut self.pending, &mut self.active].into_iter().flatten();
+        for negotiation in negotiations.filter(|n| n.key_id == packet.key_id) {
+            let handled = negotiation.handle(&packet, acks, now, &mut texts);
+            if handled.is_err() {
+                // TLS has made an alert, which tells a client why it is refused.
+                let _ = negotiation.flush();
+            }
+            handled?;
+            self.heard = now;
+        }
+        self.take_agreed(now, out)?;
+        for text in texts {
+            self.handle_text(&text, now, out)?;
+        }
+        Ok(())
+    }
+
+    /// Whether a packet is of this session; the first one of a server tells us its number.
+    fn is_ours(&mut self, packet: &ControlPacket<'_>) -> bool {
+        match self.remote {
+            Some(remote) => packet.session_id == remote,
+            None => {
+                let answer = packet.opcode == Opcode::HardResetServer
+                    && packet.remote_session_id == Some(self.local);
+                if answer {
+                    self.remote = Some(packet.session_id);
+                }
+                answer
+            }
+        }
+    }
+
+    fn is_next(&self, packet: &ControlPacket<'_>) -> bool {
+        self.is_established()
+            && packet.packet_id == Some(0)
+            && self.active.as_ref().is_some_and(|active| packet.key_id == after(active.key_id))
+    }
+
+    fn handle_timer(&mut self, now: Instant, out: &mut Vec<Output>) -> Result<(), Reason> {
+        let is_due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
+        if is_due(self.handshake_deadline()) {
+            return Err(Reason::Handshake(self.settings.handshake_timeout));
+        }
+        if self.is_established() && self.heard + self.settings.ping_exit <= now {
+            return Err(Reason::Silence(self.settings.ping_exit));
+        }
+        if let Progress::Asking { again, .. } = &mut self.progress
+            && *again <= now
+        {
+            *again = now + PUSH_REPEAT;
+            self.say("PUSH_REQUEST")?;
+        }
+        if let Some((interval, at)) = &mut self.ping
+            && *at <= now
+        {
+            *at = now + *interval;
+            out.push(Output::Frame(&PING));
+        }
+        if let Some((key_id, at)) = self.old_key
+            && at <= now
+        {
+            self.old_key = None;
+            out.push(Output::Forget(key_id));
+        }
+        if is_due(self.renegotiate_at) {
+            self.renegotiate(now)?;
+        }
+        Ok(())
+    }
+
+    /// Sends what is due, and goes over to the new key when the peer has it for certain.
+    fn flush(&mut self, now: Instant, out: &mut Vec<Output>) {
+        let mut packets = Vec::new();
+        for negotiation in [&mut self.active, &mut self.pending].into_iter().flatten() {
+            let from = packets.len();
+            negotiation.poll(now, &mut packets);
+            let key_id = negotiation.key_id;
+            for packet in packets.drain(from..) {
+                let packet = ControlPacket {
+                    opcode: packet.opcode,
+                    key_id,
+                    session_id: self.local,
+                    acks: packet.acks,
+                    remote_session_id: self.remote,
+                    packet_id: packet.packet_id,
+                    payload: &packet.payload,
+                };
+                out.push(Output::Send(packet.to_bytes()));
+            }
+        }
+        let acknowledged = self.active.as_ref().is_some_and(|n| n.reliability.is_idle());
+        if self.next_sealer.as_ref().is_some_and(|&(_, at)| acknowledged || at <= now)
+            && let Some((sealer, _)) = self.next_sealer.take()
+        {
+            out.push(Output::Sealer(sealer));
+        }
+    }
+
+    fn close(&mut self, reason: Reason, now: Instant, out: &mut Vec<Output>) {
+        if reason == Reason::Closed && self.is_established() {
+            // It may be lost: once more costs little, and saves the peer a minute.
+            out.extend([Output::Frame(&EXIT), Output::Frame(&EXIT)]);
+        }
+        // Last words and acknowledgements; but a stranger where we wanted a server hears nothing.
+        if self.role == Role::Server || !matches!(reason, Reason::Negotiation(_)) {
+            self.flush(now, out);
+        }
+        self.progress = Progress::Over;
+        out.push(Output::Closed(reason));
+    }
+
+    fn say(&mut self, text: &str) -> Result<(), Reason> {
+        match &mut self.active {
+            Some(active) => Ok(active.say(text)?),
+            None => Ok(()),
+        }
+    }
+
+    fn handshake_deadline(&self) -> Option<Instant> {
+        let began = match (&self.pending, &self.active) {
+            (Some(pending), _) => pending.began,
+            (None, Some(active)) if !self.is_established() => active.began,
+            _ => return None,
+        };
+        Some(began + self.settings.handshake_timeout)
+    }
+
+    fn ours(&mut self) -> Ours {
+        let encrypted = self.settings.ciphers.iter().any(|&cipher| cipher != Cipher::None);
+        let (underlay, device) = (self.settings.underlay, self.settings.device);
+        let options = option_string(self.role, underlay, device, encrypted);
+        let information = PeerInformation::ours(&self.settings.ciphers);
+        Ours::draw(self.role, options, information, &mut self.random)
+    }
+}
+
+/// What happens once keys are agreed: at first the push, later the change of keys.
+impl Session {
+    /// Makes a negotiation that is agreed the active one.
+    fn take_agreed(&mut self, now: Instant, out: &mut Vec<Output>) -> Result<(), Reason> {
+        if self.pending.as_ref().is_none_or(|pending| pending.stage != Stage::Agreed) {
+            return Ok(());
+        }
+        let old = std::mem::replace(&mut self.active, self.pending.take());
+        if let Some(old) = old {
+            return self.change_keys(&old, now, out);
+        }
+        match self.role {
+            Role::Client => {
+                let again = now + PUSH_REPEAT;
+                self.progress = Progress::Asking { reply: PushReply::default(), again };
+                self.say("PUSH_REQUEST")
+            }
+            Role::Server => {
+                self.progress = Progress::Deciding { asked: false };
+                out.push(Output::Authenticated(self.peer()));
+                Ok(())
+            }
+        }
+    }
+
+    fn handle_text(
+        &mut self,
+        text: &str,
+        now: Instant,
+        out: &mut Vec<Output>,
+    ) -> Result<(), Reason> {
+        let (word, rest) = text.split_once(',').unwrap_or((text, ""));
+        match (word, self.role) {
+            ("PUSH_REQUEST", Role::Server) => self.handle_push_request(now, out),
+            ("PUSH_REPLY", Role::Client) => self.handle_push_reply(rest, now, out),
+            ("AUTH_FAILED", Role::Client) => {
+                let why = if rest.is_empty() { "AUTH_FAILED" } else { rest };
+                Err(Reason::Refused(why.to_owned()))
+            }
+            ("RESTART" | "HALT", Role::Client) => Err(Reason::Restart),
+            ("EXIT", _) => Err(Reason::PeerExit),
+            // What is unknown is for newer peers.
+            _ => Ok(()),
+        }
+    }
+
+    fn handle_push_request(&mut self, now: Instant, out: &mut Vec<Output>) -> Result<(), Reason> {
+        match &mut self.progress {
+            Progress::Deciding { asked } => {
+                *asked = true;
+                Ok(())
+            }
+            Progress::Admitted(admission) => {
+                let admission = *admission;
+                self.push(admission, now, out)
+            }
+            // The reply is on its way, and repeated until it is acknowledged.
+            _ => Ok(()),
+        }
+    }
+
+    fn handle_admission(
+        &mut self,
+        admission: Admission,
+        now: Instant,
+        out: &mut Vec<Output>,
+    ) -> Result<(), Reason> {
+        match self.progress {
+            Progress::Deciding { asked: true } => self.push(admission, now, out),
+            Progress::Deciding { asked: false } => {
+                self.progress = Progress::Admitted(admission);
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn push(
+        &mut self,
+        admission: Admission,
+        now: Instant,
+        out: &mut Vec<Output>,
+    ) -> Result<(), Reason> {
+        let said = self.active.as_ref().and_then(Negotiation::client_said);
+        let (options, information) = said.unwrap_or_default();
+        let client = PeerInformation::parse(information);
+        let Some(cipher) = choose_cipher(&self.settings.ciphers, &client, options) else {
+            self.progress = Progress::Refusing(Reason::Cipher);
+            return self.say("AUTH_FAILED,both ends have no cipher in common");
+        };
+        let reply = PushReply {
+            external_ip: Some(admission.external_ip),
+            peer_id: client.data_v2.then_some(admission.peer_id),
+            cipher: (!client.ciphers.is_empty()).then_some(cipher),
+            tls_export: client.tls_export,
+            ..PushReply::default()
+        };
+        self.protection =
+            Some(Protection { cipher, export: reply.tls_export, peer_id: reply.peer_id });
+        self.establish(None, now, out)?;
+        self.say(&reply.to_text())
+    }
+
+    fn handle_push_reply(
+        &mut self,
+        options: &str,
+        now: Instant,
+        out: &mut Vec<Output>,
+    ) -> Result<(), Reason> {
+        let Progress::Asking { reply, .. } = &mut self.progress else { return Ok(()) };
+        reply.read(options).map_err(|_| Reason::Cipher)?;
+        if reply.continues {
+            return Ok(());
+        }
+        let reply = reply.clone();
+        // A server that pushes no cipher uses what our option string names: none, or one we refuse.
+        let cipher = reply.cipher.unwrap_or(Cipher::None);
+        if !self.settings.ciphers.contains(&cipher) {
+            return Err(Reason::Cipher);
+        }
+        self.protection =
+            Some(Protection { cipher, export: reply.tls_export, peer_id: reply.peer_id });
+        self.ping = reply.ping_s.filter(|&seconds| seconds > 0).map(|seconds| {
+            let interval = Duration::from_secs(seconds.into());
+            (interval, now + interval)
+        });
+        self.establish(reply.external_ip, now, out)
+    }
+
+    fn establish(
+        &mut self,
+        external_ip: Option<IpAddr>,
+        now: Instant,
+        out: &mut Vec<Output>,
+    ) -> Result<(), Reason> {
+        let (sealer, opener) = self.keys()?;
+        let cipher = self.protection.map_or(Cipher::None, |protection| protection.cipher);
+        let peer = self.peer();
+        out.push(Output::Opener(opener));
+        out.push(Output::Sealer(sealer));
+        out.push(Output::Established(Established { peer, cipher, external_ip }));
+        self.progress = Progress::Established;
+        self.heard = now;
+        self.schedule_renegotiation(now);
+        Ok(())
+    }
+
+    fn renegotiate(&mut self, now: Instant) -> Result<(), Reason> {
+        let Some(active) = self.active.as_ref().filter(|_| self.pending.is_none()) else {
+            return Ok(());
+        };
+        let key_id = after(active.key_id);
+        self.renegotiate_at = None;
+        let expectation = self.settings.expectation.clone();
+        let tls = match self.role {
+            Role::Client => Tls::client(&self.context, expectation),
+            Role::Server => Tls::server(&self.context, expectation),
+        };
+        let tls = tls.map_err(|_| NegotiationError::Derivation)?;
+        let ours = self.ours();
+        self.pending = Some(Negotiation::begin(key_id, Opcode::SoftReset, tls, ours, now));
+        Ok(())
+    }
+
+    fn change_keys(
+        &mut self,
+        old: &Negotiation,
+        now: Instant,
+        out: &mut Vec<Output>,
+    ) -> Result<(), Reason> {
+        let (sealer, opener) = self.keys()?;
+        if let Some((key_id, _)) = self.old_key.take() {
+            out.push(Output::Forget(key_id));
+        }
+        self.old_key = Some((old.key_id, now + OLD_KEY_OPENS));
+        out.push(Output::Opener(opener));
+        let limit = OLD_KEY_SENDS.min(self.settings.renegotiate_after / 2);
+        let began = self.active.as_ref().map_or(now, |active| active.began);
+        self.next_sealer = Some((sealer, began + limit));
+        out.push(Output::Rekeyed);
+        self.schedule_renegotiation(now);
+        Ok(())
+    }
+
+    /// The sealer and opener of the active negotiation.
+    fn keys(&self) -> Result<(Box<Sealer>, Box<Opener>), Reason> {
+        let (Some(active), Some(protection)) = (&self.active, self.protection) else {
+            return Err(NegotiationError::Derivation.into());
+        };
+        let remote = self.remote.unwrap_or_default();
+        let sessions = match self.role {
+            Role::Client => (self.local, remote),
+            Role::Server => (remote, self.local),
+        };
+        let keys = active.keys(protection.export, sessions)?;
+        let (ours, theirs) = match self.role {
+            Role::Client => (&keys.client, &keys.server),
+            Role::Server => (&keys.server, &keys.client),
+        };
+        let sealer = Sealer::new(protection.cipher, ours, active.key_id, protection.peer_id);
+        let opener = Opener::new(protection.cipher, theirs, active.key_id);
+        Ok((Box::new(sealer), Box::new(opener)))
+    }
+
+    /// A little before the time, and not always the same, so that both ends seldom begin at once.
+    fn schedule_renegotiation(&mut self, now: Instant) {
+        let at = self.settings.renegotiate_after;
+        self.renegotiate_at = Some(now + self.random.between(at.mul_f64(0.9), at));
+    }
+
+    fn peer(&self) -> PeerName {
+        let peer = self.active.as_ref().and_then(|active| active.tls().peer());
+        peer.unwrap_or(PeerName { common_name: String::new(), serial: None })
+    }
+}
+
+/// The number of the key after `key_id`: 0 is for the first one only.
+const fn after(key_id: KeyId) -> KeyId {
+    if key_id == 7 { 1 } else { key_id + 1 }
+}

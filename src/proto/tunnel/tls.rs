@@ -1,0 +1,273 @@
+//! TLS 1.2 and 1.3 by OpenSSL over memory: octets in, octets out.
+//!
+//! Peers' certificates are X.509 version 1, which OpenSSL accepts as leaves. Who the peer must be is
+//! checked inside the handshake, so that a stranger learns nothing from us, not even an alert.
+
+use std::collections::BTreeSet;
+use std::io::{self, Read, Write};
+use std::sync::{Arc, OnceLock};
+
+use openssl::error::ErrorStack;
+use openssl::ssl::{
+    ErrorCode, Ssl, SslContext, SslContextBuilder, SslMethod, SslOptions, SslSessionCacheMode,
+    SslStream, SslVerifyMode, SslVersion,
+};
+use openssl::x509::X509StoreContextRef;
+use openssl::x509::store::X509StoreBuilder;
+
+use crate::proto::certificate::Certificate;
+use crate::proto::limits::TUNNEL_RECORD_OCTETS;
+use crate::proto::tunnel::credentials::Credentials;
+
+/// What all sessions with the same credentials share.
+#[derive(Clone)]
+pub struct TlsContext(SslContext);
+
+/// Whom we expect at the other end.
+#[derive(Clone, Debug, Default)]
+pub struct Expectation {
+    /// The common name it must have; any if `None`.
+    pub common_name: Option<String>,
+    /// Serial numbers that are not believed.
+    pub revoked: Arc<BTreeSet<u64>>,
+}
+
+/// Who the peer proved to be.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PeerName {
+    /// Its common name; empty if it has none.
+    pub common_name: String,
+    /// The serial number of its certificate.
+    pub serial: Option<u64>,
+}
+
+/// Why TLS failed.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum TlsError {
+    /// The peer's certificate is not to be believed.
+    #[error("the peer's certificate {0}")]
+    Certificate(Distrust),
+    /// Its alert, or ours.
+    #[error("TLS failed: {0}")]
+    Protocol(String),
+    /// The peer closed TLS.
+    #[error("the peer closed the control channel")]
+    Closed,
+}
+
+/// Why a certificate is not believed.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum Distrust {
+    /// OpenSSL's reason: another authority's, expired, …
+    #[error("is not valid: {0}")]
+    Invalid(&'static str),
+    /// Not the one we want.
+    #[error("names {found}, not {wanted}")]
+    OtherName {
+        /// Whom it names.
+        found: String,
+        /// Whom we want.
+        wanted: String,
+    },
+    /// It was revoked.
+    #[error("with serial number {0} was revoked")]
+    Revoked(u64),
+}
+
+/// One end of one TLS connection.
+pub struct Tls {
+    stream: SslStream<Memory>,
+    distrust: Arc<OnceLock<Distrust>>,
+}
+
+/// What lies between TLS and the control packets.
+#[derive(Debug, Default)]
+struct Memory {
+    received: Vec<u8>,
+    read: usize,
+    to_send: Vec<u8>,
+}
+
+impl TlsContext {
+    /// Prepares for many sessions.
+    pub fn new(credentials: &Credentials) -> Result<Self, ErrorStack> {
+        let mut context = SslContextBuilder::new(SslMethod::tls())?;
+        context.set_min_proto_version(Some(SslVersion::TLS1_2))?;
+        // OpenVPN's own level: networks with RSA keys of 1024 bits or SHA-1 signatures are still about.
+        context.set_security_level(1);
+        context.set_options(SslOptions::NO_TICKET | SslOptions::NO_COMPRESSION);
+        context.set_num_tickets(0)?;
+        context.set_session_cache_mode(SslSessionCacheMode::OFF);
+        let mut store = X509StoreBuilder::new()?;
+        store.add_cert(credentials.authority().clone())?;
+        context.set_cert_store(store.build());
+        context.set_certificate(credentials.certificate())?;
+        context.set_private_key(credentials.key())?;
+        context.add_client_ca(credentials.authority())?;
+        Ok(Self(context.build()))
+    }
+}
+
+impl Tls {
+    /// The client's end.
+    pub fn client(context: &TlsContext, expectation: Expectation) -> Result<Self, ErrorStack> {
+        Self::new(context, expectation, |ssl| ssl.set_connect_state())
+    }
+
+    /// The server's end.
+    pub fn server(context: &TlsContext, expectation: Expectation) -> Result<Self, ErrorStack> {
+        Self::new(context, expectation, |ssl| ssl.set_accept_state())
+    }
+
+    fn new(
+        context: &TlsContext,
+        expectation: Expectation,
+        set_role: impl FnOnce(&mut Ssl),
+    ) -> Result<Self, ErrorStack> {
+        let mut ssl = Ssl::new(&context.0)?;
+        set_role(&mut ssl);
+        let distrust = Arc::new(OnceLock::new());
+        let found = Arc::clone(&distrust);
+        let mode = SslVerifyMode::PEER | SslVerifyMode::FAIL_IF_NO_PEER_CERT;
+        ssl.set_verify_callback(mode, move |valid, chain| {
+            match judge(valid, chain, &expectation) {
+                Ok(()) => true,
+                Err(distrust) => {
+                    let _ = found.set(distrust);
+                    false
+                }
+            }
+        });
+        Ok(Self { stream: SslStream::new(ssl, Memory::default())?, distrust })
+    }
+
+    /// Takes octets from the peer.
+    pub fn receive(&mut self, octets: &[u8]) {
+        let memory = self.stream.get_mut();
+        memory.received.drain(..memory.read);
+        memory.read = 0;
+        memory.received.extend_from_slice(octets);
+    }
+
+    /// Goes on with the handshake; whether it is finished.
+    pub fn handshake(&mut self) -> Result<bool, TlsError> {
+        match self.stream.do_handshake() {
+            Ok(()) => Ok(true),
+            Err(error) if error.code() == ErrorCode::WANT_READ => Ok(false),
+            Err(error) => Err(self.error(&error)),
+        }
+    }
+
+    /// The next record of the peer, if one is complete.
+    pub fn read(&mut self) -> Result<Option<Vec<u8>>, TlsError> {
+        let mut record = vec![0; TUNNEL_RECORD_OCTETS];
+        match self.stream.ssl_read(&mut record) {
+            Ok(length) => {
+                record.truncate(length);
+                Ok(Some(record))
+            }
+            Err(error) if error.code() == ErrorCode::WANT_READ => Ok(None),
+            Err(error) if error.code() == ErrorCode::ZERO_RETURN => Err(TlsError::Closed),
+            Err(error) => Err(self.error(&error)),
+        }
+    }
+
+    /// Sends one record.
+    pub fn write(&mut self, record: &[u8]) -> Result<(), TlsError> {
+        match self.stream.ssl_write(record) {
+            Ok(_) => Ok(()),
+            Err(error) => Err(self.error(&error)),
+        }
+    }
+
+    /// What is to be sent to the peer since the last time.
+    pub fn take_output(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.stream.get_mut().to_send)
+    }
+
+    /// Who the peer proved to be.
+    pub fn peer(&self) -> Option<PeerName> {
+        let certificate = Certificate::from_x509(self.stream.ssl().peer_certificate()?);
+        let common_name = certificate.common_name().unwrap_or_default();
+        Some(PeerName { common_name, serial: certificate.serial() })
+    }
+
+    /// Keys that both ends, and nobody else, can derive from this connection.
+    pub fn export(&self, label: &str, out: &mut [u8]) -> Result<(), ErrorStack> {
+        self.stream.ssl().export_keying_material(out, label, None)
+    }
+
+    fn error(&self, error: &openssl::ssl::Error) -> TlsError {
+        match self.distrust.get() {
+            Some(distrust) => TlsError::Certificate(distrust.clone()),
+            None => TlsError::Protocol(error.ssl_error().map_or_else(
+                || "the peer broke off".to_owned(),
+                |stack| {
+                    let reason = stack.errors().first().and_then(|error| error.reason());
+                    reason.unwrap_or("unknown error").to_owned()
+                },
+            )),
+        }
+    }
+}
+
+fn judge(
+    valid: bool,
+    chain: &X509StoreContextRef,
+    expectation: &Expectation,
+) -> Result<(), Distrust> {
+    if !valid {
+        return Err(Distrust::Invalid(chain.error().error_string()));
+    }
+    if chain.error_depth() > 0 {
+        return Ok(());
+    }
+    let Some(certificate) = chain.current_cert() else { return Ok(()) };
+    let certificate = Certificate::from_x509(certificate.to_owned());
+    if let Some(wanted) = &expectation.common_name {
+        let found = certificate.common_name().unwrap_or_default();
+        if found != *wanted {
+            return Err(Distrust::OtherName { found, wanted: wanted.clone() });
+        }
+    }
+    match certificate.serial().filter(|serial| expectation.revoked.contains(serial)) {
+        Some(serial) => Err(Distrust::Revoked(serial)),
+        None => Ok(()),
+    }
+}
+
+impl Read for Memory {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let unread = &self.received[self.read..];
+        if unread.is_empty() {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        let length = unread.len().min(buffer.len());
+        buffer[..length].copy_from_slice(&unread[..length]);
+        self.read += length;
+        Ok(length)
+    }
+}
+
+impl Write for Memory {
+    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+        self.to_send.extend_from_slice(octets);
+        Ok(octets.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl std::fmt::Debug for Tls {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Tls")
+    }
+}
+
+impl std::fmt::Debug for TlsContext {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("TlsContext")
+    }
+}
