@@ -30,6 +30,7 @@ complete -c re6st -n "__fish_re6st_needs_command" -f -a "lab" -d 'Make a network
 complete -c re6st -n "__fish_re6st_needs_command" -f -a "registry" -d 'Found a network, hand out its certificates and prefixes'
 complete -c re6st -n "__fish_re6st_needs_command" -f -a "cert" -d 'Join a network, look at certificates, renew them'
 complete -c re6st -n "__fish_re6st_needs_command" -f -a "node" -d 'Join the network and keep tunnels, or ask the node that does'
+complete -c re6st -n "__fish_re6st_needs_command" -f -a "tunnel" -d 'One OpenVPN server or client alone'
 complete -c re6st -n "__fish_re6st_needs_command" -f -a "manual" -d 'Write the man pages and the shell completions'
 complete -c re6st -n "__fish_re6st_using_subcommand lab; and not __fish_seen_subcommand_from up exec fault status down scenario" -s h -l help -d 'Print help'
 complete -c re6st -n "__fish_re6st_using_subcommand lab; and not __fish_seen_subcommand_from up exec fault status down scenario" -f -a "up" -d 'Make the hosts of a scenario and emulate the Internet between them'
@@ -188,6 +189,50 @@ complete -c re6st -n "__fish_re6st_using_subcommand node; and __fish_seen_subcom
 complete -c re6st -n "__fish_re6st_using_subcommand node; and __fish_seen_subcommand_from down" -l run -d 'The folder that the node was started with as --run' -r -F
 complete -c re6st -n "__fish_re6st_using_subcommand node; and __fish_seen_subcommand_from down" -l json -d 'Print JSON Lines'
 complete -c re6st -n "__fish_re6st_using_subcommand node; and __fish_seen_subcommand_from down" -s h -l help -d 'Print help'
+complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and not __fish_seen_subcommand_from listen connect" -s h -l help -d 'Print help'
+complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and not __fish_seen_subcommand_from listen connect" -f -a "listen" -d 'Accept tunnels from OpenVPN and re6st clients, an interface for each'
+complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and not __fish_seen_subcommand_from listen connect" -f -a "connect" -d 'Open a tunnel to an OpenVPN or re6st server'
+complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from listen" -l port -d 'Port to listen on' -r
+complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from listen" -l protocol -d 'What carries the tunnels' -r -f -a "udp\t''
+tcp\t''
+udp6\t''
+tcp6\t''"
+complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from listen" -l bind -d 'Address to listen on [default: every one of the protocol\'s family]' -r
+complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from listen" -l max-clients -d 'Clients at most; further ones are refused' -r
+complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from listen" -l interface-prefix -d 'What interfaces\' names begin with; the client\'s common name follows' -r
+complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from listen" -l dh -d 'Diffie-Hellman parameters; accepted and not used, for every peer knows elliptic curves' -r -F
+complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from listen" -l ca -d 'Certificate of the authority, PEM' -r -F
+complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from listen" -l cert -d 'Our certificate, PEM' -r -F
+complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from listen" -l key -d 'Its key, PEM' -r -F
+complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from listen" -l device -d 'What passes: Ethernet frames or IP packets' -r -f -a "tap\t''
+tun\t''"
+complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from listen" -l cipher -d 'Cipher to use, the preferred first; `none` for a network without encryption [default: AES-256-GCM, CHACHA20-POLY1305, AES-128-GCM]' -r
+complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from listen" -l address -d 'Address to give each interface, besides its link-local one' -r
+complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from listen" -l revoked -d 'Serial number of a certificate that is not believed' -r
+complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from listen" -l ping-exit -d 'End a tunnel when its peer was silent for so long' -r
+complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from listen" -l handshake-timeout -d 'Give up a handshake after so long' -r
+complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from listen" -l renegotiate-after -d 'Renew keys after so long' -r
+complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from listen" -l statistics-every -d 'Tell statistics so often' -r
+complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from listen" -l json -d 'Write what happens to standard output, one JSON object a line'
+complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from listen" -s v -l verbose -d 'Log more; twice for every packet that is refused'
+complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from listen" -s h -l help -d 'Print help'
+complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from connect" -l peer -d 'Common name that the server\'s certificate must have [default: any]' -r
+complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from connect" -l interface -d 'Name of the interface' -r
+complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from connect" -l ca -d 'Certificate of the authority, PEM' -r -F
+complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from connect" -l cert -d 'Our certificate, PEM' -r -F
+complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from connect" -l key -d 'Its key, PEM' -r -F
+complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from connect" -l device -d 'What passes: Ethernet frames or IP packets' -r -f -a "tap\t''
+tun\t''"
+complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from connect" -l cipher -d 'Cipher to use, the preferred first; `none` for a network without encryption [default: AES-256-GCM, CHACHA20-POLY1305, AES-128-GCM]' -r
+complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from connect" -l address -d 'Address to give each interface, besides its link-local one' -r
+complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from connect" -l revoked -d 'Serial number of a certificate that is not believed' -r
+complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from connect" -l ping-exit -d 'End a tunnel when its peer was silent for so long' -r
+complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from connect" -l handshake-timeout -d 'Give up a handshake after so long' -r
+complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from connect" -l renegotiate-after -d 'Renew keys after so long' -r
+complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from connect" -l statistics-every -d 'Tell statistics so often' -r
+complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from connect" -l json -d 'Write what happens to standard output, one JSON object a line'
+complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from connect" -s v -l verbose -d 'Log more; twice for every packet that is refused'
+complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from connect" -s h -l help -d 'Print help'
 complete -c re6st -n "__fish_re6st_using_subcommand manual" -l to -d 'The folder in which `man` and `completions` are made' -r -F
 complete -c re6st -n "__fish_re6st_using_subcommand manual" -l aliases -d 'Print the names of older programs that this one can be started under'
 complete -c re6st -n "__fish_re6st_using_subcommand manual" -s h -l help -d 'Print help'

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::command::{Outcome, cert, lab, node, registry};
+use crate::command::{Outcome, cert, lab, node, registry, tunnel};
 
 pub mod legacy;
 pub mod manual;
@@ -33,6 +33,9 @@ enum Command {
     /// Join the network and keep tunnels, or ask the node that does
     #[command(subcommand)]
     Node(node::Command),
+    /// One OpenVPN server or client alone
+    #[command(subcommand)]
+    Tunnel(tunnel::options::Tunnel),
     /// Write the man pages and the shell completions
     #[command(hide = true)]
     Manual(manual::Options),
@@ -45,6 +48,7 @@ impl Command {
             Self::Registry(options) => registry::run(options),
             Self::Cert(options) => cert::run(options),
             Self::Node(command) => node::run(command),
+            Self::Tunnel(tunnel) => tunnel::options::run(tunnel),
             Self::Manual(options) => manual::run(&options),
         }
     }

@@ -77,16 +77,15 @@ impl Tunnels {
     async fn listen(&mut self, preferences: &Preferences, ports: &[Port]) -> Result<(), Failure> {
         for (at, port) in ports.iter().enumerate() {
             let same = ports[..at].iter().filter(|other| other.transport == port.transport);
+            let credentials = self.credentials.clone();
             let settings = ListenSettings {
-                bind: port.bind(),
-                transport: port.transport,
-                credentials: self.credentials.clone(),
                 clients_max: network::max_clients(&self.parameters, preferences),
                 ciphers: network::ciphers(&self.parameters),
                 interface_prefix: served_prefix(port.transport, same.count()),
                 ping_exit: self.parameters.hello * 4,
                 handshake_timeout: HANDSHAKE,
                 revoked: network::revoked(&self.parameters),
+                ..ListenSettings::new(port.bind(), port.transport, credentials)
             };
             let opened = listen(settings, self.events.clone()).await;
             self.listeners.push(opened.map_err(|error| port_failure(*port, &error))?);
@@ -97,15 +96,14 @@ impl Tunnels {
     /// Opens a tunnel to a peer.
     pub fn connect(&mut self, link: Link, peer: Prefix, endpoint: Endpoint) {
         let interface = self.free_name(&format!("re6c-{}", short(peer)));
+        let credentials = self.credentials.clone();
         let settings = ConnectSettings {
-            remote: endpoint,
-            credentials: self.credentials.clone(),
-            interface: interface.clone(),
             peer: Some(peer.to_string()),
             ciphers: network::ciphers(&self.parameters),
             ping_exit: self.parameters.hello * 4,
             handshake_timeout: HANDSHAKE,
             revoked: network::revoked(&self.parameters),
+            ..ConnectSettings::new(endpoint, credentials, interface.clone())
         };
         let connection = Some(connect(settings, self.events.clone()));
         let endpoint = Some(endpoint);
