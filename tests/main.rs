@@ -1,6 +1,7 @@
 //! All integration tests, in one executable.
 #![allow(missing_docs, reason = "tests are read, not linked")]
 
+mod cli;
 mod internet;
 mod interop;
 mod manual;

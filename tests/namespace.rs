@@ -109,6 +109,18 @@ impl Namespace {
         signal_all(&self.name, signal)
     }
 
+    /// Does `work` on a thread inside it: for sockets that the test itself opens.
+    pub fn enter<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
+        let file = File::open(format!("/run/netns/{}", self.name)).unwrap();
+        std::thread::scope(|scope| {
+            let inside = scope.spawn(|| {
+                nix::sched::setns(file, nix::sched::CloneFlags::CLONE_NEWNET).unwrap();
+                work()
+            });
+            inside.join().unwrap()
+        })
+    }
+
     /// Sets a kernel parameter, `net.ipv4.ip_forward=1`.
     pub fn sysctl(&self, setting: &str) {
         self.run("sysctl", &["-q", "-w", setting]);

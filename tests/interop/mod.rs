@@ -1,3 +1,3 @@
 //! Against the programs of others, in network namespaces. Needs root and what `scripts/test-setup` installs.
 
-mod stock;
+pub mod stock;

@@ -1,9 +1,10 @@
 //! Stock re6stnet (0.642 of PyPI, with Debian's openvpn and babeld) and ours in one network.
-
 #![allow(dead_code, reason = "not every test looks at everything")]
 
+mod certificates;
 pub mod network;
 pub mod node;
+pub mod ours;
 pub mod pairs;
 pub mod registry;
 

@@ -10,7 +10,9 @@ use crate::command::registry::client::{self, CallError};
 use crate::command::{Failure, Outcome};
 use crate::os::clock::unix_time;
 use crate::os::file::{self, Access};
-use crate::proto::certificate::{Authority, Certificate, CertificateRequest, PrivateKey, renewal};
+use crate::proto::certificate::{
+    Authority, Certificate, CertificateRequest, Fingerprint, PrivateKey, renewal,
+};
 use crate::proto::prefix::Network;
 use crate::proto::registry::client::ReplyError;
 use crate::proto::registry::url::RegistryUrl;
@@ -25,7 +27,7 @@ pub struct Options {
     registry: RegistryUrl,
     /// The fingerprint of the network's authority, which its operator told you: sha256:HEX
     #[arg(long, value_name = "ALG:FINGERPRINT")]
-    fingerprint: Option<String>,
+    fingerprint: Option<Fingerprint>,
     /// Ask for the authority only; fail if this host is in the network already
     #[arg(long)]
     is_needed: bool,
@@ -107,16 +109,12 @@ async fn authority(options: &Options) -> Result<Authority, Failure> {
         }
         return Ok(authority);
     };
-    let (algorithm, digits) = expected.split_once(':').ok_or_else(|| {
-        Failure::usage("--fingerprint is written ALGORITHM:DIGITS, for example sha256:4b2174…")
-    })?;
-    let found = authority.certificate().digest(algorithm).ok_or_else(|| {
-        Failure::usage(format!("--fingerprint: there is no algorithm {algorithm}; use sha256"))
-    })?;
-    if found != digits.replace(':', "").to_lowercase() {
+    let found = expected.of_same_kind(authority.certificate());
+    if found.as_ref() != Some(expected) {
+        let found = found.map_or_else(|| "none".to_owned(), |found| found.to_string());
         return Err(Failure::failed(format!(
-            "the authority at {} has another fingerprint ({algorithm}:{found}): somebody may be \
-             in between, or the network has a new authority",
+            "the authority at {} has another fingerprint ({found}): somebody may be in between, or \
+             the network has a new authority",
             options.registry
         )));
     }

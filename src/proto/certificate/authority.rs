@@ -64,6 +64,9 @@ impl Authority {
         if now > leaf.not_after() {
             return Err(CertificateError::Expired(leaf.not_after()));
         }
+        if now > self.certificate.not_after() {
+            return Err(CertificateError::AuthorityExpired(self.certificate.not_after()));
+        }
         leaf.prefix()
     }
 }

@@ -4,6 +4,7 @@
 //! throughout, for encryption and for SHA-512 signatures, because that is what stock peers speak.
 
 mod authority;
+mod fingerprint;
 mod issue;
 mod key;
 pub mod renewal;
@@ -23,6 +24,7 @@ use crate::proto::prefix::Prefix;
 use crate::proto::time::UnixTime;
 
 pub use authority::{Authority, Identity};
+pub use fingerprint::{Fingerprint, FingerprintError};
 pub use issue::{AuthoritySubject, Issuer, Terms};
 pub use key::PrivateKey;
 pub use request::CertificateRequest;
@@ -52,6 +54,9 @@ pub enum CertificateError {
     /// Its time is over.
     #[error("expired on {0}")]
     Expired(UnixTime),
+    /// Its issuer's time is over.
+    #[error("was issued by an authority that expired on {0}")]
+    AuthorityExpired(UnixTime),
     /// It and the key do not fit.
     #[error("does not belong to the key")]
     OtherKey,

@@ -1,0 +1,111 @@
+//! Certificates that cannot be used: missing, rubbish, expired, not yet valid, another network's.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use tempfile::TempDir;
+
+use super::authority::{Authority, Days, VALID};
+use super::{assert_refusal, refuses};
+use crate::namespace::RE6ST;
+
+/// 2001:db8:42::/48, and the network after it.
+const NETWORK: &str = "0120010db80042";
+const OTHER_NETWORK: &str = "0120010db80043";
+
+const EXPIRED: Days = (-400, -35);
+const NOT_YET: Days = (10, 375);
+
+/// What can be wrong, how the folder gets that way, and what is said of it.
+type Case = (&'static str, fn(&Path), &'static [&'static str]);
+
+const CASES: &[Case] = &[
+    ("nothing there", |folder| fs::create_dir_all(folder).unwrap(), &["No such file"]),
+    ("certificate is missing", |folder| remove(folder, "cert.crt"), &["cert.crt", "No such file"]),
+    ("key is missing", |folder| remove(folder, "cert.key"), &["cert.key", "No such file"]),
+    ("certificate is rubbish", |folder| scribble(folder, "cert.crt"), &["cert.crt", "PEM"]),
+    ("certificate is empty", |folder| truncate(folder, "cert.crt"), &["cert.crt"]),
+    ("authority is rubbish", |folder| scribble(folder, "ca.crt"), &["ca.crt", "PEM"]),
+    ("key is rubbish", |folder| scribble(folder, "cert.key"), &["cert.key", "PEM"]),
+    ("key of another", other_key, &["key"]),
+    ("expired", |folder| issue(folder, "1/16", EXPIRED), &["cert.crt", "expired"]),
+    ("not yet valid", |folder| issue(folder, "1/16", NOT_YET), &["cert.crt", "not valid before"]),
+    ("expired authority", expired_authority, &["authority", "expired"]),
+    ("another network's", other_network, &["cert.crt", "was not issued"]),
+    ("no name", |folder| issue(folder, "paris", VALID), &["cert.crt", "prefix"]),
+    ("authority without a network", no_network, &["ca.crt", "network"]),
+];
+
+#[test]
+fn cert_verify_says_what_is_wrong() {
+    for (what, spoil, words) in CASES {
+        let directory = TempDir::new().unwrap();
+        spoil(directory.path());
+        let [certificate, key] = ["cert.crt", "cert.key"].map(|name| directory.path().join(name));
+        let key = ["--key", key.to_str().unwrap()];
+        let verify = ["cert", "verify", certificate.to_str().unwrap()];
+        let output = super::re6st(&[&verify[..], &key].concat());
+        assert_refusal(what, &output, 1, words);
+    }
+}
+
+#[test]
+fn cert_show_names_a_file_that_is_no_certificate() {
+    let directory = TempDir::new().unwrap();
+    let file = directory.path().join("cert.crt");
+    refuses(&["cert", "show", file.to_str().unwrap()], 1, &["cert.crt", "No such file"]);
+    fs::write(&file, "rubbish").unwrap();
+    refuses(&["cert", "show", file.to_str().unwrap()], 1, &["cert.crt"]);
+}
+
+#[test]
+fn an_authority_is_never_overwritten() {
+    let directory = TempDir::new().unwrap();
+    let folder = directory.path().join("registry");
+    let arguments =
+        ["registry", "init", "--network", "2001:db8:42::/48", "--dir", folder.to_str().unwrap()];
+    assert!(Command::new(RE6ST).args(arguments).output().unwrap().status.success());
+    let key = fs::read(folder.join("ca.key")).unwrap();
+    refuses(&arguments, 1, &["ca.key", "not be overwritten"]);
+    assert_eq!(fs::read(folder.join("ca.key")).unwrap(), key);
+}
+
+fn issue(folder: &Path, common_name: &str, validity: Days) {
+    Authority::new(NETWORK, VALID).issue(folder, common_name, validity);
+}
+
+fn remove(folder: &Path, file: &str) {
+    issue(folder, "1/16", VALID);
+    fs::remove_file(folder.join(file)).unwrap();
+}
+
+fn scribble(folder: &Path, file: &str) {
+    issue(folder, "1/16", VALID);
+    fs::write(folder.join(file), "-----BEGIN CERTIFICATE-----\nrubbish\n").unwrap();
+}
+
+fn truncate(folder: &Path, file: &str) {
+    issue(folder, "1/16", VALID);
+    fs::write(folder.join(file), "").unwrap();
+}
+
+fn other_key(folder: &Path) {
+    let other = folder.join("other");
+    issue(&other, "1/16", VALID);
+    issue(folder, "1/16", VALID);
+    fs::copy(other.join("cert.key"), folder.join("cert.key")).unwrap();
+}
+
+fn expired_authority(folder: &Path) {
+    Authority::new(NETWORK, EXPIRED).issue(folder, "1/16", VALID);
+}
+
+fn other_network(folder: &Path) {
+    Authority::new(OTHER_NETWORK, VALID).issue(folder, "1/16", VALID);
+    Authority::new(NETWORK, VALID).write(folder);
+}
+
+fn no_network(folder: &Path) {
+    Authority::new("01", VALID).issue(folder, "1/16", VALID);
+}
