@@ -1,3 +1,4 @@
 //! The cores in one thread: virtual time, seeds, invariants after every step.
 
 mod babel;
+mod mesh;

@@ -130,7 +130,7 @@ pub struct Tunnels {
     settings: Settings,
     cache: Cache,
     tunnels: BTreeMap<Link, Tunnel>,
-    routes: Vec<Route>,
+    routes: BTreeMap<Prefix, Route>,
     next_link: Link,
     /// Somebody opened a tunnel to us once: we can be reached.
     reached: bool,
@@ -162,7 +162,7 @@ impl Tunnels {
             settings,
             cache,
             tunnels: BTreeMap::new(),
-            routes: Vec::new(),
+            routes: BTreeMap::new(),
             next_link: 0,
             reached: false,
             asked: BTreeMap::new(),
@@ -213,19 +213,19 @@ impl Tunnels {
         if registry == self.own {
             return !self.routes.is_empty();
         }
-        self.routes.iter().any(|route| route.prefix == registry)
+        self.routes.contains_key(&registry)
             || self.up().any(|tunnel| tunnel.peer == registry)
             || (!self.routes.is_empty() && self.bootstrap.assumes_well(now))
     }
 
     /// Nodes that are one link away.
     pub fn neighbours(&self) -> BTreeSet<Prefix> {
-        self.routes.iter().filter(|route| route.direct).map(|route| route.prefix).collect()
+        self.routes.values().filter(|route| route.direct).map(|route| route.prefix).collect()
     }
 
     /// Whether Babel has a way to a node.
     pub fn is_routed(&self, prefix: Prefix) -> bool {
-        self.routes.iter().any(|route| route.prefix == prefix)
+        self.routes.contains_key(&prefix)
     }
 
     /// When [`Tunnels::tick`] has something to do.
@@ -282,7 +282,7 @@ impl Tunnels {
     /// A tunnel is over, or could not be opened.
     pub fn went_down(&mut self, link: Link, now: Instant, out: &mut Vec<Decision>) {
         let Some(mut tunnel) = self.tunnels.remove(&link) else { return };
-        for route in &mut self.routes {
+        for route in self.routes.values_mut() {
             if route.link == Some(link) {
                 route.link = None;
             }
@@ -303,7 +303,7 @@ impl Tunnels {
 
     /// Babel's routes changed.
     pub fn routed(&mut self, routes: Vec<Route>, now: Instant, out: &mut Vec<Decision>) {
-        self.routes = routes;
+        self.routes = routes.into_iter().map(|route| (route.prefix, route)).collect();
         self.decide(now, out);
     }
 
@@ -428,7 +428,7 @@ impl Tunnels {
             .map(|(&link, _)| link)
             .collect();
         for link in links {
-            if !self.routes.iter().any(|route| route.link == Some(link)) {
+            if self.routed_through(link) == 0 {
                 self.retire(link, Event::Unused, now, out);
             }
             let deadline = self.tunnels.get(&link).and_then(|t| t.retirement.as_ref());
@@ -449,7 +449,7 @@ impl Tunnels {
             .filter(|(_, tunnel)| tunnel.up_since.is_some() && tunnel.retirement.is_none())
             .map(|(&link, tunnel)| (link, tunnel.peer))
             .collect();
-        let anybody = self.routes.iter().any(|route| self.is_distant(route.prefix));
+        let anybody = self.routes.keys().any(|&peer| self.is_distant(peer));
         if up.len() < self.most() || !anybody {
             return;
         }
@@ -514,8 +514,7 @@ impl Tunnels {
 
     /// Opens tunnels to random nodes of the network that are not neighbours.
     fn open_to_distant(&mut self, now: Instant, out: &mut Vec<Decision>) {
-        let routes = self.routes.iter().map(|route| route.prefix);
-        let distant = routes.filter(|&peer| {
+        let distant = self.routes.keys().copied().filter(|&peer| {
             self.is_distant(peer)
                 && !self.cache.is_resting(peer, now)
                 && !self.asked.contains_key(&peer)
@@ -630,12 +629,11 @@ impl Tunnels {
     fn is_distant(&self, peer: Prefix) -> bool {
         peer != self.own
             && !self.has_tunnel(peer)
-            && self.routes.iter().any(|route| route.prefix == peer)
-            && !self.routes.iter().any(|route| route.prefix == peer && route.direct)
+            && self.routes.get(&peer).is_some_and(|route| !route.direct)
     }
 
     fn routed_through(&self, link: Link) -> usize {
-        self.routes.iter().filter(|route| route.link == Some(link)).count()
+        self.routes.values().filter(|route| route.link == Some(link)).count()
     }
 }
 
