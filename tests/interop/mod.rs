@@ -1,3 +1,4 @@
 //! Against the programs of others, in network namespaces. Needs root and what `scripts/test-setup` installs.
 
+mod babeld_configuration;
 pub mod stock;

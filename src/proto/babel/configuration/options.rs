@@ -82,10 +82,12 @@ impl Options {
 
     /// Takes the statement that begins with `word`.
     pub fn set(&mut self, word: &str, mut words: Words) -> Result<(), Fault> {
-        if !(self.set_protocol(word, &mut words)? || self.set_process(word, &mut words)?) {
-            refuse(word, &mut words)?;
+        let known = self.set_protocol(word, &mut words)? || self.set_process(word, &mut words)?;
+        let refusal = if known { Ok(()) } else { refuse(word, &mut words) };
+        if let Err(fault @ (Fault::Statement(_) | Fault::Value { .. })) = refusal {
+            return Err(fault);
         }
-        words.end()
+        words.end().and(refusal)
     }
 
     /// What concerns packets and routes.

@@ -1,0 +1,178 @@
+//! What Debian's babeld takes as a statement, we take; what it refuses, we refuse.
+
+use std::process::{Command, Stdio};
+
+use re6st::proto::babel::configuration::Configuration;
+use re6st::proto::babel::configuration::problem::Fault;
+use re6st::proto::random::Random;
+
+/// Whether babeld reads `statement`: it reads `-C` before `-V` makes it end.
+fn babeld_takes(statement: &str) -> bool {
+    let mut command = Command::new("babeld");
+    command.args(["-C", statement, "-V"]).stdin(Stdio::null());
+    let output = command.output().expect("babeld: run scripts/test-setup");
+    output.status.success()
+}
+
+/// Whether we read it; what we name as not supported is read.
+fn we_take(statement: &str) -> bool {
+    let problems = Configuration::default().read_option(statement);
+    problems.iter().all(|problem| matches!(problem.fault, Fault::Unsupported { .. }))
+}
+
+/// Pieces that statements are made of: most fit filters or interfaces, some fit nowhere.
+const PIECES: &[&str] = &[
+    "ip ::/0",
+    "ip 10.0.0.0/8",
+    "src-ip 2001:db8::/32",
+    "src-ip 10.0.0.0/8",
+    "eq 64",
+    "le 24",
+    "ge 0",
+    "src-eq 48",
+    "src-le 010",
+    "src-ge 0x10",
+    "neigh fe80::1",
+    "neigh 10.0.0.1",
+    "id 02:aa:bb:ff:fe:cc:dd:01",
+    "id 2",
+    "proto 4",
+    "local",
+    "if eth0",
+    "if \"a b\"",
+    "allow",
+    "deny",
+    "metric 256",
+    "metric 0x10",
+    "metric 65536",
+    "src-prefix 2001:db8::/32",
+    "table 10",
+    "table 0",
+    "pref-src 10.0.0.1",
+    "pref-src ::1",
+    "type auto",
+    "type wired",
+    "type tunnel",
+    "type x",
+    "wired false",
+    "rxcost 12",
+    "rxcost 65536",
+    "hello-interval 1.5",
+    "hello-interval 0",
+    "update-interval 16",
+    "split-horizon auto",
+    "link-quality true",
+    "link-quality maybe",
+    "rtt-min 10",
+    "rtt-max 120.5",
+    "rtt-decay 256",
+    "rtt-decay 0",
+    "max-rtt-penalty 96",
+    "enable-timestamps yes",
+    "accept-bad-signatures no",
+    "unicast true",
+    "channel 11",
+    "channel interfering",
+    "faraway true",
+    "v4-via-v6 true",
+    "rfc6126-compatible false",
+    "# comment",
+    "x",
+    "",
+];
+
+/// Statements of the router as a whole, to be followed by pieces that do not belong there.
+const OPTIONS: &[&str] = &[
+    "protocol-port 6697",
+    "kernel-priority 10",
+    "export-table 10",
+    "import-table 10",
+    "router-id 02:aa:bb:ff:fe:cc:dd:01",
+    "random-id true",
+    "state-file \"a b\"",
+    "debug 1",
+    "skip-kernel-setup true",
+    "smoothing-half-life 4",
+    "diversity-factor 128",
+    "diversity 3",
+    "reflect-kernel-metric true",
+    "local-port 33123",
+    "ipv6-subtrees false",
+    "daemonise true",
+    "link-detect true",
+    "log-file",
+    "local-path /x",
+    "protocol-group ff02::7",
+];
+
+/// Statements put together at random, always the same ones.
+fn mixtures(count: usize) -> Vec<String> {
+    let mut random = Random::from_number(7);
+    let heads = ["in", "out", "redistribute", "install", "default", "interface eth0"];
+    let mixture = |at: usize| {
+        let heads = if at.is_multiple_of(8) { OPTIONS } else { &heads };
+        let mut pieces = vec![*random.choose(heads).unwrap()];
+        pieces.extend((0..at % 4).map(|_| *random.choose(PIECES).unwrap()));
+        pieces.join(" ")
+    };
+    (0..count).map(mixture).collect()
+}
+
+/// Statements of which it matters what becomes of them.
+const STATEMENTS: &[&str] = &[
+    "interface lo wired true",
+    "default rtt-max 500 rtt-decay 125",
+    "in ip ::/0 eq 0 src-ip ::/0 src-eq 0 src-prefix 2001:db8::/32",
+    "key type blake2s128 id a value 00112233",
+    "key id a value 00112233 type blake2s128",
+    "key id a type none value 00",
+    "key id a type blake2s128 value 0",
+    "interface \"eth 0\" hello-interval 0.5",
+    "interface",
+    "v4-via-v6 true",
+    "redistribute metric 0",
+    "redistribute metric 65535",
+    "redistribute metric 65536",
+    "default hello-interval 4s",
+    "default hello-interval 655.35",
+    "default update-interval 655.36",
+    "install table 10 pref-src 10.0.0.1 ip ::/0",
+    "in neigh fe80::1 id 02:aa:bb:ff:fe:cc:dd:01",
+    "in id 02:aa:bb:cc:dd:01",
+    "in ip 10.0.0.0",
+    "in ip default",
+    "in if eth0 allow deny",
+    "keep-unfeasible true",
+    "wired true",
+    "in #x",
+    "kernel-priority 0",
+    "default probe-mtu true",
+    "default channel 300",
+    "link-detect maybe",
+    "state-file",
+    "state-file \"",
+    "debug 1 2",
+    "import-table 0",
+    "default rfc6126-compatible auto",
+    "redistribute proto static",
+    "default rtt-decay 257",
+    "default rxcost 0",
+    "flush interface eth0",
+    "dump",
+    "router-id 1:2:3",
+    "first-table-number 10",
+];
+
+#[test]
+fn babeld_and_we_take_the_same_statements() {
+    let mut differences = Vec::new();
+    let written = STATEMENTS.iter().map(|statement| (*statement).to_owned());
+    for statement in written.chain(mixtures(1500)) {
+        let (babeld, we) = (babeld_takes(&statement), we_take(&statement));
+        if babeld != we {
+            let taker = if babeld { "babeld" } else { "we" };
+            differences.push(format!("only {taker}: {statement}"));
+        }
+    }
+    assert!(differences.is_empty(), "{}", differences.join("\n"));
+}
