@@ -1,4 +1,5 @@
 //! The cores in one thread: virtual time, seeds, invariants after every step.
 
 mod babel;
+mod filters;
 mod mesh;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::proto::babel::composer::put_wildcard_retraction;
 use crate::proto::babel::destination::Destination;
 use crate::proto::babel::event::{Link, Output};
+use crate::proto::babel::filter::{Candidate, Filters, Origin};
 use crate::proto::babel::hello::{Hello, HelloKind};
 use crate::proto::babel::ihu::Ihu;
 use crate::proto::babel::mac::Path;
@@ -165,10 +166,10 @@ impl Router {
 
     /// Turns everything that is to be said now into packets.
     pub(super) fn send_all(&mut self, now: Instant, out: &mut Vec<Output>) {
-        let Self { settings, seqno, interfaces, neighbours, table, random, .. } = self;
+        let Self { settings, seqno, interfaces, neighbours, table, filters, random, .. } = self;
         let keys = settings.keys.as_ref();
         let own = (settings.router_id, *seqno);
-        let mut speaker = Speaker { own, table, now };
+        let mut speaker = Speaker { own, table, filters, now };
         for (&index, interface) in interfaces.iter_mut() {
             speaker.fill(&interface.link, &mut interface.outbox, neighbours);
             for body in interface.outbox.composer.take() {
@@ -271,6 +272,7 @@ fn current(table: &Table, neighbours: &Neighbours, id: DestinationId) -> Current
 struct Speaker<'a> {
     own: (RouterId, u16),
     table: &'a mut Table,
+    filters: &'a Filters,
     now: Instant,
 }
 
@@ -305,6 +307,18 @@ impl Speaker<'_> {
             return;
         }
         let destination = entry.destination;
+        let candidate = Candidate {
+            destination,
+            router_id,
+            neighbour: None,
+            interface: Some(&link.name),
+            origin: Origin::BABEL,
+        };
+        let added = self.filters.announce(&candidate).metric;
+        if added == u16::MAX {
+            return;
+        }
+        let metric = metric.saturating_add(added);
         let update = Update {
             destination: Some(destination),
             router_id: router_id.filter(|_| metric != u16::MAX),

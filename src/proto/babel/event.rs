@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::proto::babel::destination::Destination;
+use crate::proto::babel::filter::Filters;
 use crate::proto::babel::mac::{Keys, Path};
 use crate::proto::babel::settings::{Announcement, CostMultiplier, InterfaceSettings};
 
@@ -30,6 +31,8 @@ pub enum Input<'a> {
     Settings(InterfaceSettings),
     /// Packets are signed and checked with these from now on.
     Keys(Option<Keys>),
+    /// Routes are learned and announced by these from now on; none are at the start.
+    Filters(Filters),
     /// Exactly these are originated from now on.
     Announced(Vec<Announcement>),
     /// The cost of one neighbour is multiplied from now on.

@@ -6,6 +6,7 @@ use crate::proto::babel::acknowledgement;
 use crate::proto::babel::counter::{CHALLENGE_REPLY, CHALLENGE_REQUEST};
 use crate::proto::babel::destination::Destination;
 use crate::proto::babel::event::{Notice, Output};
+use crate::proto::babel::filter::{Candidate, Origin};
 use crate::proto::babel::hello::{Hello, HelloKind};
 use crate::proto::babel::history::Heard;
 use crate::proto::babel::ihu::Ihu;
@@ -16,6 +17,7 @@ use crate::proto::babel::pending::Novelty;
 use crate::proto::babel::requests::{RouteRequest, SeqnoRequest};
 use crate::proto::babel::route::{Offer, Route};
 use crate::proto::babel::router::Router;
+use crate::proto::babel::router_id::RouterId;
 use crate::proto::babel::settle::Step;
 use crate::proto::babel::source::is_newer;
 use crate::proto::babel::table::{DestinationId, Entry};
@@ -190,6 +192,10 @@ impl Router {
         if router_id == self.settings.router_id {
             return self.retract(id, &destination, now);
         }
+        let added = self.learn(id, destination, router_id);
+        if added == u16::MAX {
+            return self.retract(id, &destination, now);
+        }
         let Some(neighbour) = self.neighbours.get_mut(id) else { return };
         let Some(next_hop) = neighbour.next_hop_place(next_hop) else { return };
         let Some(place) = self.table.find_or_add(destination) else {
@@ -199,8 +205,26 @@ impl Router {
             }
             return;
         };
-        let offer = Offer { router_id, seqno: update.seqno, refmetric: update.metric, next_hop };
+        let refmetric = update.metric.saturating_add(added);
+        let offer = Offer { router_id, seqno: update.seqno, refmetric, next_hop };
         self.receive_offer(id, place, offer, update, now);
+    }
+
+    /// What the filter adds to the metric of an offer; 65535 refuses it.
+    fn learn(&self, id: NeighbourId, destination: Destination, router_id: RouterId) -> u16 {
+        if self.filters.input.is_empty() {
+            return 0;
+        }
+        let Some(neighbour) = self.neighbours.get(id) else { return u16::MAX };
+        let interface = self.interfaces.get(&neighbour.interface);
+        let candidate = Candidate {
+            destination,
+            router_id: Some(router_id),
+            neighbour: Some(IpAddr::V6(neighbour.address)),
+            interface: interface.map(|interface| interface.link.name.as_str()),
+            origin: Origin::BABEL,
+        };
+        self.filters.learn(&candidate).metric
     }
 
     fn receive_offer(

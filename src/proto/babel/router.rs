@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::proto::babel::event::{Input, Link, Notice, Output};
+use crate::proto::babel::filter::Filters;
 use crate::proto::babel::interface::{Interface, body_octets_max};
 use crate::proto::babel::mac::Keys;
 use crate::proto::babel::neighbour::{NeighbourId, Neighbours};
@@ -18,6 +19,7 @@ use crate::proto::time::{Instant, earliest};
 #[derive(Debug)]
 pub struct Router {
     pub(super) settings: Settings,
+    pub(super) filters: Filters,
     pub(super) random: Random,
     /// The number of our own announcements.
     pub(super) seqno: u16,
@@ -41,6 +43,7 @@ impl Router {
         let mut router = Self {
             seqno: random.u16(),
             random,
+            filters: Filters::default(),
             interfaces: BTreeMap::new(),
             neighbours: Neighbours::default(),
             table: Table::default(),
@@ -68,6 +71,7 @@ impl Router {
             }
             Input::Settings(settings) => self.set_interface_settings(&settings, now),
             Input::Keys(keys) => self.set_keys(keys),
+            Input::Filters(filters) => self.filters = filters,
             Input::Announced(announced) => self.set_announced(announced),
             Input::CostMultiplier { interface, address, multiplier } => {
                 if let Some(id) = self.neighbours.find(interface, address)

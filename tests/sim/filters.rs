@@ -1,0 +1,64 @@
+//! What filters in babeld's language do to routers.
+
+use std::time::Duration;
+
+use re6st::proto::babel::configuration::Configuration;
+use re6st::proto::babel::event::Input;
+
+use super::babel::World;
+
+const MS: Duration = Duration::from_millis(1);
+
+/// Gives a router the filters of a configuration.
+fn filter(world: &mut World, node: usize, text: &str) {
+    let mut configuration = Configuration::default();
+    assert_eq!(configuration.read_file("filters", text), []);
+    world.handle(node, Input::Filters(configuration.filters));
+}
+
+/// Goal: what an output filter denies on one link is not heard of behind it, and nothing else is lost.
+/// Method: a line; the router in its middle does not tell the last of the first.
+#[test]
+fn babel_does_not_announce_what_a_filter_denies() {
+    let mut world = World::new(4, 1);
+    filter(&mut world, 1, "out if link2 ip 2001:db8:42::/64 deny");
+    world.join(0, 1, MS);
+    world.join(1, 2, MS);
+    world.join(1, 3, MS);
+    world.run_for(Duration::from_secs(30));
+    assert_eq!(world.unreached(), [(2, 0)]);
+}
+
+/// Goal: what an input filter denies is not learned, not even after it was learned before.
+#[test]
+fn babel_does_not_learn_what_a_filter_denies() {
+    let mut world = World::new(3, 2);
+    world.join(0, 1, MS);
+    world.join(1, 2, MS);
+    world.run_until_whole(Duration::from_secs(10));
+    filter(
+        &mut world,
+        2,
+        "in neigh fe80::2 ip 2001:db8:42::/48 eq 64 ge 64 if link2 metric 7\nin deny",
+    );
+    world.run_for(Duration::from_secs(70));
+    assert_eq!(world.unreached(), []);
+    filter(&mut world, 2, "in ip 2001:db8:42:1::/64 allow\nin deny");
+    world.run_for(Duration::from_secs(70));
+    assert_eq!(world.unreached(), [(2, 0)]);
+}
+
+/// Goal: a metric added on one way makes the other way the better one.
+#[test]
+fn babel_adds_the_metric_of_a_filter() {
+    for (text, hops) in [("", 1), ("in if link3 metric 1000", 2), ("in if link1 metric 1000", 1)] {
+        let mut world = World::new(3, 3);
+        filter(&mut world, 0, text);
+        world.join(0, 1, MS);
+        world.join(1, 2, MS);
+        world.join(0, 2, MS);
+        world.run_for(Duration::from_secs(60));
+        assert_eq!(world.hops(0, 2), Some(hops), "{text}");
+        assert_eq!(world.hops(2, 0), Some(1), "{text}");
+    }
+}
