@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use re6st::proto::babel::destination::Destination;
 use re6st::proto::babel::event::{Input, Link, NextHop, Output};
-use re6st::proto::babel::mac::{GROUP, Hash, Key, Keys, Path};
+use re6st::proto::babel::mac::{BadSignatures, GROUP, Hash, Key, Keys, Path};
 use re6st::proto::babel::router::Router;
 use re6st::proto::babel::router_id::RouterId;
 use re6st::proto::babel::settings::{Announcement, InterfaceSettings, Settings};
@@ -336,6 +336,17 @@ fn babel_routes_among_those_who_have_the_key() {
     world.run_for(60 * SECOND);
     assert!(world.reaches(0, 1) && world.reaches(1, 0));
     assert!(!world.reaches(0, 2) && !world.reaches(1, 2));
+}
+
+/// Goal: while keys are introduced, those who have them take those who do not, and nobody is lost.
+#[test]
+fn babel_takes_unsigned_packets_if_it_is_told_to() {
+    let mut world = World::new(3, 2).with_keys();
+    world.join(0, 1, 10 * MS);
+    world.join(1, 2, 10 * MS);
+    world.handle(2, Input::Keys(None));
+    world.handle(1, Input::BadSignatures(BadSignatures::Accepted));
+    world.run_until_whole(10 * SECOND);
 }
 
 /// Goal: of two ways the faster is taken, and left when it fails without a word.

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::proto::babel::destination::Destination;
 use crate::proto::babel::filter::Filters;
-use crate::proto::babel::mac::{Keys, Path};
+use crate::proto::babel::mac::{BadSignatures, Keys, Path};
 use crate::proto::babel::settings::{Announcement, CostMultiplier, InterfaceSettings};
 
 /// What happened.
@@ -33,6 +33,8 @@ pub enum Input<'a> {
     Keys(Option<Keys>),
     /// Routes are learned and announced by these from now on; none are at the start.
     Filters(Filters),
+    /// This becomes of packets that no key signed; they are refused at the start.
+    BadSignatures(BadSignatures),
     /// Exactly these are originated from now on.
     Announced(Vec<Announcement>),
     /// The cost of one neighbour is multiplied from now on.

@@ -50,6 +50,16 @@ impl Keys {
     }
 }
 
+/// What becomes of packets that none of the keys signed, if there are keys.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum BadSignatures {
+    /// They are dropped.
+    #[default]
+    Refused,
+    /// They are taken as if there were no keys: until every router of a network has them.
+    Accepted,
+}
+
 /// A secret and the hash it is for. Shows neither in logs.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Key {

@@ -10,7 +10,7 @@ use crate::proto::babel::filter::{Candidate, Origin};
 use crate::proto::babel::hello::{Hello, HelloKind};
 use crate::proto::babel::history::Heard;
 use crate::proto::babel::ihu::Ihu;
-use crate::proto::babel::mac::{GROUP, Path};
+use crate::proto::babel::mac::{BadSignatures, GROUP, Path};
 use crate::proto::babel::neighbour::{Neighbour, NeighbourId};
 use crate::proto::babel::packet::{Packet, Tlv};
 use crate::proto::babel::pending::Novelty;
@@ -42,13 +42,13 @@ impl Router {
             return;
         }
         let Ok(packet) = Packet::parse(octets) else { return };
-        if let Some(keys) = &self.settings.keys
-            && !keys.verify(path, &packet)
-        {
+        let keys = self.settings.keys.as_ref();
+        let is_signed = keys.is_some_and(|keys| keys.verify(path, &packet));
+        if !is_signed && keys.is_some() && self.bad_signatures == BadSignatures::Refused {
             return;
         }
         let Some(id) = self.neighbour(interface, path, now, out) else { return };
-        if self.settings.keys.is_some() && !self.is_fresh(id, path, &packet, now) {
+        if is_signed && !self.is_fresh(id, path, &packet, now) {
             return;
         }
         self.receive_tlvs(id, path, &packet, now, out);

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::proto::babel::event::{Input, Link, Notice, Output};
 use crate::proto::babel::filter::Filters;
 use crate::proto::babel::interface::{Interface, body_octets_max};
-use crate::proto::babel::mac::Keys;
+use crate::proto::babel::mac::{BadSignatures, Keys};
 use crate::proto::babel::neighbour::{NeighbourId, Neighbours};
 use crate::proto::babel::pending::Pending;
 use crate::proto::babel::settings::{Announcement, InterfaceSettings, Settings};
@@ -20,6 +20,7 @@ use crate::proto::time::{Instant, earliest};
 pub struct Router {
     pub(super) settings: Settings,
     pub(super) filters: Filters,
+    pub(super) bad_signatures: BadSignatures,
     pub(super) random: Random,
     /// The number of our own announcements.
     pub(super) seqno: u16,
@@ -44,6 +45,7 @@ impl Router {
             seqno: random.u16(),
             random,
             filters: Filters::default(),
+            bad_signatures: BadSignatures::default(),
             interfaces: BTreeMap::new(),
             neighbours: Neighbours::default(),
             table: Table::default(),
@@ -71,6 +73,7 @@ impl Router {
             }
             Input::Settings(settings) => self.set_interface_settings(&settings, now),
             Input::Keys(keys) => self.set_keys(keys),
+            Input::BadSignatures(fate) => self.bad_signatures = fate,
             Input::Filters(filters) => self.filters = filters,
             Input::Announced(announced) => self.set_announced(announced),
             Input::CostMultiplier { interface, address, multiplier } => {

@@ -28,7 +28,7 @@ use crate::proto::babel::configuration::options::Options;
 use crate::proto::babel::configuration::problem::{Fault, Place, Problem};
 use crate::proto::babel::configuration::words::Words;
 use crate::proto::babel::filter::Filters;
-use crate::proto::babel::mac::Keys;
+use crate::proto::babel::mac::{BadSignatures, Keys};
 use crate::proto::babel::settings::InterfaceSettings;
 
 /// All that babeld's language can say.
@@ -61,16 +61,6 @@ pub struct Interface {
     pub keys: Option<Keys>,
     /// What becomes of packets that no key signed.
     pub bad_signatures: BadSignatures,
-}
-
-/// What becomes of packets that none of the keys signed, if there are keys.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum BadSignatures {
-    /// They are dropped.
-    #[default]
-    Refused,
-    /// They are taken like others: for as long as not every router has the keys.
-    Accepted,
 }
 
 impl Configuration {
