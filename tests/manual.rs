@@ -30,13 +30,12 @@ fn man_pages_and_completions_are_current() {
     }
 }
 
-/// The generated files of a folder: all but the pages of section 7, which people write.
+/// The files of a folder, by name.
 fn generated(folder: &Path) -> BTreeMap<String, String> {
     let Ok(entries) = fs::read_dir(folder) else { return BTreeMap::new() };
     entries
-        .map(|entry| entry.unwrap().path())
-        .filter(|path| path.extension().is_none_or(|extension| extension != "7"))
-        .map(|path| {
+        .map(|entry| {
+            let path = entry.unwrap().path();
             let name = path.file_name().unwrap().to_str().unwrap().to_owned();
             (name, fs::read_to_string(path).unwrap())
         })

@@ -9,6 +9,7 @@ use clap_complete::Shell;
 
 use crate::cli::Re6st;
 use crate::cli::legacy::ALIASES;
+use crate::cli::vocabulary;
 use crate::command::{Failure, Outcome};
 
 /// Options of `re6st manual`.
@@ -34,7 +35,7 @@ pub fn run(options: &Options) -> Outcome {
         .map_err(|error| Failure::failed(format!("cannot write to {}: {error}", folder.display())))
 }
 
-/// Writes `man/*.1` and `completions/*` below `folder`.
+/// Writes `man/*` and `completions/*` below `folder`.
 fn write(folder: &Path) -> io::Result<()> {
     let man = folder.join("man");
     let completions = folder.join("completions");
@@ -43,6 +44,7 @@ fn write(folder: &Path) -> io::Result<()> {
     let mut command = Re6st::command();
     command.build();
     write_pages(&command, &man)?;
+    fs::write(man.join("re6st-json.7"), vocabulary::page())?;
     for shell in [Shell::Bash, Shell::Fish, Shell::Zsh] {
         let mut script = Vec::new();
         clap_complete::generate(shell, &mut Re6st::command(), "re6st", &mut script);

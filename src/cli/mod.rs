@@ -10,6 +10,7 @@ use crate::command::{Outcome, cert, lab, node, registry, tunnel};
 pub mod legacy;
 pub mod manual;
 pub mod options_file;
+mod vocabulary;
 
 /// A resilient, scalable IPv6 mesh network over whatever the Internet gives
 #[derive(Debug, Parser)]
