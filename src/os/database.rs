@@ -199,8 +199,12 @@ impl Tables<'_> {
 
     /// Puts a leaf in the tree, or changes the one there.
     pub fn put_leaf(&self, leaf: &Leaf) -> Result<(), DatabaseError> {
-        let sql = "INSERT INTO cert VALUES ($1, $2, $3) ON CONFLICT (prefix) \
-                   DO UPDATE SET email = excluded.email, cert = excluded.cert";
+        // Older releases of stock store certificates as octets and cannot read text, newer ones the other
+        // way round: what is there tells which one may open this database again.
+        let sql = "INSERT INTO cert VALUES ($1, $2, CASE (SELECT typeof(cert) FROM cert \
+                       WHERE CAST(substr(cert, 1, 5) AS TEXT) = '-----' LIMIT 1) \
+                   WHEN 'blob' THEN CAST($3 AS BLOB) ELSE $3 END) \
+                   ON CONFLICT (prefix) DO UPDATE SET email = excluded.email, cert = excluded.cert";
         let row = params![leaf.prefix.to_bits(), leaf.email, leaf.certificate];
         self.0.prepare_cached(sql)?.execute(row)?;
         Ok(())

@@ -1,4 +1,5 @@
 //! Against the programs of others, in network namespaces. Needs root and what `scripts/test-setup` installs.
 
 mod babeld_configuration;
+mod registry;
 pub mod stock;

@@ -1,3 +1,8 @@
 //! The registry, by what a stock one said on the wire and by its behaviour.
 
+mod certificates;
+mod hostile;
+pub mod process;
+mod server;
+mod stock_database;
 mod vectors;
