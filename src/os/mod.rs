@@ -5,6 +5,7 @@ pub mod database;
 pub mod entropy;
 pub mod file;
 pub mod host;
+pub mod host_routes;
 pub mod http;
 pub mod link;
 pub mod log;

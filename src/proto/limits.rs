@@ -123,3 +123,9 @@ pub const TUNNEL_SOURCES: usize = 4_096;
 /// Control packets of one peer that wait for their turn; further ones are dropped, and repeated by
 /// the peer.
 pub const TUNNEL_CONTROL_QUEUE: usize = 64;
+
+/// Clients of a router's control socket at one time; further ones are closed.
+pub const CONTROL_CLIENTS_MAX: usize = 16;
+
+/// How long a control socket rests after it could not accept, as without file descriptors.
+pub const CONTROL_ACCEPT_PAUSE: Duration = Duration::from_millis(100);

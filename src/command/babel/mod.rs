@@ -1,3 +1,4 @@
 //! The router: alone, or inside a node.
 
+pub mod babeld_socket;
 pub mod service;

@@ -23,6 +23,7 @@ pub mod overview;
 pub mod packet;
 pub mod pending;
 pub mod receive;
+pub mod redistribution;
 pub mod requests;
 pub mod route;
 pub mod router;
