@@ -3,6 +3,8 @@
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::net::{Ipv6Addr, SocketAddrV6};
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::time::Duration;
 
 use tokio::io::unix::AsyncFd;
@@ -69,3 +71,97 @@ pub fn never_fragment(socket: impl AsFd, ipv6: bool) -> io::Result<()> {
     let done = unsafe { libc::setsockopt(fd, level, name, (&raw const value).cast(), length) };
     if done < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
+/// A datagram that arrived.
+#[derive(Clone, Copy, Debug)]
+pub struct Arrival {
+    /// How many octets of the buffer it fills.
+    pub octets: usize,
+    /// Who sent it.
+    pub from: SocketAddrV6,
+    /// To which of our addresses, or to which group.
+    pub to: Ipv6Addr,
+    /// The number of the interface it arrived on.
+    pub interface: u32,
+}
+
+/// Receives one datagram and where it was sent to; the socket has `IPV6_RECVPKTINFO` set.
+pub fn receive_addressed(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<Arrival> {
+    // SAFETY: all-zero octets are a valid value of these C structures.
+    let (mut from, mut header) =
+        unsafe { (std::mem::zeroed::<libc::sockaddr_in6>(), std::mem::zeroed::<libc::msghdr>()) };
+    let mut part = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
+    let mut control = ControlOctets([0; 64]);
+    header.msg_name = std::ptr::from_mut(&mut from).cast();
+    header.msg_namelen = size_of_val(&from) as libc::socklen_t;
+    header.msg_iov = &raw mut part;
+    header.msg_iovlen = 1;
+    header.msg_control = control.0.as_mut_ptr().cast();
+    header.msg_controllen = control.0.len();
+    // SAFETY: every pointer in `header` is to a live value of the length given with it.
+    let octets = unsafe { libc::recvmsg(socket.as_raw_fd(), &raw mut header, libc::MSG_DONTWAIT) };
+    let octets = usize::try_from(octets).map_err(|_| io::Error::last_os_error())?;
+    // SAFETY: the kernel filled the control octets up to `msg_controllen`, and the macro checks it.
+    let message = unsafe { libc::CMSG_FIRSTHDR(&raw const header).as_ref() };
+    let is_wanted = |message: &&libc::cmsghdr| {
+        message.cmsg_level == libc::IPPROTO_IPV6 && message.cmsg_type == libc::IPV6_PKTINFO
+    };
+    let message = message.filter(is_wanted).ok_or(io::ErrorKind::InvalidData)?;
+    // SAFETY: a message of this type carries this structure, perhaps unaligned.
+    let info: libc::in6_pktinfo =
+        unsafe { std::ptr::read_unaligned(libc::CMSG_DATA(message).cast()) };
+    let port = u16::from_be(from.sin6_port);
+    let address = Ipv6Addr::from(from.sin6_addr.s6_addr);
+    Ok(Arrival {
+        octets,
+        from: SocketAddrV6::new(address, port, 0, from.sin6_scope_id),
+        to: Ipv6Addr::from(info.ipi6_addr.s6_addr),
+        interface: info.ipi6_ifindex,
+    })
+}
+
+/// Sends one datagram from one of our addresses on one interface.
+pub fn send_addressed(
+    socket: BorrowedFd<'_>,
+    octets: &[u8],
+    (from, interface): (Ipv6Addr, u32),
+    to: (Ipv6Addr, u16),
+) -> io::Result<()> {
+    // SAFETY: all-zero octets are a valid value of these C structures.
+    let (mut name, mut header) =
+        unsafe { (std::mem::zeroed::<libc::sockaddr_in6>(), std::mem::zeroed::<libc::msghdr>()) };
+    name.sin6_family = libc::AF_INET6 as libc::sa_family_t;
+    name.sin6_port = to.1.to_be();
+    name.sin6_addr.s6_addr = to.0.octets();
+    name.sin6_scope_id = interface;
+    let mut part =
+        libc::iovec { iov_base: octets.as_ptr().cast_mut().cast(), iov_len: octets.len() };
+    let info = libc::in6_pktinfo {
+        ipi6_addr: libc::in6_addr { s6_addr: from.octets() },
+        ipi6_ifindex: interface,
+    };
+    let mut control = ControlOctets([0; 64]);
+    header.msg_name = std::ptr::from_mut(&mut name).cast();
+    header.msg_namelen = size_of_val(&name) as libc::socklen_t;
+    header.msg_iov = &raw mut part;
+    header.msg_iovlen = 1;
+    header.msg_control = control.0.as_mut_ptr().cast();
+    let length = size_of_val(&info) as libc::c_uint;
+    // SAFETY: these macros only compute; 64 octets hold one such message.
+    header.msg_controllen = unsafe { libc::CMSG_SPACE(length) } as usize;
+    // SAFETY: the control octets are large enough and aligned for the header and what follows it.
+    unsafe {
+        let message = libc::CMSG_FIRSTHDR(&raw const header);
+        (*message).cmsg_level = libc::IPPROTO_IPV6;
+        (*message).cmsg_type = libc::IPV6_PKTINFO;
+        (*message).cmsg_len = libc::CMSG_LEN(length) as usize;
+        std::ptr::write_unaligned(libc::CMSG_DATA(message).cast(), info);
+    }
+    // SAFETY: every pointer in `header` is to a live value of the length given with it; the kernel only
+    // reads `octets`.
+    let sent = unsafe { libc::sendmsg(socket.as_raw_fd(), &raw const header, libc::MSG_DONTWAIT) };
+    if sent < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// Room for control messages, aligned as they are.
+#[repr(align(8))]
+struct ControlOctets([u8; 64]);

@@ -4,6 +4,7 @@ use std::net::Ipv6Addr;
 
 use tokio::sync::{mpsc, oneshot};
 
+use crate::command::babel::engine::Engine;
 use crate::os::route::KernelSettings;
 use crate::proto::babel::dump::Dump;
 use crate::proto::babel::mac::Keys;
@@ -80,7 +81,8 @@ impl Babel {
     ) -> Result<(Self, mpsc::Receiver<String>), BabelError> {
         let (requests, received) = mpsc::channel(REQUESTS);
         let (notices, notices_out) = mpsc::channel(NOTICES);
-        drop((settings, kernel, received, notices));
+        let engine = Engine::open(settings, kernel, notices)?;
+        tokio::spawn(engine.run(received));
         Ok((Self { requests }, notices_out))
     }
 

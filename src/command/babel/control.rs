@@ -1,0 +1,108 @@
+//! Asking a running router: one line in, JSON Lines out, over a Unix socket.
+
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{UnixListener, UnixStream};
+use tracing::debug;
+
+use crate::command::babel::objects::{changes, objects};
+use crate::command::babel::service::Babel;
+use crate::command::json::Object;
+
+/// Where a router is asked; removed when dropped.
+pub struct ControlSocket {
+    path: PathBuf,
+}
+
+impl ControlSocket {
+    /// Listens, and answers from a task of its own. A socket file that nobody listens on is replaced.
+    pub async fn open(path: &Path, babel: Babel) -> io::Result<Self> {
+        if UnixStream::connect(path).await.is_ok() {
+            return Err(io::ErrorKind::AddrInUse.into());
+        }
+        match std::fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let listener = UnixListener::bind(path)?;
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
+        tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                let babel = babel.clone();
+                tokio::spawn(async move {
+                    if let Err(error) = serve(client, &babel).await {
+                        debug!("a client of the control socket: {error}");
+                    }
+                });
+            }
+        });
+        Ok(Self { path: path.to_owned() })
+    }
+}
+
+impl Drop for ControlSocket {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+/// What a client wants to see.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Wanted {
+    /// The present.
+    Dump,
+    /// The present, then every change.
+    Monitor,
+}
+
+async fn serve(client: UnixStream, babel: &Babel) -> io::Result<()> {
+    let (read, mut write) = client.into_split();
+    let mut request = String::new();
+    // A request is one word: whoever sends more wants something else.
+    BufReader::new(read.take(64)).read_line(&mut request).await?;
+    let monitor = match request.trim() {
+        "dump" => false,
+        "monitor" => true,
+        _ => return Err(io::ErrorKind::InvalidInput.into()),
+    };
+    let mut shown: Vec<Object> = Vec::new();
+    loop {
+        let dump = babel.dump().await.map_err(io::Error::other)?;
+        let now = objects(&dump);
+        let news = if monitor { changes(&shown, &now) } else { now.clone() };
+        let mut lines = Vec::new();
+        for object in &news {
+            serde_json::to_writer(&mut lines, object)?;
+            lines.push(b'\n');
+        }
+        write.write_all(&lines).await?;
+        if !monitor {
+            return Ok(());
+        }
+        shown = now;
+        tokio::time::sleep(PERIOD).await;
+    }
+}
+
+/// Asks a router; `take` gets each object as it comes.
+pub async fn ask(
+    path: &Path,
+    wanted: Wanted,
+    mut take: impl FnMut(Object) -> io::Result<()>,
+) -> io::Result<()> {
+    let mut server = UnixStream::connect(path).await?;
+    let word: &[u8] = if wanted == Wanted::Monitor { b"monitor\n" } else { b"dump\n" };
+    server.write_all(word).await?;
+    let mut lines = BufReader::new(server).lines();
+    while let Some(line) = lines.next_line().await? {
+        take(serde_json::from_str(&line)?)?;
+    }
+    Ok(())
+}
+
+/// How often a monitored router is looked at.
+const PERIOD: Duration = Duration::from_millis(250);

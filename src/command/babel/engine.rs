@@ -1,0 +1,271 @@
+//! The loop that drives a router: wait, one input, perform outputs.
+
+use std::collections::BTreeMap;
+
+use tokio::sync::mpsc;
+use tracing::{debug, info, trace, warn};
+
+use crate::command::babel::service::{BabelError, Request};
+use crate::os::clock::Clock;
+use crate::os::entropy;
+use crate::os::forwarding::Forwarding;
+use crate::os::link_changes::{LinkChanges, UsableLink};
+use crate::os::multicast::MulticastSocket;
+use crate::os::route::{Change, KernelSettings, Routes};
+use crate::proto::babel::event::{Input, Link, Output};
+use crate::proto::babel::mac::{GROUP, PORT, Path};
+use crate::proto::babel::router::Router;
+use crate::proto::babel::settings::{InterfaceSettings, Settings};
+use crate::proto::limits;
+
+/// A router and all it needs of the world.
+pub struct Engine {
+    clock: Clock,
+    router: Router,
+    socket: MulticastSocket,
+    routes: Routes,
+    links: LinkChanges,
+    /// Interfaces to run on, whether they are there or not.
+    wanted: BTreeMap<String, InterfaceSettings>,
+    /// Interfaces the router runs on.
+    active: BTreeMap<String, UsableLink>,
+    notices: mpsc::Sender<String>,
+    /// Kernel switches, switched back at the end.
+    _forwarding: Forwarding,
+}
+
+/// Whether the loop goes on.
+enum Next {
+    Continue,
+    End,
+}
+
+impl Engine {
+    /// Opens everything; routes that a killed predecessor left are removed.
+    pub fn open(
+        settings: Settings,
+        kernel: KernelSettings,
+        notices: mpsc::Sender<String>,
+    ) -> Result<Self, BabelError> {
+        let failed = |attempt: &str| {
+            let attempt = attempt.to_owned();
+            move |cause| BabelError::Open { attempt, cause }
+        };
+        let socket = MulticastSocket::open(GROUP, PORT)
+            .map_err(failed("bind Babel's UDP port 6696: is another Babel router running here"))?;
+        let mut routes =
+            Routes::open(kernel).map_err(failed("open a netlink socket for routes"))?;
+        let left = routes.remove_leftovers().map_err(failed("list the kernel's routes"))?;
+        if left > 0 {
+            info!("removed {left} routes that an earlier Babel router left");
+        }
+        let links = LinkChanges::open().map_err(failed("open a netlink socket for links"))?;
+        let forwarding = Forwarding::enable().map_err(failed("let the kernel forward packets"))?;
+        for (switch, before) in forwarding.switched() {
+            info!("switched {switch} from {before}, until the end");
+        }
+        info!("router-id {}", settings.router_id);
+        Ok(Self {
+            clock: Clock::start(),
+            router: Router::new(settings, entropy::random()),
+            socket,
+            routes,
+            links,
+            wanted: BTreeMap::new(),
+            active: BTreeMap::new(),
+            notices,
+            _forwarding: forwarding,
+        })
+    }
+
+    /// Runs until it is asked to stop, or nobody is left who could ask.
+    pub async fn run(mut self, mut requests: mpsc::Receiver<Request>) {
+        let mut buffer = vec![0; limits::DATAGRAM_OCTETS_MAX];
+        loop {
+            let deadline = self.router.deadline();
+            tokio::select! {
+                readable = self.socket.readable() => {
+                    if let Err(error) = readable {
+                        warn!("cannot wait for packets: {error}");
+                        break;
+                    }
+                    self.receive(&mut buffer);
+                }
+                request = requests.recv() => match request {
+                    Some(request) => {
+                        if let Next::End = self.answer(request).await {
+                            return;
+                        }
+                    }
+                    None => break,
+                },
+                () = self.links.changed() => self.check_links().await,
+                () = self.clock.sleep_until(deadline) => self.handle(Input::Timer),
+            }
+        }
+        self.handle(Input::Stop);
+    }
+
+    async fn answer(&mut self, request: Request) -> Next {
+        // Whoever asked may have gone: an answer that nobody waits for is not an error.
+        match request {
+            Request::AddInterface(name, settings, answer) => {
+                self.wanted.insert(name.clone(), settings.clone());
+                match self.active.get(&name).cloned() {
+                    Some(link) => self.enter(link, settings),
+                    None => self.check_links().await,
+                }
+                let _ = answer.send(Ok(()));
+            }
+            Request::RemoveInterface(name, answer) => {
+                self.wanted.remove(&name);
+                self.leave(&name);
+                let _ = answer.send(Ok(()));
+            }
+            Request::SetCostMultiplier(interface, address, multiplier, answer) => {
+                let index = self.active.get(&interface).map(|link| link.index);
+                let known = index.filter(|&index| self.router.has_neighbour(index, address));
+                let done = match known {
+                    Some(interface) => {
+                        self.handle(Input::CostMultiplier { interface, address, multiplier });
+                        Ok(())
+                    }
+                    None => Err(BabelError::NoNeighbour { interface, address }),
+                };
+                let _ = answer.send(done);
+            }
+            Request::SetKeys(keys, answer) => {
+                self.handle(Input::Keys(keys));
+                let _ = answer.send(Ok(()));
+            }
+            Request::SetDefaults(settings, answer) => {
+                for wanted in self.wanted.values_mut() {
+                    wanted.clone_from(&settings);
+                }
+                self.handle(Input::Settings(settings));
+                let _ = answer.send(Ok(()));
+            }
+            Request::SetAnnounced(announced, answer) => {
+                self.handle(Input::Announced(announced));
+                let _ = answer.send(Ok(()));
+            }
+            Request::Dump(answer) => {
+                let _ = answer.send(Ok(self.router.dump(self.clock.now())));
+            }
+            Request::Stop(answer) => {
+                self.handle(Input::Stop);
+                drop(self);
+                let _ = answer.send(Ok(()));
+                return Next::End;
+            }
+        }
+        Next::Continue
+    }
+
+    /// Takes what arrived, up to a burst, so that requests and timers have their turn.
+    fn receive(&mut self, buffer: &mut [u8]) {
+        for _ in 0..BURST {
+            match self.socket.receive(buffer) {
+                Ok(None) => return,
+                Ok(Some(arrival)) => {
+                    // RFC 8966 §4: packets come from Babel's port.
+                    if arrival.from.port() == PORT {
+                        let path = Path { from: *arrival.from.ip(), to: arrival.to };
+                        let octets = &buffer[..arrival.octets];
+                        self.handle(Input::Received { interface: arrival.interface, path, octets });
+                    }
+                }
+                Err(error) => {
+                    debug!("cannot receive: {error}");
+                    return;
+                }
+            }
+        }
+    }
+
+    fn handle(&mut self, input: Input<'_>) {
+        trace!(?input);
+        let mut out = Vec::new();
+        self.router.handle(input, self.clock.now(), &mut out);
+        self.perform(out);
+    }
+
+    fn perform(&mut self, outputs: Vec<Output>) {
+        let mut changes = Vec::new();
+        for output in outputs {
+            trace!(?output);
+            match output {
+                Output::Send { interface, path, octets } => {
+                    // A link that is going down refuses packets: its end will be reported.
+                    if let Err(error) = self.socket.send(&octets, (path.from, interface), path.to) {
+                        debug!("cannot send to {} on interface {interface}: {error}", path.to);
+                    }
+                }
+                Output::Install { destination, next_hop } => {
+                    changes.push(Change::Put(destination, next_hop));
+                }
+                Output::Uninstall { destination } => changes.push(Change::Remove(destination)),
+                Output::Notice(notice) => self.tell(notice.to_string()),
+            }
+        }
+        for error in self.routes.apply(&changes) {
+            warn!("{error}");
+        }
+    }
+
+    /// Tells the operator, and whoever listens.
+    fn tell(&self, notice: String) {
+        info!("{notice}");
+        // Nobody listens, or too slowly: it is in the log.
+        let _ = self.notices.try_send(notice);
+    }
+
+    /// Brings the router's links in line with the kernel's.
+    async fn check_links(&mut self) {
+        let usable = match self.links.usable().await {
+            Ok(usable) => usable,
+            Err(error) => return warn!("cannot list the interfaces: {error}"),
+        };
+        let usable: BTreeMap<String, UsableLink> =
+            usable.into_iter().map(|link| (link.name.clone(), link)).collect();
+        let gone: Vec<String> = self
+            .active
+            .iter()
+            .filter(|(name, link)| {
+                !self.wanted.contains_key(*name)
+                    || usable.get(*name).is_none_or(|now| now.index != link.index)
+            })
+            .map(|(name, _)| name.clone())
+            .collect();
+        for name in gone {
+            self.leave(&name);
+        }
+        for (name, settings) in self.wanted.clone() {
+            let Some(link) = usable.get(&name) else { continue };
+            if self.active.get(&name) != Some(link) {
+                self.enter(link.clone(), settings);
+            }
+        }
+    }
+
+    fn enter(&mut self, link: UsableLink, settings: InterfaceSettings) {
+        if let Err(error) = self.socket.join(link.index) {
+            return warn!("cannot listen on interface {}: {error}", link.name);
+        }
+        self.active.insert(link.name.clone(), link.clone());
+        let UsableLink { name, index, mtu, address, address_v4 } = link;
+        debug!("runs on {name}");
+        self.handle(Input::InterfaceUp(Link { index, name, address, address_v4, mtu, settings }));
+    }
+
+    fn leave(&mut self, name: &str) {
+        if let Some(link) = self.active.remove(name) {
+            debug!("runs no longer on {name}");
+            self.handle(Input::InterfaceDown { interface: link.index });
+            self.socket.leave(link.index);
+        }
+    }
+}
+
+/// Packets taken in one turn.
+const BURST: usize = 64;

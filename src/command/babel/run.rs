@@ -1,0 +1,295 @@
+//! The router alone, in the foreground.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use tokio::io::{AsyncBufReadExt, BufReader, Lines, Stdin};
+use tokio::signal::unix::{SignalKind, signal};
+use tracing::{info, warn};
+
+use crate::command::babel::SOCKET;
+use crate::command::babel::control::ControlSocket;
+use crate::command::babel::objects::{changes, objects};
+use crate::command::babel::service::{Babel, BabelError};
+use crate::command::json::{self, Object, TunnelEvent};
+use crate::command::{Failure, Outcome};
+use crate::os::route::KernelSettings;
+use crate::os::{entropy, log};
+use crate::proto::babel::destination::Destination;
+use crate::proto::babel::mac::{Hash, Key, Keys};
+use crate::proto::babel::router_id::RouterId;
+use crate::proto::babel::settings::{Acceptance, Announcement, InterfaceSettings, Settings};
+use crate::proto::cidr::Cidr;
+
+/// Options of `re6st babel run`.
+#[derive(Debug, clap::Args)]
+pub struct Options {
+    /// Interfaces to route between; they may appear later, disappear and come back
+    #[arg(value_name = "IFACE")]
+    interface: Vec<String>,
+    /// Read more interfaces from FILE, or from standard input if it is `-`, as the JSON Lines that
+    /// `re6st tunnel connect --json` prints: a tunnel that is up is added, one that is down removed
+    #[arg(long, value_name = "FILE")]
+    interfaces: Option<String>,
+    /// Announce a prefix as ours: `PREFIX`, or `PREFIX from SOURCE` for packets from there only
+    #[arg(long, value_name = "CIDR")]
+    redistribute: Vec<Redistributed>,
+    /// How interfaces behave
+    #[arg(long, value_enum, default_value_t = Kind::Tunnel)]
+    kind: Kind,
+    /// How often to say Hello; a silent neighbour is left after two to three times that
+    #[arg(long, value_name = "TIME", default_value = "4s", value_parser = duration)]
+    hello: Duration,
+    /// How often to repeat the whole table
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = duration)]
+    update: Duration,
+    /// Sign and check packets with a key: `blake2s128:HEX` or `hmac-sha256:HEX`
+    #[arg(long, value_name = "HASH:HEX")]
+    key: Vec<KeyText>,
+    /// Take packets signed with this key as well, without signing with it
+    #[arg(long, value_name = "HASH:HEX", requires = "key")]
+    accept_key: Vec<KeyText>,
+    /// Take only routes inside this prefix, and default routes, which are then for packets from there
+    #[arg(long, value_name = "CIDR")]
+    network: Option<Cidr>,
+    /// The kernel's table for routes
+    #[arg(long, value_name = "NUMBER", default_value_t = 254)]
+    table: u32,
+    /// The kernel's metric of routes; the lowest wins among those to the same prefix
+    #[arg(long, value_name = "NUMBER", default_value_t = 0)]
+    metric: u32,
+    /// The source address of our own packets, once for each family
+    #[arg(long, value_name = "ADDRESS")]
+    pref_src: Vec<IpAddr>,
+    /// Where `re6st babel dump` asks
+    #[arg(long, value_name = "PATH", default_value = SOCKET)]
+    socket: PathBuf,
+    /// Print every change of neighbours and routes as JSON Lines
+    #[arg(long)]
+    json: bool,
+    /// How much to log: 0 is errors, 2 what happens, 4 everything
+    #[arg(long, short, value_name = "LEVEL", default_value_t = 2)]
+    verbose: u8,
+}
+
+/// How interfaces behave.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
+enum Kind {
+    /// Tunnels through the Internet: delay counts.
+    Tunnel,
+    /// Ethernet: delay does not count.
+    Wired,
+}
+
+/// Routes until told to end.
+pub fn run(options: Options) -> Outcome {
+    if options.interface.is_empty() && options.interfaces.is_none() {
+        return Err(Failure::usage("no interface is given: name one, or use --interfaces -"));
+    }
+    log::start(options.verbose);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Failure::failed(format!("cannot start: {error}")))?;
+    runtime.block_on(route(options))
+}
+
+async fn route(options: Options) -> Outcome {
+    let failed = |error: BabelError| Failure::failed(error.to_string());
+    let (babel, _notices) = Babel::start(settings(&options), kernel(&options)).map_err(failed)?;
+    let socket = ControlSocket::open(&options.socket, babel.clone()).await;
+    let _socket = socket.map_err(|error| {
+        let path = options.socket.display();
+        Failure::failed(format!("cannot listen on {path}: {error}; give another --socket"))
+    })?;
+    for name in &options.interface {
+        babel.add_interface(name, interface(&options)).await.map_err(failed)?;
+    }
+    if options.json {
+        tokio::spawn(print_changes(babel.clone()));
+    }
+    let done = follow(&options, &babel).await;
+    babel.stop().await.map_err(failed)?;
+    info!("every route is removed");
+    done
+}
+
+/// Adds and removes interfaces as told, until a signal says that it is enough.
+async fn follow(options: &Options, babel: &Babel) -> Outcome {
+    let cannot = |error: std::io::Error| Failure::failed(format!("cannot wait for signals: {error}"));
+    let mut terminate = signal(SignalKind::terminate()).map_err(cannot)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(cannot)?;
+    let mut events = match options.interfaces.as_deref() {
+        None => Events::None,
+        Some("-") => Events::Input(BufReader::new(tokio::io::stdin()).lines()),
+        Some(path) => {
+            let file = tokio::fs::File::open(path).await;
+            let file = file.map_err(|e| Failure::failed(format!("cannot read {path}: {e}")))?;
+            Events::File(BufReader::new(file).lines())
+        }
+    };
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => return Ok(()),
+            _ = interrupt.recv() => return Ok(()),
+            line = events.next() => follow_line(options, babel, &line).await?,
+        }
+    }
+}
+
+async fn follow_line(options: &Options, babel: &Babel, line: &str) -> Outcome {
+    let failed = |error: BabelError| Failure::failed(error.to_string());
+    let tunnel = match serde_json::from_str(line) {
+        Ok(Object::Tunnel(tunnel)) => tunnel,
+        Ok(_) => return Ok(()),
+        Err(error) => {
+            warn!("a line of --interfaces is no object that re6st prints: {error}");
+            return Ok(());
+        }
+    };
+    match tunnel.event {
+        TunnelEvent::Up => babel.add_interface(&tunnel.interface, interface(options)).await,
+        TunnelEvent::Down => babel.remove_interface(&tunnel.interface).await,
+        _ => Ok(()),
+    }
+    .map_err(failed)
+}
+
+/// Where tunnels are told of.
+enum Events {
+    None,
+    Input(Lines<BufReader<Stdin>>),
+    File(Lines<BufReader<tokio::fs::File>>),
+}
+
+impl Events {
+    /// The next line; never comes once there are no more: interfaces stay.
+    async fn next(&mut self) -> String {
+        let line = match self {
+            Self::None => Ok(None),
+            Self::Input(lines) => lines.next_line().await,
+            Self::File(lines) => lines.next_line().await,
+        };
+        match line {
+            Ok(Some(line)) => line,
+            Ok(None) | Err(_) => {
+                *self = Self::None;
+                std::future::pending().await
+            }
+        }
+    }
+}
+
+async fn print_changes(babel: Babel) {
+    let mut shown = Vec::new();
+    while let Ok(dump) = babel.dump().await {
+        let now = objects(&dump);
+        for object in changes(&shown, &now) {
+            if json::print(&object).is_err() {
+                return;
+            }
+        }
+        shown = now;
+        tokio::time::sleep(PERIOD).await;
+    }
+}
+
+fn settings(options: &Options) -> Settings {
+    let announced = options.redistribute.iter();
+    let keys = (!options.key.is_empty()).then(|| Keys {
+        sign: options.key.iter().map(|text| text.0.clone()).collect(),
+        accept: options.accept_key.iter().map(|text| text.0.clone()).collect(),
+    });
+    Settings {
+        router_id: RouterId::draw(&mut entropy::random()),
+        announced: announced.map(|r| Announcement { destination: r.0, metric: 0 }).collect(),
+        accepted: options.network.map_or_else(Vec::new, |network| {
+            let default =
+                if network.is_ipv4() { Cidr::IPV4_DEFAULT } else { Cidr::IPV6_DEFAULT };
+            vec![Acceptance::inside(network), Acceptance::exactly(default)]
+        }),
+        keys,
+    }
+}
+
+fn interface(options: &Options) -> InterfaceSettings {
+    let settings = match options.kind {
+        Kind::Tunnel => InterfaceSettings::tunnel(options.hello),
+        Kind::Wired => InterfaceSettings::wired(options.hello),
+    };
+    InterfaceSettings { update_interval: options.update, ..settings }
+}
+
+fn kernel(options: &Options) -> KernelSettings {
+    KernelSettings {
+        table: options.table,
+        metric: options.metric,
+        preferred_source_v6: options.pref_src.iter().find_map(|address| match address {
+            IpAddr::V6(v6) => Some(*v6),
+            IpAddr::V4(_) => None,
+        }),
+        preferred_source_v4: options.pref_src.iter().find_map(|address| match address {
+            IpAddr::V4(v4) => Some(*v4),
+            IpAddr::V6(_) => None,
+        }),
+        default_source: options.network.filter(|network| !network.is_ipv4()),
+    }
+}
+
+/// A destination to announce, as text.
+#[derive(Clone, Copy, Debug)]
+struct Redistributed(Destination);
+
+impl FromStr for Redistributed {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (prefix, source) = match text.split_once(" from ") {
+            Some((prefix, source)) => (prefix, Some(source)),
+            None => (text, None),
+        };
+        let parse = |text: &str| text.trim().parse::<Cidr>().map_err(|error| error.to_string());
+        let prefix = parse(prefix)?;
+        match source {
+            None => Ok(Self(Destination::from_anywhere(prefix))),
+            Some(source) => Destination::from_source(prefix, parse(source)?)
+                .map(Self)
+                .ok_or_else(|| "prefix and source are of different families".to_owned()),
+        }
+    }
+}
+
+/// A key, as text.
+#[derive(Clone, Debug)]
+struct KeyText(Key);
+
+impl FromStr for KeyText {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let form = "a key is written blake2s128:HEX or hmac-sha256:HEX";
+        let (hash, hex) = text.split_once(':').ok_or(form)?;
+        let hash = match hash {
+            "blake2s128" => Hash::Blake2s128,
+            "hmac-sha256" => Hash::HmacSha256,
+            _ => return Err(form.to_owned()),
+        };
+        let octet = |at| hex.get(at..at + 2).and_then(|text| u8::from_str_radix(text, 16).ok());
+        let secret: Option<Vec<u8>> = (0..hex.len()).step_by(2).map(octet).collect();
+        let secret = secret.ok_or("a key has an even number of hexadecimal digits")?;
+        Key::new(hash, &secret).map(Self).map_err(|error| error.to_string())
+    }
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let duration = humantime::parse_duration(text).map_err(|error| error.to_string())?;
+    let allowed = Duration::from_millis(10)..=Duration::from_secs(600);
+    if allowed.contains(&duration) {
+        Ok(duration)
+    } else {
+        Err("between 10ms and 10min".to_owned())
+    }
+}
+
+/// How often changes are looked for.
+const PERIOD: Duration = Duration::from_millis(250);

@@ -1,0 +1,114 @@
+//! Tells when something about interfaces or their addresses changed, and which can carry a protocol.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use futures_util::{StreamExt, TryStreamExt};
+use rtnetlink::packet_route::AddressFamily;
+use rtnetlink::packet_route::address::{AddressAttribute, AddressHeaderFlags, AddressMessage};
+use rtnetlink::packet_route::link::{LinkAttribute, LinkFlags};
+use rtnetlink::{Handle, MulticastGroup};
+use tokio::sync::watch;
+
+/// The interfaces of the network namespace it was opened in.
+#[derive(Clone, Debug)]
+pub struct LinkChanges {
+    handle: Handle,
+    changes: watch::Receiver<u64>,
+}
+
+/// An interface over which neighbours can be spoken to.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct UsableLink {
+    /// Its name.
+    pub name: String,
+    /// The kernel's number for it.
+    pub index: u32,
+    /// Octets of its largest packet.
+    pub mtu: u32,
+    /// Its link-local address.
+    pub address: Ipv6Addr,
+    /// Its first IPv4 address.
+    pub address_v4: Option<Ipv4Addr>,
+}
+
+impl LinkChanges {
+    /// Opens a netlink socket and starts the task that reads it.
+    pub fn open() -> io::Result<Self> {
+        let groups = [MulticastGroup::Link, MulticastGroup::Ipv6Ifaddr, MulticastGroup::Ipv4Ifaddr];
+        let (connection, handle, mut messages) = rtnetlink::new_multicast_connection(&groups)?;
+        tokio::spawn(connection);
+        let (count, changes) = watch::channel(0_u64);
+        tokio::spawn(async move {
+            // Whatever it says: what counts is asked for afterwards, so nothing is lost if some of it is.
+            while messages.next().await.is_some() {
+                count.send_modify(|count| *count += 1);
+            }
+        });
+        Ok(Self { handle, changes })
+    }
+
+    /// Waits for the next change since this was last asked.
+    pub async fn changed(&mut self) {
+        if self.changes.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// Every interface that is up and has a link-local address that may be used already.
+    pub async fn usable(&self) -> io::Result<Vec<UsableLink>> {
+        let links = self.handle.link().get().execute().try_collect::<Vec<_>>().await;
+        let addresses = self.handle.address().get().execute().try_collect::<Vec<_>>().await;
+        let (links, addresses) =
+            (links.map_err(io::Error::other)?, addresses.map_err(io::Error::other)?);
+        let mut usable = Vec::new();
+        for link in links {
+            if !link.header.flags.contains(LinkFlags::Up) {
+                continue;
+            }
+            let (mut name, mut mtu) = (String::new(), 0);
+            for attribute in link.attributes {
+                match attribute {
+                    LinkAttribute::IfName(given) => name = given,
+                    LinkAttribute::Mtu(given) => mtu = given,
+                    _ => {}
+                }
+            }
+            let index = link.header.index;
+            let own = || addresses.iter().filter(move |address| address.header.index == index);
+            let link_local = own().find_map(link_local);
+            if let Some(address) = link_local {
+                let address_v4 = own().find_map(ipv4);
+                usable.push(UsableLink { name, index, mtu, address, address_v4 });
+            }
+        }
+        Ok(usable)
+    }
+}
+
+fn link_local(message: &AddressMessage) -> Option<Ipv6Addr> {
+    if message.header.family != AddressFamily::Inet6
+        || message.header.flags.contains(AddressHeaderFlags::Tentative)
+    {
+        return None;
+    }
+    addresses(message).find_map(|address| match address {
+        IpAddr::V6(v6) if v6.is_unicast_link_local() => Some(v6),
+        _ => None,
+    })
+}
+
+fn ipv4(message: &AddressMessage) -> Option<Ipv4Addr> {
+    let local = message.attributes.iter().find_map(|attribute| match attribute {
+        AddressAttribute::Local(IpAddr::V4(v4)) => Some(*v4),
+        _ => None,
+    });
+    local.filter(|v4| !v4.is_loopback())
+}
+
+fn addresses(message: &AddressMessage) -> impl Iterator<Item = IpAddr> {
+    message.attributes.iter().filter_map(|attribute| match attribute {
+        AddressAttribute::Local(address) | AddressAttribute::Address(address) => Some(*address),
+        _ => None,
+    })
+}
