@@ -31,6 +31,7 @@ complete -c re6st -n "__fish_re6st_needs_command" -f -a "registry" -d 'Found a n
 complete -c re6st -n "__fish_re6st_needs_command" -f -a "cert" -d 'Join a network, look at certificates, renew them'
 complete -c re6st -n "__fish_re6st_needs_command" -f -a "node" -d 'Join the network and keep tunnels, or ask the node that does'
 complete -c re6st -n "__fish_re6st_needs_command" -f -a "tunnel" -d 'One OpenVPN server or client alone'
+complete -c re6st -n "__fish_re6st_needs_command" -f -a "babel" -d 'Route between interfaces with Babel'
 complete -c re6st -n "__fish_re6st_needs_command" -f -a "manual" -d 'Write the man pages and the shell completions'
 complete -c re6st -n "__fish_re6st_using_subcommand lab; and not __fish_seen_subcommand_from up exec fault status down scenario" -s h -l help -d 'Print help'
 complete -c re6st -n "__fish_re6st_using_subcommand lab; and not __fish_seen_subcommand_from up exec fault status down scenario" -f -a "up" -d 'Make the hosts of a scenario and emulate the Internet between them'
@@ -233,6 +234,32 @@ complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subc
 complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from connect" -l json -d 'Write what happens to standard output, one JSON object a line'
 complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from connect" -s v -l verbose -d 'Log more; twice for every packet that is refused'
 complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from connect" -s h -l help -d 'Print help'
+complete -c re6st -n "__fish_re6st_using_subcommand babel; and not __fish_seen_subcommand_from run dump monitor" -s h -l help -d 'Print help'
+complete -c re6st -n "__fish_re6st_using_subcommand babel; and not __fish_seen_subcommand_from run dump monitor" -f -a "run" -d 'Route between interfaces until told to end'
+complete -c re6st -n "__fish_re6st_using_subcommand babel; and not __fish_seen_subcommand_from run dump monitor" -f -a "dump" -d 'Show what a running router knows'
+complete -c re6st -n "__fish_re6st_using_subcommand babel; and not __fish_seen_subcommand_from run dump monitor" -f -a "monitor" -d 'Show what a running router knows, and then what changes'
+complete -c re6st -n "__fish_re6st_using_subcommand babel; and __fish_seen_subcommand_from run" -l interfaces -d 'Read more interfaces from FILE, or from standard input if it is `-`, as the JSON Lines that `re6st tunnel connect --json` prints: a tunnel that is up is added, one that is down removed' -r
+complete -c re6st -n "__fish_re6st_using_subcommand babel; and __fish_seen_subcommand_from run" -l redistribute -d 'Announce a prefix as ours: `PREFIX`, or `PREFIX from SOURCE` for packets from there only' -r
+complete -c re6st -n "__fish_re6st_using_subcommand babel; and __fish_seen_subcommand_from run" -l kind -d 'How interfaces behave' -r -f -a "tunnel\t'Tunnels through the Internet: delay counts'
+wired\t'Ethernet: delay does not count'"
+complete -c re6st -n "__fish_re6st_using_subcommand babel; and __fish_seen_subcommand_from run" -l hello -d 'How often to say Hello; a silent neighbour is left after two to three times that' -r
+complete -c re6st -n "__fish_re6st_using_subcommand babel; and __fish_seen_subcommand_from run" -l update -d 'How often to repeat the whole table' -r
+complete -c re6st -n "__fish_re6st_using_subcommand babel; and __fish_seen_subcommand_from run" -l key -d 'Sign and check packets with a key: `blake2s128:HEX` or `hmac-sha256:HEX`' -r
+complete -c re6st -n "__fish_re6st_using_subcommand babel; and __fish_seen_subcommand_from run" -l accept-key -d 'Take packets signed with this key as well, without signing with it' -r
+complete -c re6st -n "__fish_re6st_using_subcommand babel; and __fish_seen_subcommand_from run" -l network -d 'Take only routes inside this prefix, and default routes, which are then for packets from there' -r
+complete -c re6st -n "__fish_re6st_using_subcommand babel; and __fish_seen_subcommand_from run" -l table -d 'The kernel\'s table for routes' -r
+complete -c re6st -n "__fish_re6st_using_subcommand babel; and __fish_seen_subcommand_from run" -l metric -d 'The kernel\'s metric of routes; the lowest wins among those to the same prefix' -r
+complete -c re6st -n "__fish_re6st_using_subcommand babel; and __fish_seen_subcommand_from run" -l pref-src -d 'The source address of our own packets, once for each family' -r
+complete -c re6st -n "__fish_re6st_using_subcommand babel; and __fish_seen_subcommand_from run" -l socket -d 'Where `re6st babel dump` asks' -r -F
+complete -c re6st -n "__fish_re6st_using_subcommand babel; and __fish_seen_subcommand_from run" -s v -l verbose -d 'How much to log: 0 is errors, 2 what happens, 4 everything' -r
+complete -c re6st -n "__fish_re6st_using_subcommand babel; and __fish_seen_subcommand_from run" -l json -d 'Print every change of neighbours and routes as JSON Lines'
+complete -c re6st -n "__fish_re6st_using_subcommand babel; and __fish_seen_subcommand_from run" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c re6st -n "__fish_re6st_using_subcommand babel; and __fish_seen_subcommand_from dump" -l socket -d 'The socket of the router to ask' -r -F
+complete -c re6st -n "__fish_re6st_using_subcommand babel; and __fish_seen_subcommand_from dump" -l json -d 'Print JSON Lines'
+complete -c re6st -n "__fish_re6st_using_subcommand babel; and __fish_seen_subcommand_from dump" -s h -l help -d 'Print help'
+complete -c re6st -n "__fish_re6st_using_subcommand babel; and __fish_seen_subcommand_from monitor" -l socket -d 'The socket of the router to ask' -r -F
+complete -c re6st -n "__fish_re6st_using_subcommand babel; and __fish_seen_subcommand_from monitor" -l json -d 'Print JSON Lines'
+complete -c re6st -n "__fish_re6st_using_subcommand babel; and __fish_seen_subcommand_from monitor" -s h -l help -d 'Print help'
 complete -c re6st -n "__fish_re6st_using_subcommand manual" -l to -d 'The folder in which `man` and `completions` are made' -r -F
 complete -c re6st -n "__fish_re6st_using_subcommand manual" -l aliases -d 'Print the names of older programs that this one can be started under'
 complete -c re6st -n "__fish_re6st_using_subcommand manual" -s h -l help -d 'Print help'

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::command::{Outcome, cert, lab, node, registry, tunnel};
+use crate::command::{Outcome, babel, cert, lab, node, registry, tunnel};
 
 pub mod legacy;
 pub mod manual;
@@ -37,6 +37,8 @@ enum Command {
     /// One OpenVPN server or client alone
     #[command(subcommand)]
     Tunnel(tunnel::options::Tunnel),
+    /// Route between interfaces with Babel
+    Babel(babel::Options),
     /// Write the man pages and the shell completions
     #[command(hide = true)]
     Manual(manual::Options),
@@ -50,6 +52,7 @@ impl Command {
             Self::Cert(options) => cert::run(options),
             Self::Node(command) => node::run(command),
             Self::Tunnel(tunnel) => tunnel::options::run(tunnel),
+            Self::Babel(options) => babel::run(options),
             Self::Manual(options) => manual::run(&options),
         }
     }

@@ -29,6 +29,108 @@ pub enum Object {
     Peer(Peer),
     /// A way to another node, as a running node has it.
     NodeRoute(NodeRoute),
+    /// A link that a router runs on.
+    Interface(Interface),
+    /// A router heard on a link.
+    Neighbour(Neighbour),
+    /// A way to a prefix.
+    Route(Route),
+    /// A prefix that a router originates.
+    Announcement(Announcement),
+}
+
+/// What became of something since it was shown last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Change {
+    /// It is there now.
+    Added,
+    /// It is other than it was.
+    Changed,
+    /// It is there no longer.
+    Removed,
+}
+
+/// A link that a router runs on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Interface {
+    /// What became of it; absent where the present is shown, not its changes.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub change: Option<Change>,
+    /// Its name.
+    pub interface: String,
+    /// The kernel's number for it.
+    pub index: u32,
+    /// Our link-local address on it.
+    pub address: Ipv6Addr,
+}
+
+/// A router heard on a link.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Neighbour {
+    /// What became of it; absent where the present is shown, not its changes.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub change: Option<Change>,
+    /// Its link-local address.
+    pub address: Ipv6Addr,
+    /// The link.
+    pub interface: String,
+    /// Which of its last 16 Hellos arrived, the latest in the highest of 16 bits.
+    pub reach: u16,
+    /// What it costs it to reach us; null if it cannot.
+    pub rxcost: Option<u16>,
+    /// What it says it costs to reach it, delay apart; null if it does not hear us.
+    pub txcost: Option<u16>,
+    /// What it costs to reach it in all; null if that is not possible.
+    pub cost: Option<u16>,
+    /// The smoothed round trip; null if it was not measured.
+    pub rtt_us: Option<u32>,
+    /// What its cost is multiplied with; 0 if it is not to be used.
+    pub multiplier_ratio: f64,
+}
+
+/// A way to a prefix.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Route {
+    /// What became of it; absent where the present is shown, not its changes.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub change: Option<Change>,
+    /// Where it leads.
+    pub prefix: Cidr,
+    /// Which packets take it; absent if all do.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub source: Option<Cidr>,
+    /// How far it is; null if it was retracted or its neighbour cannot be reached.
+    pub metric: Option<u16>,
+    /// How far it is for the neighbour; 0 if that originates it, null if it was retracted.
+    pub refmetric: Option<u16>,
+    /// Who originates it.
+    pub router_id: String,
+    /// How fresh the originator's announcement is.
+    pub seqno: u16,
+    /// Where packets are sent.
+    pub next_hop: IpAddr,
+    /// The link.
+    pub interface: String,
+    /// Whether packets take it.
+    pub installed: bool,
+    /// Whether taking it could not cause a loop.
+    pub feasible: bool,
+}
+
+/// A prefix that a router originates.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Announcement {
+    /// What became of it; absent where the present is shown, not its changes.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub change: Option<Change>,
+    /// Where it leads.
+    pub prefix: Cidr,
+    /// Which packets take it; absent if all do.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub source: Option<Cidr>,
+    /// How far it is said to be.
+    pub metric: u16,
 }
 
 /// How a running node is.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use tokio::sync::mpsc;
 use tracing::{debug, info, trace, warn};
 
-use crate::command::babel::service::{BabelError, Request};
+use crate::command::babel::service::{Answer, BabelError, Request};
 use crate::os::clock::Clock;
 use crate::os::entropy;
 use crate::os::forwarding::Forwarding;
@@ -37,7 +37,8 @@ pub struct Engine {
 /// Whether the loop goes on.
 enum Next {
     Continue,
-    End,
+    /// Everything is to be closed, and then this answered.
+    End(Answer<()>),
 }
 
 impl Engine {
@@ -93,7 +94,10 @@ impl Engine {
                 }
                 request = requests.recv() => match request {
                     Some(request) => {
-                        if let Next::End = self.answer(request).await {
+                        if let Next::End(answer) = self.answer(request).await {
+                            self.handle(Input::Stop);
+                            drop(self);
+                            let _ = answer.send(Ok(()));
                             return;
                         }
                     }
@@ -152,12 +156,7 @@ impl Engine {
             Request::Dump(answer) => {
                 let _ = answer.send(Ok(self.router.dump(self.clock.now())));
             }
-            Request::Stop(answer) => {
-                self.handle(Input::Stop);
-                drop(self);
-                let _ = answer.send(Ok(()));
-                return Next::End;
-            }
+            Request::Stop(answer) => return Next::End(answer),
         }
         Next::Continue
     }

@@ -49,11 +49,7 @@ pub fn monitor(options: &Options) -> Outcome {
     })
 }
 
-fn asked(
-    options: &Options,
-    wanted: Wanted,
-    take: impl FnMut(Object) -> io::Result<()>,
-) -> Outcome {
+fn asked(options: &Options, wanted: Wanted, take: impl FnMut(Object) -> io::Result<()>) -> Outcome {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::failed(format!("cannot start: {error}")))?;
     match runtime.block_on(ask(&options.socket, wanted, take)) {

@@ -1,5 +1,43 @@
 //! The router: alone, or inside a node.
 
 pub mod babeld_socket;
-pub mod engine;
+mod control;
+mod engine;
+mod look;
+mod objects;
+mod run;
 pub mod service;
+
+use clap::Subcommand;
+
+use crate::command::Outcome;
+
+/// Options of `re6st babel`.
+#[derive(Debug, clap::Args)]
+pub struct Options {
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// What can be done with a router.
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Route between interfaces until told to end
+    Run(run::Options),
+    /// Show what a running router knows
+    Dump(look::Options),
+    /// Show what a running router knows, and then what changes
+    Monitor(look::Options),
+}
+
+/// Does what `re6st babel` was asked.
+pub fn run(options: Options) -> Outcome {
+    match options.command {
+        Command::Run(options) => run::run(options),
+        Command::Dump(options) => look::dump(&options),
+        Command::Monitor(options) => look::monitor(&options),
+    }
+}
+
+/// Where a router is asked if nothing else is said.
+const SOCKET: &str = "/run/re6st-babel.sock";

@@ -116,7 +116,8 @@ async fn route(options: Options) -> Outcome {
 
 /// Adds and removes interfaces as told, until a signal says that it is enough.
 async fn follow(options: &Options, babel: &Babel) -> Outcome {
-    let cannot = |error: std::io::Error| Failure::failed(format!("cannot wait for signals: {error}"));
+    let cannot =
+        |error: std::io::Error| Failure::failed(format!("cannot wait for signals: {error}"));
     let mut terminate = signal(SignalKind::terminate()).map_err(cannot)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(cannot)?;
     let mut events = match options.interfaces.as_deref() {
@@ -204,8 +205,7 @@ fn settings(options: &Options) -> Settings {
         router_id: RouterId::draw(&mut entropy::random()),
         announced: announced.map(|r| Announcement { destination: r.0, metric: 0 }).collect(),
         accepted: options.network.map_or_else(Vec::new, |network| {
-            let default =
-                if network.is_ipv4() { Cidr::IPV4_DEFAULT } else { Cidr::IPV6_DEFAULT };
+            let default = if network.is_ipv4() { Cidr::IPV4_DEFAULT } else { Cidr::IPV6_DEFAULT };
             vec![Acceptance::inside(network), Acceptance::exactly(default)]
         }),
         keys,
