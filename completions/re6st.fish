@@ -96,6 +96,7 @@ complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_su
 complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from serve" -s v -l verbose -d '0: errors, 1: warnings, 2: calls, 3: details, 4: everything' -r
 complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from serve" -l min-protocol -d 'The oldest protocol that nodes may speak' -r
 complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from serve" -l authorized-origin -d 'An address from which administrators may ask; may be repeated' -r
+complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from serve" -l community -d 'A file that says which parts of the network are for which countries and continents' -r -F
 complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from serve" -l grace-period -d 'How long after its end a certificate can be renewed, and a token used, in seconds' -r
 complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from serve" -l hello -d 'Seconds between Babel\'s Hellos; a tunnel without a packet for four of them is dead' -r
 complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from serve" -l client-count -d 'How many tunnels a node makes' -r

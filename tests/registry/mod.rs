@@ -2,6 +2,7 @@
 
 mod certificates;
 mod hostile;
+mod own_node;
 pub mod process;
 mod server;
 mod stock_database;

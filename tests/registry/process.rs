@@ -68,6 +68,11 @@ impl Registry {
         self.process.as_ref().map(Process::printed).unwrap_or_default()
     }
 
+    /// Sends a signal to its process.
+    pub fn signal(&self, name: &str) {
+        self.process.as_ref().expect("it runs").signal(name);
+    }
+
     /// `re6st cert join` into a new folder; it must succeed.
     pub fn join(&self, name: &str, how: &[&str]) -> PathBuf {
         let folder = self.path().join(name);

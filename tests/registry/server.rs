@@ -104,8 +104,8 @@ fn a_registry_that_registers_nobody_says_so() {
     assert!(said(&["--token", "abc"]).contains("does not register by mail or token"));
     assert!(said(&["--email", "a@b"]).contains("does not register by mail or token"));
     let folder = registry.path().join("x");
-    let wrong = ["--anonymous", "--fingerprint", "sha256:00"];
-    let output = registry.try_join(&folder, &wrong);
+    let wrong = format!("sha256:{}", "00".repeat(32));
+    let output = registry.try_join(&folder, &["--anonymous", "--fingerprint", &wrong]);
     assert!(String::from_utf8_lossy(&output.stderr).contains("another fingerprint"));
 }
 
@@ -254,4 +254,37 @@ fn an_expired_token_is_worth_nothing() {
     std::thread::sleep(Duration::from_millis(2_100));
     let output = registry.try_join(&registry.path().join("x"), &["--token", token.trim()]);
     assert!(String::from_utf8_lossy(&output.stderr).contains("does not know the token"));
+}
+
+#[test]
+fn communities_have_their_own_parts_of_the_network() {
+    let registry = Registry::start(ANONYMOUS);
+    let file = registry.path().join("communities");
+    fs::write(&file, "0 *\n10 FR\n11 @AS\n").unwrap();
+    let path = file.to_str().unwrap().to_owned();
+    let mut registry = registry;
+    registry.restart(&["--anonymous-prefix-length", "14", "--community", &path]);
+    for (name, location) in [("one", ""), ("two", "FR,EU"), ("three", "JP,AS"), ("four", "FR,EU")] {
+        registry.join(name, &["--anonymous", "--location", location]);
+    }
+    let names: Vec<Value> = nodes(&registry).iter().map(|node| node["name"].clone()).collect();
+    assert_eq!(names, ["0/15", "32768/16", "32769/16", "49152/16"]);
+    fs::write(&file, "0 FR\n").unwrap();
+    let dir = registry.path().to_str().unwrap();
+    let serve = ["registry", "serve", "--port", "0", "--dir", dir, "--community", &path];
+    assert!(re6st_refused(&serve, 2).contains("exactly one community"));
+}
+
+#[test]
+fn the_log_goes_to_a_file_that_may_be_moved_away() {
+    let mut registry = Registry::start(&[]);
+    let log = registry.path().join("registry.log");
+    registry.restart(&["-v", "2", "--logfile", log.to_str().unwrap()]);
+    registry.get("/getCa", "");
+    assert!(fs::read_to_string(&log).unwrap().contains("GET /getCa"));
+    fs::rename(&log, registry.path().join("registry.log.1")).unwrap();
+    registry.signal("USR1");
+    registry.get("/getCa?token=secret", "");
+    let text = fs::read_to_string(&log).unwrap();
+    assert!(text.contains("GET /getCa") && !text.contains("secret"), "{text}");
 }

@@ -52,7 +52,7 @@ impl Registry {
         })
     }
 
-    pub(super) fn request_certificate(&self, token: &str, request: &str) -> Given {
+    pub(super) fn request_certificate(&self, token: &str, request: &str, location: &str) -> Given {
         let request = CertificateRequest::from_pem(request.as_bytes())
             .map_err(|_| Refusal::Bad("not a certificate request with an RSA key"))?;
         // A hello's two halves are as long as each other.
@@ -63,7 +63,7 @@ impl Registry {
             let Some((email, length)) = self.worth(tables, token)? else {
                 return Ok((Vec::new(), false));
             };
-            let prefix = self.take_prefix(tables, length)?;
+            let prefix = self.take_prefix(tables, self.policy.communities.at(location), length)?;
             let first = network::set_registry_prefix(tables, prefix)?;
             if first {
                 network::refresh(tables, &self.issuer, &self.policy)?;
@@ -105,11 +105,16 @@ impl Registry {
         Ok(fresh.then_some((Some(token.email), token.prefix_length)))
     }
 
-    fn take_prefix(&self, tables: &Tables<'_>, length: u8) -> Result<Prefix, Refusal> {
+    fn take_prefix(
+        &self,
+        tables: &Tables<'_>,
+        community: Prefix,
+        length: u8,
+    ) -> Result<Prefix, Refusal> {
         let free: BTreeSet<Prefix> = tables.free()?.into_iter().collect();
         let longest = 128 - self.network().cidr().length();
-        let allocation = allocation::allocate(&free, Prefix::WHOLE, length, longest)
-            .ok_or(Refusal::Exhausted)?;
+        let allocation =
+            allocation::allocate(&free, community, length, longest).ok_or(Refusal::Exhausted)?;
         tables.remove_leaf(allocation.cut_from)?;
         for prefix in allocation.left {
             tables.put_leaf(&Leaf { prefix, email: None, certificate: None })?;

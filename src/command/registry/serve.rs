@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use clap::Args;
 use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::command::{Failure, Outcome};
 use crate::os::database::Database;
@@ -19,6 +20,7 @@ use crate::proto::limits::{
     REGISTRY_REQUEST_OCTETS_MAX,
 };
 use crate::proto::registry::PROTOCOL;
+use crate::proto::registry::community::Communities;
 use crate::proto::registry::configuration::Settings;
 
 use super::private::authorized;
@@ -85,6 +87,9 @@ pub struct Options {
     /// An address from which administrators may ask; may be repeated
     #[arg(long, value_name = "ADDRESS", default_values = ["127.0.0.1", "::1"])]
     authorized_origin: Vec<String>,
+    /// A file that says which parts of the network are for which countries and continents
+    #[arg(long, value_name = "FILE")]
+    community: Option<PathBuf>,
     /// How long after its end a certificate can be renewed, and a token used, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 8_640_000)]
     grace_period: u64,
@@ -111,7 +116,12 @@ pub struct Options {
 
 /// Does what `re6st registry serve` was asked, until a signal ends it.
 pub fn run(options: Options) -> Outcome {
-    log::start(options.verbose);
+    match &options.logfile {
+        None => log::start(options.verbose),
+        Some(path) => log::start_in(options.verbose, path).map_err(|error| {
+            Failure::failed(format!("cannot write the log {}: {error}", path.display()))
+        })?,
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -142,12 +152,16 @@ async fn serve(options: Options) -> Outcome {
     registry.announce().await;
     // Without systemd there is nobody to tell.
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
-    let mut terminate =
-        tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
-            .map_err(|error| Failure::failed(format!("cannot wait for signals: {error}")))?;
+    let wait_for = |kind| {
+        signal(kind).map_err(|error| Failure::failed(format!("cannot wait for signals: {error}")))
+    };
+    let mut terminate = wait_for(SignalKind::terminate())?;
+    // Stock reopens its log on this one; ours needs not be told, but must not end either.
+    let mut reopen = wait_for(SignalKind::user_defined1())?;
     loop {
         tokio::select! {
             _ = terminate.recv() => return Ok(()),
+            _ = reopen.recv() => {}
             _ = tokio::signal::ctrl_c() => return Ok(()),
             () = tokio::time::sleep(FORGET_EVERY) => forget_old(&registry).await,
         }
@@ -196,6 +210,10 @@ fn policy(options: &Options) -> Result<Policy, Failure> {
     let authorized = authorized(&options.authorized_origin).map_err(|text| {
         Failure::usage(format!("--authorized-origin {text}: give an IP address"))
     })?;
+    let communities = match &options.community {
+        None => Communities::default(),
+        Some(path) => communities(path)?,
+    };
     let present = |length: u8| (length > 0).then_some(length);
     Ok(Policy {
         settings: Settings {
@@ -215,8 +233,15 @@ fn policy(options: &Options) -> Result<Policy, Failure> {
         grace: Duration::from_secs(options.grace_period),
         mailbox: options.mailhost.clone(),
         dh,
+        communities,
         authorized,
     })
+}
+
+fn communities(path: &Path) -> Result<Communities, Failure> {
+    let text = file::read(path).map_err(|error| Failure::failed(error.to_string()))?;
+    Communities::parse(&String::from_utf8_lossy(&text))
+        .map_err(|error| Failure::usage(format!("--community {}: {error}", path.display())))
 }
 
 fn ipv4(words: &[String]) -> Result<Option<(Cidr, u8)>, Failure> {

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::os::clock::{Clock, unix_time};
@@ -12,6 +12,7 @@ use crate::proto::certificate::{CertificateError, Issuer};
 use crate::proto::prefix::{Network, Prefix};
 use crate::proto::random::Random;
 use crate::proto::registry::call::OpenCall;
+use crate::proto::registry::community::Communities;
 use crate::proto::registry::configuration::Settings;
 use crate::proto::registry::request::{self, Asked};
 use crate::proto::registry::session::{MAC_HEADER, SessionKey};
@@ -33,6 +34,8 @@ pub struct Policy {
     pub mailbox: Option<PathBuf>,
     /// Diffie-Hellman parameters, PEM.
     pub dh: Vec<u8>,
+    /// Which part of the network applicants get their prefixes from.
+    pub communities: Communities,
     /// From where administrators ask.
     pub authorized: Vec<IpAddr>,
 }
@@ -43,11 +46,12 @@ pub struct Registry {
     pub(super) policy: Policy,
     clock: Clock,
     state: Mutex<State>,
+    // Apart from the state: a transaction waits for the disk, and nobody else shall.
+    database: Mutex<Database>,
 }
 
-/// What requests share.
+/// What requests share, held for moments only.
 pub(super) struct State {
-    pub database: Database,
     pub sessions: Sessions,
     pub random: Random,
     /// Routed nodes that bootstrapping ones were not sent to yet, and until when.
@@ -112,8 +116,9 @@ impl Registry {
     ) -> Result<Self, Refusal> {
         super::network::begin(&mut database, &issuer, &policy, random.clone())?;
         let (sessions, routed) = (Sessions::default(), (Vec::new(), Instant::ZERO));
-        let state = Mutex::new(State { database, sessions, random, routed });
-        Ok(Self { issuer, policy, clock: Clock::start(), state })
+        let state = Mutex::new(State { sessions, random, routed });
+        let database = Mutex::new(database);
+        Ok(Self { issuer, policy, clock: Clock::start(), state, database })
     }
 
     /// Answers one request.
@@ -182,8 +187,8 @@ impl Registry {
             OpenCall::GetCa => Ok(self.issuer.authority().certificate().to_pem()?),
             OpenCall::Hello { prefix } => self.hello(*prefix, protocol),
             OpenCall::RequestToken { email } => self.request_token(email),
-            OpenCall::RequestCertificate { token, request, .. } => {
-                self.request_certificate(token, request)
+            OpenCall::RequestCertificate { token, request, location } => {
+                self.request_certificate(token, request, location)
             }
         }
     }
@@ -211,8 +216,12 @@ impl Registry {
     }
 
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn database(&self) -> MutexGuard<'_, Database> {
         // A panic elsewhere left nothing half done: transactions are rolled back.
-        self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.database.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Changes the database, all or nothing.
@@ -220,7 +229,7 @@ impl Registry {
         &self,
         work: impl FnOnce(&Tables<'_>) -> Result<T, Refusal>,
     ) -> Result<T, Refusal> {
-        self.state().database.write(work)
+        self.database().write(work)
     }
 
     /// Looks at the database.
@@ -228,7 +237,7 @@ impl Registry {
         &self,
         work: impl FnOnce(&Tables<'_>) -> Result<T, Refusal>,
     ) -> Result<T, Refusal> {
-        self.state().database.read(work)
+        self.database().read(work)
     }
 
     pub(super) const fn network(&self) -> Network {
