@@ -31,6 +31,9 @@ _re6st() {
             re6st,node)
                 cmd="re6st__subcmd__node"
                 ;;
+            re6st,ping-matrix)
+                cmd="re6st__subcmd__ping__subcmd__matrix"
+                ;;
             re6st,registry)
                 cmd="re6st__subcmd__registry"
                 ;;
@@ -60,6 +63,9 @@ _re6st() {
                 ;;
             re6st__subcmd__cert,verify)
                 cmd="re6st__subcmd__cert__subcmd__verify"
+                ;;
+            re6st__subcmd__lab,demo)
+                cmd="re6st__subcmd__lab__subcmd__demo"
                 ;;
             re6st__subcmd__lab,down)
                 cmd="re6st__subcmd__lab__subcmd__down"
@@ -118,6 +124,15 @@ _re6st() {
             re6st__subcmd__node,up)
                 cmd="re6st__subcmd__node__subcmd__up"
                 ;;
+            re6st__subcmd__ping__subcmd__matrix,merge)
+                cmd="re6st__subcmd__ping__subcmd__matrix__subcmd__merge"
+                ;;
+            re6st__subcmd__ping__subcmd__matrix,report)
+                cmd="re6st__subcmd__ping__subcmd__matrix__subcmd__report"
+                ;;
+            re6st__subcmd__ping__subcmd__matrix,run)
+                cmd="re6st__subcmd__ping__subcmd__matrix__subcmd__run"
+                ;;
             re6st__subcmd__registry,init)
                 cmd="re6st__subcmd__registry__subcmd__init"
                 ;;
@@ -164,7 +179,7 @@ _re6st() {
 
     case "${cmd}" in
         re6st)
-            opts="-h -V --help --version lab registry cert node tunnel babel manual"
+            opts="-h -V --help --version registry cert node tunnel babel ping-matrix lab manual"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -446,12 +461,42 @@ _re6st() {
             return 0
             ;;
         re6st__subcmd__lab)
-            opts="-h --help up exec fault status down scenario"
+            opts="-h --help up exec fault status down demo scenario"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        re6st__subcmd__lab__subcmd__demo)
+            opts="-h --scenario --hosts --json --keep --report --name --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --scenario)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --hosts)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --report)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --name)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -867,6 +912,98 @@ _re6st() {
                     return 0
                     ;;
                 -v)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        re6st__subcmd__ping__subcmd__matrix)
+            opts="-h --help run merge report"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        re6st__subcmd__ping__subcmd__matrix__subcmd__merge)
+            opts="-h --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        re6st__subcmd__ping__subcmd__matrix__subcmd__report)
+            opts="-h --format --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --format)
+                    COMPREPLY=($(compgen -W "table json csv markdown html svg" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        re6st__subcmd__ping__subcmd__matrix__subcmd__run)
+            opts="-h --targets --planes --count --interval --timeout --every --sample --source --json --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --targets)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --planes)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --count)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --interval)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --every)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --sample)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --source)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

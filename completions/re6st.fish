@@ -26,44 +26,14 @@ end
 
 complete -c re6st -n "__fish_re6st_needs_command" -s h -l help -d 'Print help'
 complete -c re6st -n "__fish_re6st_needs_command" -s V -l version -d 'Print version'
-complete -c re6st -n "__fish_re6st_needs_command" -f -a "lab" -d 'Make a network of hosts on one machine, with an emulated Internet between them'
 complete -c re6st -n "__fish_re6st_needs_command" -f -a "registry" -d 'Found a network, hand out its certificates and prefixes'
 complete -c re6st -n "__fish_re6st_needs_command" -f -a "cert" -d 'Join a network, look at certificates, renew them'
 complete -c re6st -n "__fish_re6st_needs_command" -f -a "node" -d 'Join the network and keep tunnels, or ask the node that does'
 complete -c re6st -n "__fish_re6st_needs_command" -f -a "tunnel" -d 'One OpenVPN server or client alone'
 complete -c re6st -n "__fish_re6st_needs_command" -f -a "babel" -d 'Route between interfaces with Babel'
+complete -c re6st -n "__fish_re6st_needs_command" -f -a "ping-matrix" -d 'Measure who reaches whom, and how fast, over IPv4, IPv6 and the SDN'
+complete -c re6st -n "__fish_re6st_needs_command" -f -a "lab" -d 'Make a network of hosts on one machine, with an emulated Internet between them'
 complete -c re6st -n "__fish_re6st_needs_command" -f -a "manual" -d 'Write the man pages and the shell completions'
-complete -c re6st -n "__fish_re6st_using_subcommand lab; and not __fish_seen_subcommand_from up exec fault status down scenario" -s h -l help -d 'Print help'
-complete -c re6st -n "__fish_re6st_using_subcommand lab; and not __fish_seen_subcommand_from up exec fault status down scenario" -f -a "up" -d 'Make the hosts of a scenario and emulate the Internet between them'
-complete -c re6st -n "__fish_re6st_using_subcommand lab; and not __fish_seen_subcommand_from up exec fault status down scenario" -f -a "exec" -d 'Run a program on a host'
-complete -c re6st -n "__fish_re6st_using_subcommand lab; and not __fish_seen_subcommand_from up exec fault status down scenario" -f -a "fault" -d 'Break or mend the Internet while the lab is up'
-complete -c re6st -n "__fish_re6st_using_subcommand lab; and not __fish_seen_subcommand_from up exec fault status down scenario" -f -a "status" -d 'Show the hosts and what became of their packets'
-complete -c re6st -n "__fish_re6st_using_subcommand lab; and not __fish_seen_subcommand_from up exec fault status down scenario" -f -a "down" -d 'Remove a lab, also one whose process was killed'
-complete -c re6st -n "__fish_re6st_using_subcommand lab; and not __fish_seen_subcommand_from up exec fault status down scenario" -f -a "scenario" -d 'Print the scenario that is used if none is given, to start your own from'
-complete -c re6st -n "__fish_re6st_using_subcommand lab; and __fish_seen_subcommand_from up" -l name -d 'The lab\'s name, which begins the names of its network namespaces' -r
-complete -c re6st -n "__fish_re6st_using_subcommand lab; and __fish_seen_subcommand_from up" -l hosts -d 'Make this many hosts: the first ones of the scenario, or more like them' -r
-complete -c re6st -n "__fish_re6st_using_subcommand lab; and __fish_seen_subcommand_from up" -l seed -d 'Draw losses and jitter from this number, so that they are the same each time' -r
-complete -c re6st -n "__fish_re6st_using_subcommand lab; and __fish_seen_subcommand_from up" -l detach -d 'Return when the lab is up and leave it running, until `re6st lab down`'
-complete -c re6st -n "__fish_re6st_using_subcommand lab; and __fish_seen_subcommand_from up" -s h -l help -d 'Print help'
-complete -c re6st -n "__fish_re6st_using_subcommand lab; and __fish_seen_subcommand_from exec" -l name -d 'The lab\'s name, which begins the names of its network namespaces' -r
-complete -c re6st -n "__fish_re6st_using_subcommand lab; and __fish_seen_subcommand_from exec" -s h -l help -d 'Print help'
-complete -c re6st -n "__fish_re6st_using_subcommand lab; and __fish_seen_subcommand_from fault" -l name -d 'The lab\'s name, which begins the names of its network namespaces' -r
-complete -c re6st -n "__fish_re6st_using_subcommand lab; and __fish_seen_subcommand_from fault" -l family -d 'Change only this family\'s paths' -r -f -a "ipv4\t''
-ipv6\t''"
-complete -c re6st -n "__fish_re6st_using_subcommand lab; and __fish_seen_subcommand_from fault" -s h -l help -d 'Print help'
-complete -c re6st -n "__fish_re6st_using_subcommand lab; and __fish_seen_subcommand_from fault" -f -a "cut" -d 'Let nothing pass between two hosts'
-complete -c re6st -n "__fish_re6st_using_subcommand lab; and __fish_seen_subcommand_from fault" -f -a "heal" -d 'Make the paths between two hosts again what the scenario says'
-complete -c re6st -n "__fish_re6st_using_subcommand lab; and __fish_seen_subcommand_from fault" -f -a "loss" -d 'Lose a share of the packets between two hosts, each way'
-complete -c re6st -n "__fish_re6st_using_subcommand lab; and __fish_seen_subcommand_from fault" -f -a "delay" -d 'Set the round-trip time between two hosts'
-complete -c re6st -n "__fish_re6st_using_subcommand lab; and __fish_seen_subcommand_from fault" -f -a "bandwidth" -d 'Limit what passes between two hosts, each way'
-complete -c re6st -n "__fish_re6st_using_subcommand lab; and __fish_seen_subcommand_from fault" -f -a "udp-drop" -d 'Drop every UDP packet of a host'
-complete -c re6st -n "__fish_re6st_using_subcommand lab; and __fish_seen_subcommand_from fault" -f -a "udp-pass" -d 'Let UDP packets of a host pass again'
-complete -c re6st -n "__fish_re6st_using_subcommand lab; and __fish_seen_subcommand_from status" -l name -d 'The lab\'s name, which begins the names of its network namespaces' -r
-complete -c re6st -n "__fish_re6st_using_subcommand lab; and __fish_seen_subcommand_from status" -l json -d 'Print a `node` object for each host, which `re6st ping-matrix run --targets -` reads'
-complete -c re6st -n "__fish_re6st_using_subcommand lab; and __fish_seen_subcommand_from status" -s h -l help -d 'Print help'
-complete -c re6st -n "__fish_re6st_using_subcommand lab; and __fish_seen_subcommand_from down" -l name -d 'The lab\'s name, which begins the names of its network namespaces' -r
-complete -c re6st -n "__fish_re6st_using_subcommand lab; and __fish_seen_subcommand_from down" -s h -l help -d 'Print help'
-complete -c re6st -n "__fish_re6st_using_subcommand lab; and __fish_seen_subcommand_from scenario" -s h -l help -d 'Print help'
 complete -c re6st -n "__fish_re6st_using_subcommand registry; and not __fish_seen_subcommand_from init serve nodes token revoke rotate-key versions topology" -s h -l help -d 'Print help'
 complete -c re6st -n "__fish_re6st_using_subcommand registry; and not __fish_seen_subcommand_from init serve nodes token revoke rotate-key versions topology" -f -a "init" -d 'Make the authority of a new network: its key, its certificate, a sample configuration'
 complete -c re6st -n "__fish_re6st_using_subcommand registry; and not __fish_seen_subcommand_from init serve nodes token revoke rotate-key versions topology" -f -a "serve" -d 'Hand out certificates and tell nodes the parameters of the network'
@@ -261,6 +231,67 @@ complete -c re6st -n "__fish_re6st_using_subcommand babel; and __fish_seen_subco
 complete -c re6st -n "__fish_re6st_using_subcommand babel; and __fish_seen_subcommand_from monitor" -l socket -d 'The socket of the router to ask' -r -F
 complete -c re6st -n "__fish_re6st_using_subcommand babel; and __fish_seen_subcommand_from monitor" -l json -d 'Print JSON Lines'
 complete -c re6st -n "__fish_re6st_using_subcommand babel; and __fish_seen_subcommand_from monitor" -s h -l help -d 'Print help'
+complete -c re6st -n "__fish_re6st_using_subcommand ping-matrix; and not __fish_seen_subcommand_from run merge report" -s h -l help -d 'Print help'
+complete -c re6st -n "__fish_re6st_using_subcommand ping-matrix; and not __fish_seen_subcommand_from run merge report" -f -a "run" -d 'Probe every target over every plane'
+complete -c re6st -n "__fish_re6st_using_subcommand ping-matrix; and not __fish_seen_subcommand_from run merge report" -f -a "merge" -d 'Join what several hosts, or one host several times, have measured'
+complete -c re6st -n "__fish_re6st_using_subcommand ping-matrix; and not __fish_seen_subcommand_from run merge report" -f -a "report" -d 'Show what was measured, and the verdict'
+complete -c re6st -n "__fish_re6st_using_subcommand ping-matrix; and __fish_seen_subcommand_from run" -l targets -d 'The targets: `node` objects as `re6st registry nodes --json` prints them, or lines of `NAME ADDRESS… [sdn=ADDRESS]`; `-` reads standard input' -r -F
+complete -c re6st -n "__fish_re6st_using_subcommand ping-matrix; and __fish_seen_subcommand_from run" -l planes -d 'The planes to probe' -r
+complete -c re6st -n "__fish_re6st_using_subcommand ping-matrix; and __fish_seen_subcommand_from run" -l count -d 'Probes for each target and plane' -r
+complete -c re6st -n "__fish_re6st_using_subcommand ping-matrix; and __fish_seen_subcommand_from run" -l interval -d 'From one probe of a target to the next' -r
+complete -c re6st -n "__fish_re6st_using_subcommand ping-matrix; and __fish_seen_subcommand_from run" -l timeout -d 'How long to wait for a reply; later is lost' -r
+complete -c re6st -n "__fish_re6st_using_subcommand ping-matrix; and __fish_seen_subcommand_from run" -l every -d 'Do it again and again, from one start to the next' -r
+complete -c re6st -n "__fish_re6st_using_subcommand ping-matrix; and __fish_seen_subcommand_from run" -l sample -d 'Probe this many targets in a round, others in the next: drawn at random' -r
+complete -c re6st -n "__fish_re6st_using_subcommand ping-matrix; and __fish_seen_subcommand_from run" -l source -d 'The name of this host; that of the target whose address it has, or its host name, if not given' -r
+complete -c re6st -n "__fish_re6st_using_subcommand ping-matrix; and __fish_seen_subcommand_from run" -l json -d 'Print a `ping` object for each target and plane'
+complete -c re6st -n "__fish_re6st_using_subcommand ping-matrix; and __fish_seen_subcommand_from run" -s h -l help -d 'Print help'
+complete -c re6st -n "__fish_re6st_using_subcommand ping-matrix; and __fish_seen_subcommand_from merge" -s h -l help -d 'Print help'
+complete -c re6st -n "__fish_re6st_using_subcommand ping-matrix; and __fish_seen_subcommand_from report" -l format -d 'How to show it' -r -f -a "table\t'One matrix a plane, for a terminal'
+json\t'`ping` objects, then the `verdict`'
+csv\t'One line for each pair and plane, for a spreadsheet'
+markdown\t'The same as a Markdown table, with the verdict'
+html\t'One page with a picture, without anything from elsewhere'
+svg\t'The picture alone'"
+complete -c re6st -n "__fish_re6st_using_subcommand ping-matrix; and __fish_seen_subcommand_from report" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c re6st -n "__fish_re6st_using_subcommand lab; and not __fish_seen_subcommand_from up exec fault status down demo scenario" -s h -l help -d 'Print help'
+complete -c re6st -n "__fish_re6st_using_subcommand lab; and not __fish_seen_subcommand_from up exec fault status down demo scenario" -f -a "up" -d 'Make the hosts of a scenario and emulate the Internet between them'
+complete -c re6st -n "__fish_re6st_using_subcommand lab; and not __fish_seen_subcommand_from up exec fault status down demo scenario" -f -a "exec" -d 'Run a program on a host'
+complete -c re6st -n "__fish_re6st_using_subcommand lab; and not __fish_seen_subcommand_from up exec fault status down demo scenario" -f -a "fault" -d 'Break or mend the Internet while the lab is up'
+complete -c re6st -n "__fish_re6st_using_subcommand lab; and not __fish_seen_subcommand_from up exec fault status down demo scenario" -f -a "status" -d 'Show the hosts and what became of their packets'
+complete -c re6st -n "__fish_re6st_using_subcommand lab; and not __fish_seen_subcommand_from up exec fault status down demo scenario" -f -a "down" -d 'Remove a lab, also one whose process was killed'
+complete -c re6st -n "__fish_re6st_using_subcommand lab; and not __fish_seen_subcommand_from up exec fault status down demo scenario" -f -a "demo" -d 'Let a dozen servers join one network, and compare it with the Internet under it'
+complete -c re6st -n "__fish_re6st_using_subcommand lab; and not __fish_seen_subcommand_from up exec fault status down demo scenario" -f -a "scenario" -d 'Print the scenario that is used if none is given, to start your own from'
+complete -c re6st -n "__fish_re6st_using_subcommand lab; and __fish_seen_subcommand_from up" -l name -d 'The lab\'s name, which begins the names of its network namespaces' -r
+complete -c re6st -n "__fish_re6st_using_subcommand lab; and __fish_seen_subcommand_from up" -l hosts -d 'Make this many hosts: the first ones of the scenario, or more like them' -r
+complete -c re6st -n "__fish_re6st_using_subcommand lab; and __fish_seen_subcommand_from up" -l seed -d 'Draw losses and jitter from this number, so that they are the same each time' -r
+complete -c re6st -n "__fish_re6st_using_subcommand lab; and __fish_seen_subcommand_from up" -l detach -d 'Return when the lab is up and leave it running, until `re6st lab down`'
+complete -c re6st -n "__fish_re6st_using_subcommand lab; and __fish_seen_subcommand_from up" -s h -l help -d 'Print help'
+complete -c re6st -n "__fish_re6st_using_subcommand lab; and __fish_seen_subcommand_from exec" -l name -d 'The lab\'s name, which begins the names of its network namespaces' -r
+complete -c re6st -n "__fish_re6st_using_subcommand lab; and __fish_seen_subcommand_from exec" -s h -l help -d 'Print help'
+complete -c re6st -n "__fish_re6st_using_subcommand lab; and __fish_seen_subcommand_from fault" -l name -d 'The lab\'s name, which begins the names of its network namespaces' -r
+complete -c re6st -n "__fish_re6st_using_subcommand lab; and __fish_seen_subcommand_from fault" -l family -d 'Change only this family\'s paths' -r -f -a "ipv4\t''
+ipv6\t''"
+complete -c re6st -n "__fish_re6st_using_subcommand lab; and __fish_seen_subcommand_from fault" -s h -l help -d 'Print help'
+complete -c re6st -n "__fish_re6st_using_subcommand lab; and __fish_seen_subcommand_from fault" -f -a "cut" -d 'Let nothing pass between two hosts'
+complete -c re6st -n "__fish_re6st_using_subcommand lab; and __fish_seen_subcommand_from fault" -f -a "heal" -d 'Make the paths between two hosts again what the scenario says'
+complete -c re6st -n "__fish_re6st_using_subcommand lab; and __fish_seen_subcommand_from fault" -f -a "loss" -d 'Lose a share of the packets between two hosts, each way'
+complete -c re6st -n "__fish_re6st_using_subcommand lab; and __fish_seen_subcommand_from fault" -f -a "delay" -d 'Set the round-trip time between two hosts'
+complete -c re6st -n "__fish_re6st_using_subcommand lab; and __fish_seen_subcommand_from fault" -f -a "bandwidth" -d 'Limit what passes between two hosts, each way'
+complete -c re6st -n "__fish_re6st_using_subcommand lab; and __fish_seen_subcommand_from fault" -f -a "udp-drop" -d 'Drop every UDP packet of a host'
+complete -c re6st -n "__fish_re6st_using_subcommand lab; and __fish_seen_subcommand_from fault" -f -a "udp-pass" -d 'Let UDP packets of a host pass again'
+complete -c re6st -n "__fish_re6st_using_subcommand lab; and __fish_seen_subcommand_from status" -l name -d 'The lab\'s name, which begins the names of its network namespaces' -r
+complete -c re6st -n "__fish_re6st_using_subcommand lab; and __fish_seen_subcommand_from status" -l json -d 'Print a `node` object for each host, which `re6st ping-matrix run --targets -` reads'
+complete -c re6st -n "__fish_re6st_using_subcommand lab; and __fish_seen_subcommand_from status" -s h -l help -d 'Print help'
+complete -c re6st -n "__fish_re6st_using_subcommand lab; and __fish_seen_subcommand_from down" -l name -d 'The lab\'s name, which begins the names of its network namespaces' -r
+complete -c re6st -n "__fish_re6st_using_subcommand lab; and __fish_seen_subcommand_from down" -s h -l help -d 'Print help'
+complete -c re6st -n "__fish_re6st_using_subcommand lab; and __fish_seen_subcommand_from demo" -l scenario -d 'A scenario file; twelve servers on four continents if none is given' -r -F
+complete -c re6st -n "__fish_re6st_using_subcommand lab; and __fish_seen_subcommand_from demo" -l hosts -d 'This many hosts: the first ones of the scenario, or more like them' -r
+complete -c re6st -n "__fish_re6st_using_subcommand lab; and __fish_seen_subcommand_from demo" -l report -d 'Where to write the report with the picture' -r -F
+complete -c re6st -n "__fish_re6st_using_subcommand lab; and __fish_seen_subcommand_from demo" -l name -d 'The lab\'s name' -r
+complete -c re6st -n "__fish_re6st_using_subcommand lab; and __fish_seen_subcommand_from demo" -l json -d 'Print the measurements as JSON Lines, the verdict last'
+complete -c re6st -n "__fish_re6st_using_subcommand lab; and __fish_seen_subcommand_from demo" -l keep -d 'Leave everything running afterwards'
+complete -c re6st -n "__fish_re6st_using_subcommand lab; and __fish_seen_subcommand_from demo" -s h -l help -d 'Print help'
+complete -c re6st -n "__fish_re6st_using_subcommand lab; and __fish_seen_subcommand_from scenario" -s h -l help -d 'Print help'
 complete -c re6st -n "__fish_re6st_using_subcommand manual" -l to -d 'The folder in which `man` and `completions` are made' -r -F
 complete -c re6st -n "__fish_re6st_using_subcommand manual" -l aliases -d 'Print the names of older programs that this one can be started under'
 complete -c re6st -n "__fish_re6st_using_subcommand manual" -s h -l help -d 'Print help'

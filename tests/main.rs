@@ -4,7 +4,9 @@
 mod cli;
 mod internet;
 mod interop;
+mod lab;
 mod manual;
+mod matrix;
 mod namespace;
 mod registry;
 mod sim;

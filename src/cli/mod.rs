@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::command::{Outcome, babel, cert, lab, node, registry, tunnel};
+use crate::command::{Outcome, babel, cert, lab, node, ping_matrix, registry, tunnel};
 
 pub mod legacy;
 pub mod manual;
@@ -24,9 +24,6 @@ pub struct Re6st {
 /// Every command, in the order `re6st --help` lists them.
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Make a network of hosts on one machine, with an emulated Internet between them
-    #[command(subcommand)]
-    Lab(lab::Command),
     /// Found a network, hand out its certificates and prefixes
     Registry(registry::Options),
     /// Join a network, look at certificates, renew them
@@ -39,6 +36,12 @@ enum Command {
     Tunnel(tunnel::options::Tunnel),
     /// Route between interfaces with Babel
     Babel(babel::Options),
+    /// Measure who reaches whom, and how fast, over IPv4, IPv6 and the SDN
+    #[command(subcommand)]
+    PingMatrix(ping_matrix::Command),
+    /// Make a network of hosts on one machine, with an emulated Internet between them
+    #[command(subcommand)]
+    Lab(lab::Command),
     /// Write the man pages and the shell completions
     #[command(hide = true)]
     Manual(manual::Options),
@@ -47,12 +50,13 @@ enum Command {
 impl Command {
     fn run(self) -> Outcome {
         match self {
-            Self::Lab(command) => lab::run(command),
             Self::Registry(options) => registry::run(options),
             Self::Cert(options) => cert::run(options),
             Self::Node(command) => node::run(command),
             Self::Tunnel(tunnel) => tunnel::options::run(tunnel),
             Self::Babel(options) => babel::run(options),
+            Self::PingMatrix(command) => ping_matrix::run(command),
+            Self::Lab(command) => lab::run(command),
             Self::Manual(options) => manual::run(&options),
         }
     }

@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::proto::cidr::Cidr;
 use crate::proto::endpoint::Endpoint;
+use crate::proto::matrix::ping::Ping;
+use crate::proto::matrix::verdict::Verdict;
 
 /// One line.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -37,6 +39,10 @@ pub enum Object {
     Route(Route),
     /// A prefix that a router originates.
     Announcement(Announcement),
+    /// What one source measured to one target over one plane.
+    Ping(Ping),
+    /// What all measurements say, summed up.
+    Verdict(Verdict),
 }
 
 /// What became of something since it was shown last.
@@ -337,6 +343,33 @@ pub enum TunnelEvent {
     Rekeyed,
     /// What passed so far.
     Statistics,
+}
+
+/// Reads objects, one a line. Lines that are empty or begin with `#` are skipped, and so are objects of
+/// types that this version does not know; the error says which line is no object at all.
+pub fn parse_lines(text: &str) -> Result<Vec<Object>, LineError> {
+    let mut objects = Vec::new();
+    for (at, line) in text.lines().enumerate() {
+        if line.trim().is_empty() || line.starts_with('#') {
+            continue;
+        }
+        match serde_json::from_str(line) {
+            Ok(object) => objects.push(object),
+            // A type, or a value of a field, that a later version has.
+            Err(cause) if cause.to_string().starts_with("unknown variant") => {}
+            Err(cause) => return Err(LineError { line: at + 1, cause }),
+        }
+    }
+    Ok(objects)
+}
+
+/// Which line is not an object of this vocabulary, and why.
+#[derive(Debug, thiserror::Error)]
+#[error("line {line}: {cause}")]
+pub struct LineError {
+    line: usize,
+    #[source]
+    cause: serde_json::Error,
 }
 
 /// Writes one object as one line on standard output, at once.

@@ -5,6 +5,7 @@ pub mod cert;
 pub mod json;
 pub mod lab;
 pub mod node;
+pub mod ping_matrix;
 pub mod registry;
 pub mod tunnel;
 

@@ -129,3 +129,6 @@ pub const CONTROL_CLIENTS_MAX: usize = 16;
 
 /// How long a control socket rests after it could not accept, as without file descriptors.
 pub const CONTROL_ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Echo requests of one ping matrix on their way at once; others wait for their turn.
+pub const PROBES_IN_FLIGHT_MAX: usize = 50;

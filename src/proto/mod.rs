@@ -25,6 +25,7 @@ pub mod cidr;
 pub mod endpoint;
 pub mod lab;
 pub mod limits;
+pub mod matrix;
 pub mod mesh;
 pub mod prefix;
 pub mod random;

@@ -11,6 +11,7 @@
 //! removes it also when the process that made it was killed.
 
 mod control;
+mod demo;
 mod down;
 mod emulator;
 mod exec;
@@ -40,6 +41,9 @@ pub enum Command {
     Status(status::Options),
     /// Remove a lab, also one whose process was killed
     Down(down::Options),
+    /// Let a dozen servers join one network, and compare it with the Internet under it
+    #[command(hide = true)]
+    Demo(demo::Options),
     /// Print the scenario that is used if none is given, to start your own from
     Scenario,
 }
@@ -52,6 +56,7 @@ pub fn run(command: Command) -> Outcome {
         Command::Fault(options) => fault::run(&options),
         Command::Status(options) => status::run(&options),
         Command::Down(options) => down::run(&options),
+        Command::Demo(options) => demo::run(&options),
         Command::Scenario => {
             print!("{WORLD}");
             Ok(())

@@ -42,12 +42,11 @@ pub struct Options {
 /// Makes a lab and stays until it is asked to end.
 pub fn run(options: &Options) -> Outcome {
     let scenario = load(options.scenario.as_ref(), options.hosts)?;
-    if !nix::unistd::geteuid().is_root() {
-        return Err(Failure::failed("a lab makes network namespaces: run it as root"));
-    }
+    require_root()?;
     clear(&options.lab)?;
     if options.detach {
-        return detach(&options.lab);
+        let arguments = std::env::args_os().skip(1).filter(|argument| argument != "--detach");
+        return spawn(&options.lab, arguments);
     }
     let random = options.seed.map_or_else(entropy::random, Random::from_number);
     let built = stay(&options.lab, scenario, random);
@@ -70,8 +69,16 @@ pub fn load(file: Option<&PathBuf>, hosts: Option<usize>) -> Result<Scenario, Fa
     Ok(scenario)
 }
 
+/// Refuses for anybody who may not make network namespaces.
+pub fn require_root() -> Outcome {
+    if nix::unistd::geteuid().is_root() {
+        return Ok(());
+    }
+    Err(Failure::failed("a lab makes network namespaces: run it as root"))
+}
+
 /// Refuses if a lab of that name is up; removes what one that was killed has left.
-fn clear(lab: &Lab) -> Outcome {
+pub fn clear(lab: &Lab) -> Outcome {
     if control::ask(lab, &Request::Status).is_ok() {
         let name = &lab.name;
         let advice = format!("`re6st lab down --name {name}` ends it, or choose another --name");
@@ -80,14 +87,17 @@ fn clear(lab: &Lab) -> Outcome {
     down::remove(lab)
 }
 
-/// Starts this same command again without `--detach`, in the background, and waits until it is up.
-fn detach(lab: &Lab) -> Outcome {
+/// Starts `re6st lab up`, with these arguments, in the background, and waits until the lab is up.
+pub fn spawn(
+    lab: &Lab,
+    arguments: impl IntoIterator<Item = impl AsRef<std::ffi::OsStr>>,
+) -> Outcome {
     let failed = |error: std::io::Error| Failure::failed(format!("cannot start the lab: {error}"));
     fs::create_dir_all(lab.folder()).map_err(failed)?;
     let log = fs::File::create(lab.log_file()).map_err(failed)?;
     let program = std::env::current_exe().map_err(failed)?;
     let mut child = Command::new(program)
-        .args(std::env::args_os().skip(1).filter(|argument| argument != "--detach"))
+        .args(arguments)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(log)
