@@ -8,6 +8,7 @@ mod lab;
 mod manual;
 mod matrix;
 mod namespace;
+mod node;
 mod registry;
 mod sim;
 mod tidy;

@@ -1,0 +1,59 @@
+//! Nodes find each other, stay together without the registry, and leave nothing behind.
+
+use std::time::Duration;
+
+use crate::namespace::eventually;
+use crate::node::underlay::Underlay;
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Goal: nodes become one network by themselves and stay one without the registry.
+/// Method: five nodes; the registry is killed; a node is restarted and comes back from its cache.
+#[test]
+fn nodes_become_one_network_and_stay_one_without_the_registry() {
+    let mut underlay = Underlay::new(5, &[]);
+    let all = [0, 1, 2, 3, 4];
+    for at in all {
+        underlay.start(at, &[]);
+    }
+    let took = underlay.wait_for_all_pairs(&all, PATIENCE);
+    println!("20 of 20 pairs after {:.1} s", took.as_secs_f64());
+    underlay.stop_registry();
+    underlay.stop(3);
+    underlay.wait_for_all_pairs(&[0, 1, 2, 4], PATIENCE);
+    underlay.start(3, &[]);
+    let took = underlay.wait_for_all_pairs(&all, PATIENCE);
+    println!("a node restarted without the registry is back after {:.1} s", took.as_secs_f64());
+    let status = &underlay.ask(3, "status")[0];
+    assert_eq!(status["common_name"], "3/16");
+    assert_eq!(status["nodes_routed"], 4);
+}
+
+/// Goal: what a node changed on its host goes when it ends, however it ends.
+/// Method: compare interfaces, addresses and routes before, after SIGTERM, and after kill -9 with
+/// another start and SIGTERM.
+#[test]
+fn a_node_leaves_nothing_behind() {
+    let mut underlay = Underlay::new(2, &[]);
+    let before = underlay.traces(1);
+    underlay.start(0, &[]);
+    underlay.start(1, &[]);
+    underlay.wait_for_all_pairs(&[0, 1], PATIENCE);
+    assert_ne!(underlay.traces(1), before);
+    underlay.stop(1);
+    assert_eq!(underlay.traces(1), before);
+    underlay.start(1, &[]);
+    underlay.wait_for_all_pairs(&[0, 1], PATIENCE);
+    underlay.kill(1);
+    underlay.start(1, &[]);
+    underlay.wait_for_all_pairs(&[0, 1], PATIENCE);
+    let tunnels = underlay.ask(1, "tunnels");
+    eventually("one tunnel and one interface", PATIENCE, || {
+        let interfaces = underlay.hosts[1].ip("-o link");
+        let count = interfaces.lines().filter(|line| line.contains(": re6")).count();
+        (count == 1).then_some(())
+    });
+    assert!(!tunnels.is_empty());
+    underlay.stop(1);
+    assert_eq!(underlay.traces(1), before);
+}

@@ -1,0 +1,182 @@
+//! Hosts on one Ethernet segment, a registry on the first, and nodes started and stopped on each.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::namespace::{Namespace, Process, RE6ST, eventually, run};
+
+/// The hosts, joined by a bridge; host `i` is 10.99.0.(i+1) there and i/16 in the network.
+pub struct Underlay {
+    pub hosts: Vec<Namespace>,
+    _bridge: Namespace,
+    folder: tempfile::TempDir,
+    registry: Option<Process>,
+    nodes: Vec<Option<Process>>,
+}
+
+impl Underlay {
+    /// Hosts that have certificates; the registry runs, with `options`.
+    pub fn new(count: usize, options: &[&str]) -> Self {
+        let bridge = Namespace::new("bridge");
+        bridge.ip("link add br0 type bridge");
+        bridge.ip("link set br0 up");
+        let mut hosts = Vec::new();
+        for at in 0..count {
+            let host = Namespace::new(&format!("h{at}"));
+            host.connect("eth0", &bridge, &format!("port{at}"));
+            bridge.ip(&format!("link set port{at} master br0"));
+            host.ip(&format!("addr add {}/24 dev eth0", underlay_address(at)));
+            hosts.push(host);
+        }
+        let nodes = (0..count).map(|_| None).collect();
+        let folder = tempfile::tempdir().unwrap();
+        let mut underlay = Self { hosts, _bridge: bridge, folder, registry: None, nodes };
+        let registry = underlay.path("registry");
+        let init = ["registry", "init", "--network", "2001:db8:42::/48", "--dir", &registry];
+        run(RE6ST, &init);
+        underlay.start_registry(options);
+        for at in 0..count {
+            underlay.join(at);
+        }
+        underlay
+    }
+
+    pub fn start_registry(&mut self, options: &[&str]) {
+        let registry = self.path("registry");
+        let serve = ["registry", "serve", "--dir", &registry, "--anonymous-prefix-length", "16"];
+        let serve: Vec<&str> = serve.iter().chain(options).copied().collect();
+        let process = self.hosts[0].spawn(self.folder.path(), "registry", RE6ST, &serve);
+        self.registry = Some(process);
+        let host = &self.hosts[0];
+        eventually("the registry answers", Duration::from_secs(20), || {
+            let got = host.output("curl", &["-sf", "-o", "/dev/null", "http://10.99.0.1/getCa"]);
+            got.status.success().then_some(())
+        });
+    }
+
+    pub fn stop_registry(&mut self) {
+        self.registry = None;
+    }
+
+    fn join(&self, at: usize) {
+        let folder = self.path(&format!("node{at}"));
+        let join = ["cert", "join", "--registry", "http://10.99.0.1/", "--anonymous", "--dir"];
+        let join: Vec<&str> = join.iter().copied().chain([folder.as_str()]).collect();
+        self.hosts[at].run(RE6ST, &join);
+    }
+
+    /// The folder of a node, as `cert join` made it.
+    pub fn node_folder(&self, at: usize) -> PathBuf {
+        self.folder.path().join(format!("node{at}"))
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.folder.path().join(name).to_str().unwrap().to_owned()
+    }
+
+    /// `re6st node up` on a host, not started yet.
+    pub fn node_command(&self, at: usize, options: &[&str]) -> Command {
+        let folder = self.node_folder(at);
+        let part = |name: &str| folder.join(name).to_str().unwrap().to_owned();
+        let (ca, cert, key) = (part("ca.crt"), part("cert.crt"), part("cert.key"));
+        let (state, run) = (part("state"), part("run"));
+        let up = ["node", "up", "--registry", "http://10.99.0.1/", "--ca", &ca, "--cert", &cert];
+        let up = up.into_iter().chain(["--key", &key, "--state", &state, "--run", &run]);
+        let up: Vec<&str> = up.chain(["-v", "3"]).chain(options.iter().copied()).collect();
+        self.hosts[at].command(RE6ST, &up)
+    }
+
+    pub fn start(&mut self, at: usize, options: &[&str]) {
+        let address = underlay_address(at);
+        let all: Vec<&str> = ["--ip", &address].iter().copied().chain(options.iter().copied()).collect();
+        let command = self.node_command(at, &all);
+        let process = Process::start(command, self.folder.path(), &format!("node{at}"));
+        self.nodes[at] = Some(process);
+    }
+
+    /// Ends a node politely; it must do so by itself.
+    pub fn stop(&mut self, at: usize) {
+        let mut node = self.nodes[at].take().unwrap();
+        assert_eq!(node.stop(), Some(0), "{}", node.printed());
+    }
+
+    /// Ends a node without giving it a chance.
+    pub fn kill(&mut self, at: usize) {
+        let mut node = self.nodes[at].take().unwrap();
+        node.signal("KILL");
+        node.stop();
+    }
+
+    /// What a node said so far.
+    pub fn printed(&self, at: usize) -> String {
+        self.nodes[at].as_ref().map(Process::printed).unwrap_or_default()
+    }
+
+    /// Asks a running node.
+    pub fn ask(&self, at: usize, question: &str) -> Vec<Value> {
+        let folder = self.node_folder(at).join("run");
+        let ask = ["node", question, "--json", "--run", folder.to_str().unwrap()];
+        let output = self.hosts[at].output(RE6ST, &ask);
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    /// Waits until each of these reaches each other; how long that took.
+    pub fn wait_for_all_pairs(&self, nodes: &[usize], patience: Duration) -> Duration {
+        #[allow(clippy::disallowed_methods, reason = "waits for real processes")]
+        let start = std::time::Instant::now();
+        let mut left: Vec<(usize, usize)> = Vec::new();
+        for &from in nodes {
+            left.extend(nodes.iter().filter(|&&to| to != from).map(|&to| (from, to)));
+        }
+        eventually(&format!("all pairs of {nodes:?} ping"), patience, || {
+            left.retain(|&(from, to)| !self.pings_once(from, to));
+            left.is_empty().then_some(())
+        });
+        start.elapsed()
+    }
+
+    /// Whether one echo request is answered.
+    pub fn pings_once(&self, from: usize, to: usize) -> bool {
+        let arguments = ["-c", "1", "-W", "1", "-q", &sdn_address(to)];
+        self.hosts[from].output("ping", &arguments).status.success()
+    }
+
+    /// Interfaces, addresses and routes of a host, without what changes by itself.
+    pub fn traces(&self, at: usize) -> String {
+        let host = &self.hosts[at];
+        let addresses = host.ip("-o addr");
+        let routes = host.ip("-6 route show table all");
+        let lines = addresses.lines().chain(routes.lines());
+        let lines = lines.filter(|line| !line.contains("fe80") && !line.contains("ff00"));
+        let mut lines: Vec<String> = lines
+            .map(|line| line.split("expires").next().unwrap().trim_end().to_owned())
+            .map(|line| line.split(" valid_lft").next().unwrap().trim_end().to_owned())
+            .collect();
+        lines.sort();
+        lines.dedup();
+        lines.join("\n")
+    }
+
+    pub fn log(&self, name: &str) -> File {
+        File::create(self.folder.path().join(name)).unwrap()
+    }
+}
+
+pub fn underlay_address(at: usize) -> String {
+    format!("10.99.0.{}", at + 1)
+}
+
+/// The address of the node on a host: prefixes are given in order.
+pub fn sdn_address(at: usize) -> String {
+    if at == 0 { "2001:db8:42::1".to_owned() } else { format!("2001:db8:42:{at:x}::1") }
+}
+
+/// Whether a path is there.
+pub fn exists(path: &Path) -> bool {
+    path.exists()
+}
