@@ -52,7 +52,18 @@ impl Router {
             return;
         }
         self.receive_tlvs(id, path, &packet, now, out);
+        self.greet_silent(id, now);
         self.recost(id, Step::Clear, now, out);
+    }
+
+    /// A neighbour whose Hellos were not counted yet, because it had to prove first that it is there,
+    /// may not have counted ours for the same reason: said again, they start both sides at once.
+    fn greet_silent(&mut self, id: NeighbourId, now: Instant) {
+        let Some(neighbour) = self.neighbours.get(id) else { return };
+        let unheard = neighbour.multicast.bits() == 0 && neighbour.unicast.bits() == 0;
+        if unheard && let Some(interface) = self.interfaces.get_mut(&neighbour.interface) {
+            interface.hello_soon(now);
+        }
     }
 
     /// Whoever sent it, known from now on; `None` if too many are known already.
