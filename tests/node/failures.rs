@@ -36,7 +36,7 @@ fn every_reason_not_to_start_is_one_sentence() {
     for (options, code, words) in table {
         // The last of an option that is given twice counts only for these; clap refuses it.
         let mut command = underlay.node_command(1, &[]);
-        let arguments: Vec<_> = command.get_arguments().map(ToOwned::to_owned).collect();
+        let arguments: Vec<_> = command.get_args().map(ToOwned::to_owned).collect();
         let mut arguments = without(&arguments, options[0]);
         arguments.extend(options.iter().map(Into::into));
         command = Command::new("ip");

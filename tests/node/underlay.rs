@@ -92,7 +92,8 @@ impl Underlay {
 
     pub fn start(&mut self, at: usize, options: &[&str]) {
         let address = underlay_address(at);
-        let all: Vec<&str> = ["--ip", &address].iter().copied().chain(options.iter().copied()).collect();
+        let all: Vec<&str> =
+            ["--ip", &address].iter().copied().chain(options.iter().copied()).collect();
         let command = self.node_command(at, &all);
         let process = Process::start(command, self.folder.path(), &format!("node{at}"));
         self.nodes[at] = Some(process);

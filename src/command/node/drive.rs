@@ -15,7 +15,7 @@ use crate::command::node::control::{Asked, Control};
 use crate::command::node::network::{self, Preferences};
 use crate::command::node::options::{self, Options, Port};
 use crate::command::node::registry::{self, Answer, Question};
-use crate::command::node::setup::{self, Host};
+use crate::command::node::setup::{self, Host, Place};
 use crate::command::node::tunnels::{Change, Tunnels};
 use crate::command::registry::client::RegistryClient;
 use crate::command::tunnel::event::Event;
@@ -111,13 +111,13 @@ impl Drive {
         let store = setup::store(options)?;
         let mut client = RegistryClient::new(options.registry.clone(), identity.clone());
         let (parameters, old) = setup::parameters(store.as_ref(), &mut client).await?;
-        let (subnet, address) = place(&identity)?;
-        let network = identity.authority.network();
-        let host = Host::prepare(network, subnet, address, &options.main_interface).await?;
+        let place = setup::place(identity.authority.network(), identity.prefix)?;
+        let place_v4 = setup::place_v4(&parameters, &identity);
+        let places: Vec<Place> = std::iter::once(place).chain(place_v4).collect();
+        let host = Host::prepare(places.clone(), &options.main_interface).await?;
         let socket = setup::open_socket()?;
         let router_id = RouterId::draw(&mut random);
-        let (babel, babel_notices) =
-            start_babel(&identity, &parameters, subnet, address, router_id)?;
+        let (babel, babel_notices) = start_babel(&parameters, &places, router_id)?;
         let (events, tunnel_events) = mpsc::channel(QUEUE);
         let tunnels = Tunnels::start(&identity, &parameters, &preferences, &ports, events).await?;
         let node = Node::new(
@@ -211,7 +211,8 @@ impl Drive {
                 Happened::Timer => self.feed(Input::Timer).await,
                 Happened::Datagram(from, length) => self.hear(from, &datagram[..length]).await,
                 Happened::Tunnel(event) => self.take_tunnel_event(event).await,
-                Happened::BabelSaid(Some(notice)) => tracing::info!("Babel: {notice}"),
+                // The router logs what it says.
+                Happened::BabelSaid(Some(_)) => {}
                 Happened::BabelSaid(None) => {
                     return Err(Failure::failed("the Babel router ended; see the log above"));
                 }
@@ -319,6 +320,7 @@ impl Drive {
                 let Some(tunnel) = self.tunnels.get(link) else { return };
                 let (role, interface) = (tunnel.role, tunnel.interface.clone());
                 tracing::info!("tunnel {interface} to {} is up ({})", up.peer, up.endpoint);
+                self.host.address_tunnel(up.index).await;
                 let settings = network::babel_tunnel(&self.parameters);
                 if let Err(error) = self.babel.add_interface(&interface, settings).await {
                     tracing::warn!("cannot route on {interface}: {error}");
@@ -471,37 +473,34 @@ impl Drive {
 }
 
 fn start_babel(
-    identity: &Identity,
     parameters: &Parameters,
-    subnet: Cidr,
-    address: Ipv6Addr,
+    places: &[Place],
     router_id: RouterId,
 ) -> Result<(Babel, mpsc::Receiver<String>), Failure> {
-    let network = identity.authority.network().cidr();
-    let destination = Destination::from_anywhere(subnet);
+    let announced = places.iter().map(|place| {
+        let destination = Destination::from_anywhere(place.subnet);
+        Announcement { destination, metric: 0 }
+    });
+    let networks = places.iter().map(|place| Acceptance::inside(place.network));
+    let default = std::iter::once(Acceptance::exactly(Cidr::IPV6_DEFAULT));
     let settings = Settings {
         router_id,
-        announced: vec![Announcement { destination, metric: 0 }],
-        accepted: vec![Acceptance::inside(network), Acceptance::exactly(Cidr::IPV6_DEFAULT)],
+        announced: announced.collect(),
+        accepted: networks.chain(default).collect(),
         keys: network::babel_keys(parameters),
     };
-    let kernel = KernelSettings {
-        preferred_source_v6: Some(address),
-        default_source: Some(network),
-        metric: ROUTE_METRIC,
-        ..KernelSettings::default()
-    };
+    let mut kernel = KernelSettings { metric: ROUTE_METRIC, ..KernelSettings::default() };
+    for place in places {
+        match place.address {
+            IpAddr::V6(address) => {
+                kernel.preferred_source_v6 = Some(address);
+                kernel.default_source = Some(place.network);
+            }
+            IpAddr::V4(address) => kernel.preferred_source_v4 = Some(address),
+        }
+    }
     Babel::start(settings, kernel)
         .map_err(|error| Failure::failed(format!("cannot start the Babel router: {error}")))
-}
-
-/// Our part of the network, and our address in it.
-fn place(identity: &Identity) -> Result<(Cidr, Ipv6Addr), Failure> {
-    let network = identity.authority.network();
-    let subnet = network.subnet(identity.prefix);
-    subnet.zip(network.node_address(identity.prefix)).ok_or_else(|| {
-        Failure::failed("the prefix in this node's certificate is too long for its network")
-    })
 }
 
 fn signals() -> Result<[Signal; 2], Failure> {

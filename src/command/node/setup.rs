@@ -15,13 +15,14 @@ use crate::command::node::options::Options;
 use crate::command::registry::client::{CallError, RegistryClient};
 use crate::os::clock;
 use crate::os::host::{self, Barriers, Changed};
-use crate::os::link::Links;
+use crate::os::link::{LinkError, Links};
 use crate::os::store::Store;
 use crate::proto::certificate::{CertificateError, Identity};
 use crate::proto::cidr::Cidr;
 use crate::proto::mesh::datagram::PORT;
-use crate::proto::prefix::Network;
+use crate::proto::prefix::{Network, Prefix};
 use crate::proto::registry::client::ReplyError;
+use crate::proto::registry::ipv4;
 use crate::proto::registry::parameters::Parameters;
 
 /// Reads authority, certificate and key.
@@ -141,50 +142,65 @@ fn no_parameters(client: &RegistryClient, error: &CallError) -> Failure {
     })
 }
 
+/// Where a node is in its network.
+#[derive(Clone, Copy, Debug)]
+pub struct Place {
+    /// The network.
+    pub network: Cidr,
+    /// The node's part of it.
+    pub subnet: Cidr,
+    /// Its address there.
+    pub address: IpAddr,
+}
+
+/// A node's place in the network.
+pub fn place(network: Network, prefix: Prefix) -> Result<Place, Failure> {
+    let subnet = network.subnet(prefix).zip(network.node_address(prefix));
+    let (subnet, address) = subnet.ok_or_else(|| {
+        Failure::failed("the prefix in this node's certificate is too long for its network")
+    })?;
+    Ok(Place { network: network.cidr(), subnet, address: address.into() })
+}
+
+/// Its place in the IPv4 network, if there is one and it is large enough.
+pub fn place_v4(parameters: &Parameters, identity: &Identity) -> Option<Place> {
+    let (network, bits) = parameters.ipv4?;
+    let serial = identity.certificate.subject_serial()?;
+    let (address, length) = ipv4::subnet(network, bits, serial)?;
+    let subnet = Cidr::new(address.into(), length).ok()?;
+    Some(Place { network, subnet, address: address.into() })
+}
+
 /// What was changed on the host, to be changed back.
 pub struct Host {
     links: Links,
     barriers: Barriers,
     index: u32,
-    address: IpAddr,
-    blocked: Vec<Cidr>,
+    places: Vec<Place>,
     changed: Vec<Changed>,
 }
 
 impl Host {
-    /// Gives the host its address, makes what is not routed in the network unreachable, and lets it
+    /// Gives the host its addresses, makes what is not routed in the network unreachable, and lets it
     /// forward. What a killed predecessor left is replaced.
-    pub async fn prepare(
-        network: Network,
-        subnet: Cidr,
-        address: Ipv6Addr,
-        interface: &str,
-    ) -> Result<Self, Failure> {
-        let failed = |error: &dyn std::fmt::Display| Failure::failed(error.to_string());
-        let links = Links::open().map_err(|error| failed(&error))?;
-        let link = links.find(interface).await.map_err(|error| failed(&error))?;
+    pub async fn prepare(places: Vec<Place>, interface: &str) -> Result<Self, Failure> {
+        let failed = |error: LinkError| Failure::failed(error.to_string());
+        let links = Links::open().map_err(failed)?;
+        let link = links.find(interface).await.map_err(failed)?;
         let link = link.ok_or_else(|| {
             Failure::usage(format!("--main-interface: there is no interface {interface}"))
         })?;
         let index = link.index;
-        let stale = links.addresses(index).await.map_err(|error| failed(&error))?;
-        for (old, _) in stale {
-            if network.cidr().contains(old) && old != IpAddr::V6(address) {
-                tracing::info!("removing {old}, which an earlier node left on {interface}");
-                links.delete_address(index, old).await.map_err(|error| failed(&error))?;
-            }
-        }
-        links.set_up(index).await.map_err(|error| failed(&error))?;
-        let added = links.add_address(index, address.into(), subnet.length()).await;
-        added.map_err(|error| failed(&error))?;
+        links.set_up(index).await.map_err(failed)?;
         let barriers = Barriers::open()
             .map_err(|error| Failure::failed(format!("cannot open a netlink socket: {error}")))?;
-        barriers.add(network.cidr()).await.map_err(|error| {
-            Failure::failed(format!("cannot make {} unreachable: {error}", network.cidr()))
-        })?;
-        let blocked = vec![network.cidr()];
-        let address = address.into();
-        let mut host = Self { links, barriers, index, address, blocked, changed: Vec::new() };
+        let mut host = Self { links, barriers, index, places, changed: Vec::new() };
+        for place in host.places.clone() {
+            host.take_place(&place, interface).await.map_err(failed)?;
+            host.barriers.add(place.network).await.map_err(|error| {
+                Failure::failed(format!("cannot make {} unreachable: {error}", place.network))
+            })?;
+        }
         for name in ["net/ipv6/conf/all/forwarding", "net/ipv4/ip_forward"] {
             match Changed::set(name, "1") {
                 Ok(changed) => host.changed.extend(changed),
@@ -194,15 +210,36 @@ impl Host {
         Ok(host)
     }
 
-    /// Changes everything back.
-    pub async fn restore(self) {
-        for prefix in self.blocked {
-            if let Err(error) = self.barriers.remove(prefix).await {
-                tracing::debug!("the unreachable route to {prefix} was gone already: {error}");
+    async fn take_place(&self, place: &Place, interface: &str) -> Result<(), LinkError> {
+        for (old, _) in self.links.addresses(self.index).await? {
+            if place.network.contains(old) && old != place.address {
+                tracing::info!("removing {old}, which an earlier node left on {interface}");
+                self.links.delete_address(self.index, old).await?;
             }
         }
-        if let Err(error) = self.links.delete_address(self.index, self.address).await {
-            tracing::warn!("{error}");
+        self.links.add_address(self.index, place.address, place.subnet.length()).await
+    }
+
+    /// Gives a tunnel our IPv4 address, the next hop of IPv4 routes of stock peers.
+    pub async fn address_tunnel(&self, index: u32) {
+        let ipv4 = self.places.iter().map(|place| place.address).filter(IpAddr::is_ipv4);
+        for address in ipv4 {
+            if let Err(error) = self.links.add_address(index, address, 32).await {
+                tracing::warn!("{error}");
+            }
+        }
+    }
+
+    /// Changes everything back.
+    pub async fn restore(self) {
+        for place in self.places {
+            if let Err(error) = self.barriers.remove(place.network).await {
+                let network = place.network;
+                tracing::debug!("the unreachable route to {network} was gone already: {error}");
+            }
+            if let Err(error) = self.links.delete_address(self.index, place.address).await {
+                tracing::warn!("{error}");
+            }
         }
         for changed in self.changed {
             changed.restore();
