@@ -1,7 +1,6 @@
 //! Hosts on one Ethernet segment, a registry on the first, and nodes started and stopped on each.
 
-use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
@@ -112,11 +111,6 @@ impl Underlay {
         node.stop();
     }
 
-    /// What a node said so far.
-    pub fn printed(&self, at: usize) -> String {
-        self.nodes[at].as_ref().map(Process::printed).unwrap_or_default()
-    }
-
     /// Asks a running node.
     pub fn ask(&self, at: usize, question: &str) -> Vec<Value> {
         let folder = self.node_folder(at).join("run");
@@ -162,10 +156,6 @@ impl Underlay {
         lines.dedup();
         lines.join("\n")
     }
-
-    pub fn log(&self, name: &str) -> File {
-        File::create(self.folder.path().join(name)).unwrap()
-    }
 }
 
 pub fn underlay_address(at: usize) -> String {
@@ -175,9 +165,4 @@ pub fn underlay_address(at: usize) -> String {
 /// The address of the node on a host: prefixes are given in order.
 pub fn sdn_address(at: usize) -> String {
     if at == 0 { "2001:db8:42::1".to_owned() } else { format!("2001:db8:42:{at:x}::1") }
-}
-
-/// Whether a path is there.
-pub fn exists(path: &Path) -> bool {
-    path.exists()
 }
