@@ -15,6 +15,7 @@ pub mod mail;
 pub mod member_routes;
 pub mod multicast;
 pub mod namespace;
+pub mod offload;
 pub mod ping;
 pub mod route;
 pub mod store;

@@ -8,7 +8,9 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use tokio::io::unix::AsyncFd;
 
+use crate::os::offload::Offload;
 use crate::os::sys;
+use crate::proto::tunnel::settings::Device;
 
 /// Octets before each frame: the virtio-net header.
 pub const HEADER_OCTETS: usize = 10;
@@ -18,6 +20,8 @@ pub const HEADER_OCTETS: usize = 10;
 pub struct Tap {
     descriptor: AsyncFd<OwnedFd>,
     name: String,
+    offload: Offload,
+    layer: Layer,
 }
 
 /// What passes through a device.
@@ -43,12 +47,26 @@ impl Tap {
         let device = tun::create(&configuration).map_err(io::Error::from)?;
         device.set_nonblock()?;
         let descriptor = sys::watch_device(device)?;
-        Ok(Self { descriptor, name: name.to_owned() })
+        let offload = Offload::of(descriptor.get_ref())?;
+        Ok(Self { descriptor, name: name.to_owned(), offload, layer })
     }
 
     /// Its name.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// What passes.
+    pub const fn device(&self) -> Device {
+        match self.layer {
+            Layer::Ethernet => Device::Tap,
+            Layer::Ip => Device::Tun,
+        }
+    }
+
+    /// What the kernel leaves to us.
+    pub const fn offload(&self) -> Offload {
+        self.offload
     }
 
     /// Makes its addresses usable at once: there is nobody on a tunnel who could have the same.

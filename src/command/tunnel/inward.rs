@@ -6,8 +6,9 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 
 use crate::command::tunnel::counters::Counters;
+use crate::command::tunnel::entry::Entry;
 use crate::os::clock::Clock;
-use crate::os::tap::{HEADER_OCTETS, Tap};
+use crate::os::tap::Tap;
 use crate::os::tcp::PacketReader;
 use crate::os::udp::Udp;
 use crate::proto::limits::DATAGRAM_OCTETS_MAX;
@@ -62,7 +63,7 @@ impl LaneOrders {
 /// One tunnel's way in.
 pub struct Lane {
     openers: [Option<Box<Opener>>; 8],
-    tap: Option<Arc<Tap>>,
+    entry: Option<Entry>,
     counters: Arc<Counters>,
     heard: mpsc::Sender<Heard>,
     /// Where the peer is.
@@ -72,7 +73,7 @@ pub struct Lane {
 impl Lane {
     /// One that opens nothing yet.
     pub fn new(address: SocketAddr, counters: Arc<Counters>, heard: mpsc::Sender<Heard>) -> Self {
-        Self { openers: Default::default(), tap: None, counters, heard, address }
+        Self { openers: Default::default(), entry: None, counters, heard, address }
     }
 
     /// Does what the control loop wants; whether to go on.
@@ -83,7 +84,7 @@ impl Lane {
                 self.openers[key_id] = Some(opener);
             }
             LaneOrder::Forget(key_id) => self.openers[usize::from(key_id & 7)] = None,
-            LaneOrder::Interface(tap) => self.tap = Some(tap),
+            LaneOrder::Interface(tap) => self.entry = Some(Entry::new(tap)),
             LaneOrder::Close => return false,
         }
         true
@@ -113,16 +114,18 @@ impl Lane {
         match &packet[start..] {
             frame if frame == PING => {}
             frame if frame == EXIT => self.tell(Heard::Exit),
-            _ => self.write(&mut packet[start - HEADER_OCTETS..]),
+            frame => {
+                if let Some(entry) = &mut self.entry {
+                    entry.push(frame);
+                }
+            }
         }
     }
 
-    /// Writes a frame behind room for the device's header; every overhead has that room.
-    fn write(&self, frame: &mut [u8]) {
-        let Some(tap) = &self.tap else { return };
-        frame[..HEADER_OCTETS].fill(0);
-        if let Err(error) = tap.write(frame) {
-            tracing::debug!("{}: cannot write a frame: {error}", tap.name());
+    /// Ends a turn: nothing more is at hand.
+    pub fn flush(&mut self) {
+        if let Some(entry) = &mut self.entry {
+            entry.flush();
         }
     }
 
@@ -169,6 +172,7 @@ pub async fn run_connected(
                 }
             }
         }
+        lane.flush();
     }
 }
 
@@ -189,6 +193,7 @@ pub async fn run_stream(
                 lane.tell(Heard::Packet(packet.to_vec()));
             }
         }
+        lane.flush();
         tokio::select! {
             biased;
             order = orders.recv() => {

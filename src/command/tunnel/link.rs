@@ -103,6 +103,11 @@ impl Batch {
         self.used == 0
     }
 
+    /// Whether it is time to send it.
+    pub const fn is_filling(&self) -> bool {
+        self.used > BATCH_OCTETS / 2
+    }
+
     /// Room for a packet of `length` octets, which is part of the batch once committed; `None` when
     /// the batch must be sent first.
     pub fn room(&mut self, length: usize) -> Option<&mut [u8]> {

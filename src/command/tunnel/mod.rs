@@ -18,6 +18,7 @@
 
 pub mod client;
 pub mod counters;
+pub mod entry;
 pub mod event;
 pub mod house;
 pub mod interface;

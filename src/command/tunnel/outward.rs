@@ -7,9 +7,11 @@ use tokio::sync::mpsc;
 
 use crate::command::tunnel::counters::Counters;
 use crate::command::tunnel::link::{Batch, Link};
-use crate::os::tap::{HEADER_OCTETS, Tap};
-use crate::proto::limits::DATAGRAM_OCTETS_MAX;
+use crate::os::tap::Tap;
+use crate::proto::limits::TUNNEL_SUPER_FRAME_OCTETS_MAX;
 use crate::proto::tunnel::data::Sealer;
+use crate::proto::tunnel::segment::Segments;
+use crate::proto::tunnel::virtio::VirtioHeader;
 
 /// What the control loop wants of this direction, in order.
 #[derive(Debug)]
@@ -35,8 +37,8 @@ pub struct Outward {
     frame: Vec<u8>,
 }
 
-/// Frames that are read before the batch is sent, so that the first does not wait for long.
-const FRAMES_A_BATCH: usize = 64;
+/// Reads before the batch is sent, so that the first frame does not wait for long.
+const READS_A_BATCH: usize = 64;
 
 impl Outward {
     /// One that is to be run.
@@ -48,7 +50,7 @@ impl Outward {
         counters: Arc<Counters>,
     ) -> Self {
         let batch = link.batch();
-        let frame = vec![0; HEADER_OCTETS + DATAGRAM_OCTETS_MAX];
+        let frame = vec![0; VirtioHeader::OCTETS + TUNNEL_SUPER_FRAME_OCTETS_MAX];
         Self { tap, link, sealer, orders, counters, batch, frame }
     }
 
@@ -85,7 +87,7 @@ impl Outward {
         match order {
             OutwardOrder::Sealer(sealer) => self.sealer = sealer,
             OutwardOrder::Frame(frame) => {
-                seal(&mut self.sealer, &mut self.batch, frame);
+                self.seal(frame);
                 self.flush().await;
             }
             OutwardOrder::Address(address) => self.link.set_address(address),
@@ -95,40 +97,66 @@ impl Outward {
     }
 
     async fn read_batch(&mut self) -> std::io::Result<()> {
-        let (mut packets, mut octets) = (0, 0);
-        for _ in 0..FRAMES_A_BATCH {
+        for _ in 0..READS_A_BATCH {
             let length = match self.tap.try_read(&mut self.frame) {
                 Ok(length) => length,
                 Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => break,
                 Err(error) => return Err(error),
             };
-            let Some(frame) = self.frame.get(HEADER_OCTETS..length) else { continue };
-            octets += frame.len() as u64;
-            packets += 1;
-            if !seal(&mut self.sealer, &mut self.batch, frame) {
+            self.seal_read(length).await;
+            if self.batch.is_filling() {
                 break;
             }
         }
-        self.counters.sent(packets, octets);
         Ok(())
     }
 
-    async fn flush(&mut self) {
-        if let Err(error) = self.link.send_batch(&mut self.batch).await {
-            tracing::debug!("{}: cannot send: {error}", self.tap.name());
+    /// Cuts what was read, and seals each segment where it is sent from.
+    async fn seal_read(&mut self, length: usize) {
+        let Self { tap, link, sealer, counters, batch, frame, .. } = self;
+        let (mut packets, mut octets) = (0, 0);
+        let mut segments = match Segments::of(&frame[..length], tap.device()) {
+            Ok(segments) => segments,
+            Err(error) => return tracing::debug!("{}: a frame is dropped: {error}", tap.name()),
+        };
+        let overhead = sealer.overhead();
+        let longest = overhead + segments.longest();
+        loop {
+            let Some(packet) = batch.room(longest) else {
+                if batch.is_empty() {
+                    return;
+                }
+                send(link, batch, tap).await;
+                continue;
+            };
+            let Some(length) = segments.write_next(&mut packet[overhead..]) else { break };
+            // A key that is used up sends nothing: the next one is on its way.
+            if sealer.seal(&mut packet[..overhead + length]).is_ok() {
+                batch.commit(overhead + length);
+                octets += length as u64;
+                packets += 1;
+            }
         }
+        counters.sent(packets, octets);
+    }
+
+    fn seal(&mut self, frame: &[u8]) {
+        let overhead = self.sealer.overhead();
+        let length = overhead + frame.len();
+        let Some(packet) = self.batch.room(length) else { return };
+        packet[overhead..].copy_from_slice(frame);
+        if self.sealer.seal(packet).is_ok() {
+            self.batch.commit(length);
+        }
+    }
+
+    async fn flush(&mut self) {
+        send(&self.link, &mut self.batch, &self.tap).await;
     }
 }
 
-/// Adds a sealed frame to the batch; whether another one fits.
-fn seal(sealer: &mut Sealer, batch: &mut Batch, frame: &[u8]) -> bool {
-    let overhead = sealer.overhead();
-    let length = overhead + frame.len();
-    let Some(packet) = batch.room(length) else { return false };
-    packet[overhead..].copy_from_slice(frame);
-    // A key that is used up sends nothing: the next one is on its way.
-    if sealer.seal(packet).is_ok() {
-        batch.commit(length);
+async fn send(link: &Link, batch: &mut Batch, tap: &Tap) {
+    if let Err(error) = link.send_batch(batch).await {
+        tracing::debug!("{}: cannot send: {error}", tap.name());
     }
-    batch.room(overhead + DATAGRAM_OCTETS_MAX).is_some()
 }

@@ -21,6 +21,8 @@ struct Port {
     /// Where control packets and data V1 come from, with the client's session.
     addresses: HashMap<SocketAddr, (u32, SessionId)>,
     orders: mpsc::UnboundedSender<(u32, LaneOrder)>,
+    /// The lane that received last, and may hold frames back.
+    busy: Option<u32>,
 }
 
 /// Serves the port for ever.
@@ -28,7 +30,7 @@ pub async fn run(udp: Arc<Udp>, reception: Reception) {
     let (sender, mut orders) = mpsc::unbounded_channel();
     let socket = Arc::clone(&udp);
     let (lanes, addresses) = (HashMap::new(), HashMap::new());
-    let mut port = Port { udp, reception, lanes, addresses, orders: sender };
+    let mut port = Port { udp, reception, lanes, addresses, orders: sender, busy: None };
     let mut buffer = vec![0; DATAGRAM_OCTETS_MAX];
     let mut control = Udp::control_buffer();
     loop {
@@ -47,6 +49,7 @@ pub async fn run(udp: Arc<Udp>, reception: Reception) {
                 port.handle(packet, received.from).await;
             }
         }
+        port.flush();
     }
 }
 
@@ -69,8 +72,19 @@ impl Port {
             }
             _ => self.addresses.get(&from).map(|&(lane, _)| lane),
         };
+        if lane != self.busy {
+            self.flush();
+        }
+        self.busy = lane;
         if let Some(lane) = lane.and_then(|lane| self.lanes.get_mut(&lane)) {
             lane.receive(packet, from, self.reception.clock.now());
+        }
+    }
+
+    fn flush(&mut self) {
+        let busy = self.busy.take();
+        if let Some(lane) = busy.and_then(|lane| self.lanes.get_mut(&lane)) {
+            lane.flush();
         }
     }
 

@@ -5,13 +5,14 @@
 //! Anything else passes as it is, in order.
 
 use crate::proto::limits::{TUNNEL_DATAGRAMS_JOINED_MAX, TUNNEL_SUPER_FRAME_OCTETS_MAX};
-use crate::proto::tunnel::headers::{Framing, Headers, Transport, Version, set_ip_length};
+use crate::proto::tunnel::headers::{Headers, Transport, Version, set_ip_length};
+use crate::proto::tunnel::settings::Device;
 use crate::proto::tunnel::virtio::{Checksum, Kind, VirtioHeader};
 
 /// Joins frames for one device. Between two pushes it may hold back a super-frame that can still grow.
 #[derive(Debug)]
 pub struct Coalescer {
-    framing: Framing,
+    device: Device,
     datagrams: Datagrams,
     /// A virtio-net header and the frame behind it.
     buffer: Vec<u8>,
@@ -50,9 +51,9 @@ const FRAME: usize = VirtioHeader::OCTETS;
 
 impl Coalescer {
     /// Joins frames for a device.
-    pub fn new(framing: Framing, datagrams: Datagrams) -> Self {
+    pub fn new(device: Device, datagrams: Datagrams) -> Self {
         let buffer = Vec::with_capacity(FRAME + TUNNEL_SUPER_FRAME_OCTETS_MAX);
-        Self { framing, datagrams, buffer, train: None }
+        Self { device, datagrams, buffer, train: None }
     }
 
     /// Takes a frame; `write` gets what can grow no further, each time a virtio-net header and the frame.
@@ -101,7 +102,7 @@ impl Coalescer {
 
     /// The headers of a frame that could be joined with others.
     fn joinable(&self, frame: &[u8]) -> Option<Headers> {
-        let headers = Headers::parse(frame, self.framing)?;
+        let headers = Headers::parse(frame, self.device)?;
         let is_plain = match headers.transport {
             Transport::Udp => self.datagrams == Datagrams::Join,
             // The lower bits before the flags are reserved or of newer use (RFC 9293 §3.1).
@@ -244,9 +245,9 @@ mod tests {
     use crate::proto::tunnel::segment::Segments;
 
     /// What is written when `frames` are pushed, and then nothing more comes.
-    fn join<'a>(framing: Framing, frames: impl IntoIterator<Item = &'a Vec<u8>>) -> Vec<Vec<u8>> {
+    fn join<'a>(device: Device, frames: impl IntoIterator<Item = &'a Vec<u8>>) -> Vec<Vec<u8>> {
         let mut written = Vec::new();
-        let mut coalescer = Coalescer::new(framing, Datagrams::Join);
+        let mut coalescer = Coalescer::new(device, Datagrams::Join);
         for frame in frames {
             coalescer.push(frame, &mut |octets| written.push(octets.to_vec()));
         }
@@ -254,10 +255,10 @@ mod tests {
         written
     }
 
-    fn cut(written: &[Vec<u8>], framing: Framing) -> Vec<Vec<u8>> {
+    fn cut(written: &[Vec<u8>], device: Device) -> Vec<Vec<u8>> {
         let mut frames = Vec::new();
         for octets in written {
-            let mut segments = Segments::of(octets, framing).unwrap();
+            let mut segments = Segments::of(octets, device).unwrap();
             let mut out = vec![0; segments.longest()];
             while let Some(length) = segments.write_next(&mut out) {
                 frames.push(out[..length].to_vec());
@@ -272,8 +273,8 @@ mod tests {
 
     /// Without the identification of an IPv4 packet that is never fragmented: it means nothing
     /// (RFC 6864 §4.1) and is numbered anew where frames were joined.
-    fn without_number(mut frame: Vec<u8>, framing: Framing) -> Vec<u8> {
-        if let Some(headers) = Headers::parse(&frame, framing)
+    fn without_number(mut frame: Vec<u8>, device: Device) -> Vec<u8> {
+        if let Some(headers) = Headers::parse(&frame, device)
             && headers.version == Version::V4
             && frame[headers.ip + 6] & 0x40 != 0
         {
@@ -289,7 +290,7 @@ mod tests {
             sample.flags = ACK | sample.flags & (PSH | ECE);
             sample.payload.truncate(sample.segment * TUNNEL_DATAGRAMS_JOINED_MAX);
             let frames = frames(&sample);
-            let written = join(sample.framing, &frames);
+            let written = join(sample.device, &frames);
             prop_assert_eq!(written.len(), 1);
             if frames.len() > 1 {
                 prop_assert_eq!(&written[0], &sample.super_frame());
@@ -302,9 +303,9 @@ mod tests {
             order in proptest::collection::vec((0..4_usize, 0..6_usize), 0..60),
             changes in proptest::collection::vec((0..60_usize, 0..90_usize, any::<u8>()), 0..6),
         ) {
-            let framing = flows[0].framing;
+            let device = flows[0].device;
             let flows: Vec<_> =
-                flows.iter().filter(|flow| flow.framing == framing).map(frames).collect();
+                flows.iter().filter(|flow| flow.device == device).map(frames).collect();
             let mut frames: Vec<Vec<u8>> = order
                 .iter()
                 .flat_map(|&(flow, count)| flows[flow % flows.len()].iter().take(count).cloned())
@@ -314,10 +315,10 @@ mod tests {
                     *octet = value;
                 }
             }
-            let written = join(framing, &frames);
+            let written = join(device, &frames);
             prop_assert!(written.len() <= frames.len());
-            let passed = cut(&written, framing).into_iter().map(|frame| without_number(frame, framing));
-            let pushed = frames.into_iter().map(|frame| without_number(frame, framing));
+            let passed = cut(&written, device).into_iter().map(|frame| without_number(frame, device));
+            let pushed = frames.into_iter().map(|frame| without_number(frame, device));
             prop_assert!(passed.eq(pushed));
         }
 
@@ -325,8 +326,8 @@ mod tests {
         fn any_octets_pass_unchanged(
             frames in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 1..100), 0..9)
         ) {
-            for framing in [Framing::Ethernet, Framing::Ip] {
-                prop_assert_eq!(cut(&join(framing, &frames), framing), frames.clone());
+            for device in [Device::Tap, Device::Tun] {
+                prop_assert_eq!(cut(&join(device, &frames), device), frames.clone());
             }
         }
     }
@@ -340,9 +341,9 @@ mod tests {
         let frames = frames(&sample());
         for length in 1..frames[1].len() {
             let frames = [frames[0].clone(), frames[1][..length].to_vec(), frames[2].clone()];
-            let written = join(Framing::Ethernet, &frames);
+            let written = join(Device::Tap, &frames);
             assert_eq!(written.len(), 3, "{length} octets");
-            assert_eq!(cut(&written, Framing::Ethernet), frames);
+            assert_eq!(cut(&written, Device::Tap), frames);
         }
     }
 
@@ -350,9 +351,9 @@ mod tests {
     fn a_wrong_checksum_is_not_made_right() {
         let mut frames = frames(&sample());
         *frames[2].last_mut().unwrap() ^= 1;
-        let written = join(Framing::Ethernet, &frames);
+        let written = join(Device::Tap, &frames);
         assert_eq!(written.len(), 3);
-        assert_eq!(cut(&written, Framing::Ethernet), frames);
+        assert_eq!(cut(&written, Device::Tap), frames);
     }
 
     #[test]
@@ -362,28 +363,28 @@ mod tests {
         let pushed = with(ACK | PSH).pop().unwrap();
         let plain = with(ACK);
         let all = [&plain[0], &plain[1], &fin];
-        assert_eq!(join(Framing::Ethernet, all).len(), 2);
+        assert_eq!(join(Device::Tap, all).len(), 2);
         let all = [&plain[2], &plain[3], &pushed, &plain[0], &plain[1]];
-        assert_eq!(join(Framing::Ethernet, all).len(), 2);
+        assert_eq!(join(Device::Tap, all).len(), 2);
     }
 
     #[test]
     fn a_super_frame_does_not_outgrow_what_ip_can_say() {
         let sample = Sample { payload: vec![7; 150_000], segment: 1_280, flags: ACK, ..sample() };
         let frames = frames(&sample);
-        let written = join(Framing::Ethernet, &frames);
+        let written = join(Device::Tap, &frames);
         assert_eq!(written.len(), 3);
         assert!(written[0].len() <= FRAME + TUNNEL_SUPER_FRAME_OCTETS_MAX);
-        assert_eq!(cut(&written, Framing::Ethernet), frames);
+        assert_eq!(cut(&written, Device::Tap), frames);
     }
 
     #[test]
     fn datagrams_stay_single_where_the_kernel_cannot_take_them_joined() {
         let sample = Sample { transport: Transport::Udp, ..sample() };
         let frames = frames(&sample);
-        assert_eq!(join(Framing::Ethernet, &frames).len(), 1);
+        assert_eq!(join(Device::Tap, &frames).len(), 1);
         let mut written = 0;
-        let mut coalescer = Coalescer::new(Framing::Ethernet, Datagrams::Single);
+        let mut coalescer = Coalescer::new(Device::Tap, Datagrams::Single);
         for frame in &frames {
             coalescer.push(frame, &mut |_| written += 1);
         }

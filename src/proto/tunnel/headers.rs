@@ -1,15 +1,7 @@
 //! Where the headers of a frame lie, for what joins and cuts frames.
 
 use crate::proto::tunnel::checksum::Sum;
-
-/// What a device carries, as far as the beginning of its frames depends on it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Framing {
-    /// A TAP device: Ethernet frames.
-    Ethernet,
-    /// A TUN device: IP packets.
-    Ip,
-}
+use crate::proto::tunnel::settings::Device;
 
 /// The version of IP.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -62,10 +54,10 @@ const PROTOCOL_TCP: u8 = 6;
 const PROTOCOL_UDP: u8 = 17;
 
 /// Where the IP packet of a frame begins, and its version; `None` if it carries something else.
-pub fn ip(frame: &[u8], framing: Framing) -> Option<(usize, Version)> {
-    let (at, named) = match framing {
-        Framing::Ip => (0, None),
-        Framing::Ethernet => match ethertype(frame, ETHERNET_OCTETS)? {
+pub fn ip(frame: &[u8], device: Device) -> Option<(usize, Version)> {
+    let (at, named) = match device {
+        Device::Tun => (0, None),
+        Device::Tap => match ethertype(frame, ETHERNET_OCTETS)? {
             ETHERTYPE_VLAN => {
                 let inside = ETHERNET_OCTETS + VLAN_OCTETS;
                 (inside, Some(ethertype(frame, inside)?))
@@ -88,8 +80,8 @@ fn ethertype(frame: &[u8], end: usize) -> Option<[u8; 2]> {
 
 impl Headers {
     /// Finds them in a frame that is neither fragment nor padded, with at least one octet of payload.
-    pub fn parse(frame: &[u8], framing: Framing) -> Option<Self> {
-        let (ip, version) = ip(frame, framing)?;
+    pub fn parse(frame: &[u8], device: Device) -> Option<Self> {
+        let (ip, version) = ip(frame, device)?;
         let packet = &frame[ip..];
         let (octets, protocol, length) = match version {
             Version::V4 => {

@@ -2,12 +2,13 @@
 
 use proptest::prelude::*;
 
-use crate::proto::tunnel::headers::{Framing, Headers, Transport, Version};
+use crate::proto::tunnel::headers::{Headers, Transport, Version};
+use crate::proto::tunnel::settings::Device;
 
 /// A flow's next octets, as super-frame and as frames.
 #[derive(Clone, Debug)]
 pub struct Sample {
-    pub framing: Framing,
+    pub device: Device,
     pub vlan: bool,
     pub version: Version,
     pub transport: Transport,
@@ -23,7 +24,7 @@ pub struct Sample {
 impl Default for Sample {
     fn default() -> Self {
         Self {
-            framing: Framing::Ethernet,
+            device: Device::Tap,
             vlan: false,
             version: Version::V6,
             transport: Transport::Tcp,
@@ -47,7 +48,7 @@ pub fn any() -> impl Strategy<Value = Sample> {
     let flags = proptest::sample::select(vec![0x10, 0x18, 0x50, 0x11, 0x90, 0x02]);
     (shape, more, payload, numbers, flags).prop_map(|(shape, more, payload, numbers, flags)| {
         Sample {
-            framing: if shape.0 { Framing::Ethernet } else { Framing::Ip },
+            device: if shape.0 { Device::Tap } else { Device::Tun },
             vlan: shape.0 && more.0 && more.1,
             version: if shape.1 { Version::V4 } else { Version::V6 },
             transport: if shape.2 { Transport::Tcp } else { Transport::Udp },
@@ -66,7 +67,7 @@ impl Sample {
     /// A virtio-net header and the super-frame.
     pub fn super_frame(&self) -> Vec<u8> {
         let frame = self.build(0, &self.payload.clone(), self.flags);
-        let headers = Headers::parse(&frame, self.framing).unwrap();
+        let headers = Headers::parse(&frame, self.device).unwrap();
         let mut octets = vec![1, 5];
         if self.transport == Transport::Tcp {
             octets[1] = if self.version == Version::V4 { 1 } else { 4 };
@@ -98,7 +99,7 @@ impl Sample {
         let transport = self.transport(index, payload, flags);
         let mut frame = Vec::new();
         let kind = if self.version == Version::V4 { [8, 0] } else { [0x86, 0xdd] };
-        if self.framing == Framing::Ethernet {
+        if self.device == Device::Tap {
             frame.extend_from_slice(&[2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2]);
             if self.vlan {
                 frame.extend_from_slice(&[0x81, 0, 0, 5]);

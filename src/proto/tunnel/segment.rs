@@ -6,8 +6,9 @@
 
 use crate::proto::tunnel::checksum::Sum;
 use crate::proto::tunnel::headers::{
-    self, Framing, IPV4_OCTETS, IPV6_OCTETS, TCP_OCTETS, UDP_OCTETS, Version, set_ip_length,
+    self, IPV4_OCTETS, IPV6_OCTETS, TCP_OCTETS, UDP_OCTETS, Version, set_ip_length,
 };
+use crate::proto::tunnel::settings::Device;
 use crate::proto::tunnel::virtio::{Checksum, Kind, VirtioHeader};
 
 /// The frames of one read, one after the other.
@@ -64,7 +65,7 @@ const FLAGS: usize = 13;
 
 impl<'a> Segments<'a> {
     /// Takes what one read gave: a virtio-net header and a frame behind it.
-    pub fn of(octets: &'a [u8], framing: Framing) -> Result<Self, Unusable> {
+    pub fn of(octets: &'a [u8], device: Device) -> Result<Self, Unusable> {
         let (header, frame) = VirtioHeader::split(octets).ok_or(Unusable::Short)?;
         let checksum = match header.checksum {
             Checksum::Complete | Checksum::Verified => None,
@@ -82,7 +83,7 @@ impl<'a> Segments<'a> {
             (Kind::Unknown, _) => return Err(Unusable::Kind),
             (_, None) => return Err(Unusable::Headers),
             (_, Some((transport, field))) => {
-                Some(Cut::of(&header, frame, framing, (transport, field))?)
+                Some(Cut::of(&header, frame, device, (transport, field))?)
             }
         };
         let at = cut.map_or(0, |cut| cut.payload);
@@ -138,10 +139,10 @@ impl Cut {
     fn of(
         header: &VirtioHeader,
         frame: &[u8],
-        framing: Framing,
+        device: Device,
         (transport, field): (usize, usize),
     ) -> Result<Self, Unusable> {
-        let (ip, version) = headers::ip(frame, framing).ok_or(Unusable::Headers)?;
+        let (ip, version) = headers::ip(frame, device).ok_or(Unusable::Headers)?;
         let ip_octets = match version {
             Version::V4 => IPV4_OCTETS,
             Version::V6 => IPV6_OCTETS,
@@ -225,8 +226,8 @@ mod tests {
     use crate::proto::tunnel::headers::Headers;
     use crate::proto::tunnel::samples::{self, Sample, is_checksum_right};
 
-    fn cut(octets: &[u8], framing: Framing) -> Vec<Vec<u8>> {
-        let mut segments = Segments::of(octets, framing).unwrap();
+    fn cut(octets: &[u8], device: Device) -> Vec<Vec<u8>> {
+        let mut segments = Segments::of(octets, device).unwrap();
         let mut out = vec![0; segments.longest()];
         std::iter::from_fn(|| segments.write_next(&mut out).map(|octets| out[..octets].to_vec()))
             .collect()
@@ -236,11 +237,11 @@ mod tests {
         #[test]
         fn segments_carry_the_stream_with_headers_of_their_own(sample in samples::any()) {
             let whole = sample.super_frame();
-            let frames = cut(&whole, sample.framing);
+            let frames = cut(&whole, sample.device);
             prop_assert_eq!(frames.len(), sample.payload.len().div_ceil(sample.segment));
             let mut payload = Vec::new();
             for (index, frame) in frames.iter().enumerate() {
-                let headers = Headers::parse(frame, sample.framing).unwrap();
+                let headers = Headers::parse(frame, sample.device).unwrap();
                 prop_assert!(is_checksum_right(&headers, frame));
                 prop_assert!(headers.is_checksum_valid(frame));
                 prop_assert!(samples::is_ip_checksum_right(&headers, frame));
@@ -259,7 +260,7 @@ mod tests {
             // The kind of super-frame and its segment size.
             octets[1] = 0;
             octets[4..6].fill(0);
-            let frames = cut(&octets, sample.framing);
+            let frames = cut(&octets, sample.device);
             prop_assert_eq!(frames, [sample.frame(0)]);
         }
 
@@ -267,9 +268,9 @@ mod tests {
         fn any_octets_are_cut_or_refused(
             octets in proptest::collection::vec(any::<u8>(), 0..200), tun: bool
         ) {
-            let framing = if tun { Framing::Ip } else { Framing::Ethernet };
-            if Segments::of(&octets, framing).is_ok() {
-                prop_assert!(!cut(&octets, framing).is_empty());
+            let device = if tun { Device::Tun } else { Device::Tap };
+            if Segments::of(&octets, device).is_ok() {
+                prop_assert!(!cut(&octets, device).is_empty());
             }
         }
 
@@ -286,8 +287,8 @@ mod tests {
                     *octet = value;
                 }
             }
-            if Segments::of(&octets, sample.framing).is_ok() {
-                prop_assert!(cut(&octets, sample.framing).len() <= octets.len());
+            if Segments::of(&octets, sample.device).is_ok() {
+                prop_assert!(cut(&octets, sample.device).len() <= octets.len());
             }
         }
     }
@@ -297,7 +298,7 @@ mod tests {
         let sample = Sample { payload: vec![7; 300], segment: 100, ..Sample::default() };
         let octets = sample.super_frame();
         for length in 0..octets.len() {
-            let segments = Segments::of(&octets[..length], sample.framing);
+            let segments = Segments::of(&octets[..length], sample.device);
             assert_eq!(segments.is_ok(), length > octets.len() - 300, "{length} octets");
         }
     }
@@ -306,7 +307,7 @@ mod tests {
     fn flags_are_given_to_the_segment_they_belong_to() {
         let flags = 0x10 | FIN | PSH | CWR;
         let sample = Sample { payload: vec![7; 300], segment: 100, flags, ..Sample::default() };
-        let frames = cut(&sample.super_frame(), sample.framing);
+        let frames = cut(&sample.super_frame(), sample.device);
         let flags: Vec<u8> = frames.iter().map(|frame| frame[14 + 40 + FLAGS]).collect();
         assert_eq!(flags, [0x10 | CWR, 0x10, 0x10 | FIN | PSH]);
     }
@@ -316,7 +317,7 @@ mod tests {
         let mut octets = Sample::default().super_frame();
         for (kind, error) in [(3, Unusable::Kind), (7, Unusable::Kind), (1, Unusable::Headers)] {
             octets[1] = kind;
-            assert_eq!(Segments::of(&octets, Framing::Ethernet).unwrap_err(), error, "kind {kind}");
+            assert_eq!(Segments::of(&octets, Device::Tap).unwrap_err(), error, "kind {kind}");
         }
     }
 }
