@@ -40,6 +40,9 @@ _re6st() {
             re6st,tunnel)
                 cmd="re6st__subcmd__tunnel"
                 ;;
+            re6st__subcmd__babel,babeld)
+                cmd="re6st__subcmd__babel__subcmd__babeld"
+                ;;
             re6st__subcmd__babel,dump)
                 cmd="re6st__subcmd__babel__subcmd__dump"
                 ;;
@@ -133,9 +136,6 @@ _re6st() {
             re6st__subcmd__ping__subcmd__matrix,run)
                 cmd="re6st__subcmd__ping__subcmd__matrix__subcmd__run"
                 ;;
-            re6st__subcmd__registry,check)
-                cmd="re6st__subcmd__registry__subcmd__check"
-                ;;
             re6st__subcmd__registry,init)
                 cmd="re6st__subcmd__registry__subcmd__init"
                 ;;
@@ -196,8 +196,22 @@ _re6st() {
             return 0
             ;;
         re6st__subcmd__babel)
-            opts="-h --help run dump monitor"
+            opts="-h --help run dump monitor babeld"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        re6st__subcmd__babel__subcmd__babeld)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
@@ -246,13 +260,25 @@ _re6st() {
             return 0
             ;;
         re6st__subcmd__babel__subcmd__run)
-            opts="-v -h --interfaces --redistribute --kind --hello --update --key --accept-key --network --table --metric --pref-src --socket --json --verbose --help"
+            opts="-C -v -h --interfaces --config --statement --redistribute --kind --hello --update --key --accept-key --network --table --metric --pref-src --socket --json --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --interfaces)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --statement)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -C)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1018,38 +1044,12 @@ _re6st() {
             return 0
             ;;
         re6st__subcmd__registry)
-            opts="-h --help init serve nodes token revoke rotate-key versions topology check"
+            opts="-h --help init serve nodes token revoke rotate-key versions topology"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        re6st__subcmd__registry__subcmd__check)
-            opts="-h --dir --ca --db --json --help"
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                --dir)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --ca)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --db)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -1096,7 +1096,7 @@ _re6st() {
             return 0
             ;;
         re6st__subcmd__registry__subcmd__nodes)
-            opts="-h --dir --ca --db --registry --json --help"
+            opts="-h --dir --ca --db --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1111,10 +1111,6 @@ _re6st() {
                     return 0
                     ;;
                 --db)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --registry)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

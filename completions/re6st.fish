@@ -34,16 +34,15 @@ complete -c re6st -n "__fish_re6st_needs_command" -f -a "babel" -d 'Route betwee
 complete -c re6st -n "__fish_re6st_needs_command" -f -a "ping-matrix" -d 'Measure who reaches whom, and how fast, over IPv4, IPv6 and the SDN'
 complete -c re6st -n "__fish_re6st_needs_command" -f -a "lab" -d 'Make a network of hosts on one machine, with an emulated Internet between them'
 complete -c re6st -n "__fish_re6st_needs_command" -f -a "manual" -d 'Write the man pages and the shell completions'
-complete -c re6st -n "__fish_re6st_using_subcommand registry; and not __fish_seen_subcommand_from init serve nodes token revoke rotate-key versions topology check" -s h -l help -d 'Print help'
-complete -c re6st -n "__fish_re6st_using_subcommand registry; and not __fish_seen_subcommand_from init serve nodes token revoke rotate-key versions topology check" -f -a "init" -d 'Make the authority of a new network: its key, its certificate, a sample configuration'
-complete -c re6st -n "__fish_re6st_using_subcommand registry; and not __fish_seen_subcommand_from init serve nodes token revoke rotate-key versions topology check" -f -a "serve" -d 'Hand out certificates and tell nodes the parameters of the network'
-complete -c re6st -n "__fish_re6st_using_subcommand registry; and not __fish_seen_subcommand_from init serve nodes token revoke rotate-key versions topology check" -f -a "nodes" -d 'List the members of the network'
-complete -c re6st -n "__fish_re6st_using_subcommand registry; and not __fish_seen_subcommand_from init serve nodes token revoke rotate-key versions topology check" -f -a "token" -d 'Make, list and remove the tokens that are worth a certificate'
-complete -c re6st -n "__fish_re6st_using_subcommand registry; and not __fish_seen_subcommand_from init serve nodes token revoke rotate-key versions topology check" -f -a "revoke" -d 'End the membership of a node, or one certificate'
-complete -c re6st -n "__fish_re6st_using_subcommand registry; and not __fish_seen_subcommand_from init serve nodes token revoke rotate-key versions topology check" -f -a "rotate-key" -d 'Take the next of three steps to a new key of Babel\'s'
-complete -c re6st -n "__fish_re6st_using_subcommand registry; and not __fish_seen_subcommand_from init serve nodes token revoke rotate-key versions topology check" -f -a "versions" -d 'Tell what software each node runs'
-complete -c re6st -n "__fish_re6st_using_subcommand registry; and not __fish_seen_subcommand_from init serve nodes token revoke rotate-key versions topology check" -f -a "topology" -d 'Tell who has tunnels to whom'
-complete -c re6st -n "__fish_re6st_using_subcommand registry; and not __fish_seen_subcommand_from init serve nodes token revoke rotate-key versions topology check" -f -a "check" -d 'Check that a database holds together'
+complete -c re6st -n "__fish_re6st_using_subcommand registry; and not __fish_seen_subcommand_from init serve nodes token revoke rotate-key versions topology" -s h -l help -d 'Print help'
+complete -c re6st -n "__fish_re6st_using_subcommand registry; and not __fish_seen_subcommand_from init serve nodes token revoke rotate-key versions topology" -f -a "init" -d 'Make the authority of a new network: its key, its certificate, a sample configuration'
+complete -c re6st -n "__fish_re6st_using_subcommand registry; and not __fish_seen_subcommand_from init serve nodes token revoke rotate-key versions topology" -f -a "serve" -d 'Hand out certificates and tell nodes the parameters of the network'
+complete -c re6st -n "__fish_re6st_using_subcommand registry; and not __fish_seen_subcommand_from init serve nodes token revoke rotate-key versions topology" -f -a "nodes" -d 'List the members of the network'
+complete -c re6st -n "__fish_re6st_using_subcommand registry; and not __fish_seen_subcommand_from init serve nodes token revoke rotate-key versions topology" -f -a "token" -d 'Make, list and remove the tokens that are worth a certificate'
+complete -c re6st -n "__fish_re6st_using_subcommand registry; and not __fish_seen_subcommand_from init serve nodes token revoke rotate-key versions topology" -f -a "revoke" -d 'End the membership of a node, or one certificate'
+complete -c re6st -n "__fish_re6st_using_subcommand registry; and not __fish_seen_subcommand_from init serve nodes token revoke rotate-key versions topology" -f -a "rotate-key" -d 'Take the next of three steps to a new key of Babel\'s'
+complete -c re6st -n "__fish_re6st_using_subcommand registry; and not __fish_seen_subcommand_from init serve nodes token revoke rotate-key versions topology" -f -a "versions" -d 'Tell what software each node runs'
+complete -c re6st -n "__fish_re6st_using_subcommand registry; and not __fish_seen_subcommand_from init serve nodes token revoke rotate-key versions topology" -f -a "topology" -d 'Tell who has tunnels to whom'
 complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from init" -l network -d 'The IPv6 prefix of the network, for example 2001:db8:42::/48' -r
 complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from init" -s d -l dir -d 'The folder for ca.key, ca.crt and registry.conf; it is made if it is not there' -r -F
 complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from init" -l key-bits -d 'Length of the authority\'s key; every node\'s key is as long' -r
@@ -79,7 +78,6 @@ complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_su
 complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from nodes" -l dir -d 'The folder with ca.crt and registry.db' -r -F
 complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from nodes" -l ca -d 'The authority\'s certificate, if it is not DIR/ca.crt' -r -F
 complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from nodes" -l db -d 'The database, if it is not DIR/registry.db' -r -F
-complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from nodes" -l registry -d 'Ask this running registry instead of looking into its folder; it also asks nodes where they are' -r
 complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from nodes" -l json -d 'Print JSON, one node a line, as `re6st ping-matrix run --targets -` reads it'
 complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from nodes" -s h -l help -d 'Print help'
 complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from token" -s h -l help -d 'Print help'
@@ -96,11 +94,6 @@ complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_su
 complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from topology" -l registry -d 'The registry, by an address from which it takes administrators\' calls' -r
 complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from topology" -l json -d 'Print JSON, one node a line'
 complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from topology" -s h -l help -d 'Print help'
-complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from check" -l dir -d 'The folder with ca.crt and registry.db' -r -F
-complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from check" -l ca -d 'The authority\'s certificate, if it is not DIR/ca.crt' -r -F
-complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from check" -l db -d 'The database, if it is not DIR/registry.db' -r -F
-complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from check" -l json -d 'Print JSON, one problem a line'
-complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from check" -s h -l help -d 'Print help'
 complete -c re6st -n "__fish_re6st_using_subcommand cert; and not __fish_seen_subcommand_from join show verify renew fingerprint" -s h -l help -d 'Print help'
 complete -c re6st -n "__fish_re6st_using_subcommand cert; and not __fish_seen_subcommand_from join show verify renew fingerprint" -f -a "join" -d 'Join a network: make a key, ask its registry for a certificate, write a sample configuration'
 complete -c re6st -n "__fish_re6st_using_subcommand cert; and not __fish_seen_subcommand_from join show verify renew fingerprint" -f -a "show" -d 'Show what a certificate says'
@@ -212,11 +205,14 @@ complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subc
 complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from connect" -l json -d 'Write what happens to standard output, one JSON object a line'
 complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from connect" -s v -l verbose -d 'Log more; twice for every packet that is refused'
 complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from connect" -s h -l help -d 'Print help'
-complete -c re6st -n "__fish_re6st_using_subcommand babel; and not __fish_seen_subcommand_from run dump monitor" -s h -l help -d 'Print help'
-complete -c re6st -n "__fish_re6st_using_subcommand babel; and not __fish_seen_subcommand_from run dump monitor" -f -a "run" -d 'Route between interfaces until told to end'
-complete -c re6st -n "__fish_re6st_using_subcommand babel; and not __fish_seen_subcommand_from run dump monitor" -f -a "dump" -d 'Show what a running router knows'
-complete -c re6st -n "__fish_re6st_using_subcommand babel; and not __fish_seen_subcommand_from run dump monitor" -f -a "monitor" -d 'Show what a running router knows, and then what changes'
+complete -c re6st -n "__fish_re6st_using_subcommand babel; and not __fish_seen_subcommand_from run dump monitor babeld" -s h -l help -d 'Print help'
+complete -c re6st -n "__fish_re6st_using_subcommand babel; and not __fish_seen_subcommand_from run dump monitor babeld" -f -a "run" -d 'Route between interfaces until told to end'
+complete -c re6st -n "__fish_re6st_using_subcommand babel; and not __fish_seen_subcommand_from run dump monitor babeld" -f -a "dump" -d 'Show what a running router knows'
+complete -c re6st -n "__fish_re6st_using_subcommand babel; and not __fish_seen_subcommand_from run dump monitor babeld" -f -a "monitor" -d 'Show what a running router knows, and then what changes'
+complete -c re6st -n "__fish_re6st_using_subcommand babel; and not __fish_seen_subcommand_from run dump monitor babeld" -f -a "babeld" -d 'Take the place of babeld: its command line, its files'
 complete -c re6st -n "__fish_re6st_using_subcommand babel; and __fish_seen_subcommand_from run" -l interfaces -d 'Read more interfaces from FILE, or from standard input if it is `-`, as the JSON Lines that `re6st tunnel connect --json` prints: a tunnel that is up is added, one that is down removed' -r
+complete -c re6st -n "__fish_re6st_using_subcommand babel; and __fish_seen_subcommand_from run" -l config -d 'Do what a configuration file of babeld says; may be given several times. Interfaces named here get what its `default` lines say' -r
+complete -c re6st -n "__fish_re6st_using_subcommand babel; and __fish_seen_subcommand_from run" -s C -l statement -d 'Do what a statement of babeld\'s configuration language says; may be given several times' -r
 complete -c re6st -n "__fish_re6st_using_subcommand babel; and __fish_seen_subcommand_from run" -l redistribute -d 'Announce a prefix as ours: `PREFIX`, or `PREFIX from SOURCE` for packets from there only' -r
 complete -c re6st -n "__fish_re6st_using_subcommand babel; and __fish_seen_subcommand_from run" -l kind -d 'How interfaces behave' -r -f -a "tunnel\t'Tunnels through the Internet: delay counts'
 wired\t'Ethernet: delay does not count'"

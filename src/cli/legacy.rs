@@ -16,6 +16,7 @@ pub const ALIASES: &[Alias] = &[
     Alias { name: "re6stnet", command: &["node", "up"] },
     Alias { name: "re6st-conf", command: &["cert", "join"] },
     Alias { name: "re6st-registry", command: &["registry", "serve"] },
+    Alias { name: "babeld", command: &["babel", "babeld", "--"] },
 ];
 
 /// The arguments of `re6st`, whatever name it was started under.

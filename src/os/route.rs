@@ -1,11 +1,12 @@
 //! Routes in the kernel, by netlink: each put, replaced or removed in one message, many in one system call.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use rtnetlink::RouteMessageBuilder;
 use rtnetlink::packet_core::{
-    NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_REPLACE, NLM_F_REQUEST, NetlinkMessage,
+    NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL, NLM_F_REPLACE, NLM_F_REQUEST, NetlinkMessage,
     NetlinkPayload,
 };
 use rtnetlink::packet_route::route::{
@@ -14,8 +15,10 @@ use rtnetlink::packet_route::route::{
 use rtnetlink::packet_route::{AddressFamily, RouteNetlinkMessage};
 use rtnetlink::sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
 
+use crate::proto::babel::configuration::options::KernelSetup;
 use crate::proto::babel::destination::Destination;
-use crate::proto::babel::event::NextHop;
+use crate::proto::babel::event::{Before, NextHop};
+use crate::proto::babel::filter::{self, Rule};
 use crate::proto::cidr::Cidr;
 
 /// Where and how routes are put into the kernel.
@@ -32,6 +35,10 @@ pub struct KernelSettings {
     /// An IPv6 default route for any source is installed for this source only, as re6st networks do so
     /// that they never take a host's own traffic.
     pub default_source: Option<Cidr>,
+    /// Which routes are put there at all, and with what source prefix, table and source address.
+    pub install: Vec<Rule>,
+    /// Whether the kernel is told to pass packets on.
+    pub setup: KernelSetup,
 }
 
 impl Default for KernelSettings {
@@ -42,15 +49,25 @@ impl Default for KernelSettings {
             preferred_source_v6: None,
             preferred_source_v4: None,
             default_source: None,
+            install: Vec::new(),
+            setup: KernelSetup::Done,
         }
     }
+}
+
+/// Where and how one route is put into the kernel.
+struct Placement {
+    source: Cidr,
+    table: u32,
+    preferred_source: Option<IpAddr>,
 }
 
 /// One change.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Change {
-    /// A route is there afterwards, in the place of any that was.
-    Put(Destination, NextHop),
+    /// A route is there afterwards, in the place of any of ours that was. Where the host has one of its
+    /// own with the same metric, that one stays.
+    Put(Destination, NextHop, Before),
     /// None is there afterwards.
     Remove(Destination),
 }
@@ -72,6 +89,8 @@ pub struct Routes {
     socket: Socket,
     sequence: u32,
     settings: KernelSettings,
+    /// Where a route of the host is in the place of ours.
+    occupied: BTreeSet<Destination>,
 }
 
 impl Routes {
@@ -81,7 +100,7 @@ impl Routes {
         socket.bind_auto()?;
         socket.connect(&SocketAddr::new(0, 0))?;
         socket.set_netlink_get_strict_chk(true)?;
-        Ok(Self { socket, sequence: 0, settings })
+        Ok(Self { socket, sequence: 0, settings, occupied: BTreeSet::new() })
     }
 
     /// Makes all changes, in order; what the kernel refused. That a route to be removed is gone already
@@ -92,16 +111,35 @@ impl Routes {
             let messages: Vec<_> =
                 batch.iter().filter_map(|change| Some((*change, self.message(change)?))).collect();
             match self.request(messages.iter().map(|(_, message)| message.clone()).collect()) {
-                Ok(errors) => refused.extend(errors.into_iter().filter_map(|(place, cause)| {
-                    let change = messages.get(place)?.0;
-                    let is_gone = matches!(change, Change::Remove(_))
-                        && matches!(cause.raw_os_error(), Some(libc::ESRCH | libc::ENODEV));
-                    (!is_gone).then_some(RouteError { change, cause })
-                })),
+                Ok(errors) => {
+                    let changes = messages.iter().map(|&(change, _)| change).collect::<Vec<_>>();
+                    refused.extend(self.look_at(&changes, errors));
+                }
                 Err(error) => refused.extend(messages.iter().map(|&(change, _)| RouteError {
                     change,
                     cause: io::Error::new(error.kind(), error.to_string()),
                 })),
+            }
+        }
+        refused
+    }
+
+    /// What of a batch was refused, apart from what need not be done; remembers which places are taken.
+    fn look_at(&mut self, changes: &[Change], errors: Vec<(usize, io::Error)>) -> Vec<RouteError> {
+        // What was taken may be free by now: the kernel has just been asked again.
+        for change in changes {
+            let (Change::Put(destination, ..) | Change::Remove(destination)) = change;
+            self.occupied.remove(destination);
+        }
+        let mut refused = Vec::new();
+        for (place, cause) in errors {
+            let Some(&change) = changes.get(place) else { continue };
+            match (change, cause.raw_os_error()) {
+                (Change::Put(destination, ..), Some(libc::EEXIST)) => {
+                    self.occupied.insert(destination);
+                }
+                (Change::Remove(_), Some(libc::ESRCH | libc::ENODEV)) => {}
+                _ => refused.push(RouteError { change, cause }),
             }
         }
         refused
@@ -132,7 +170,7 @@ impl Routes {
         while self.receive(|_, payload| {
             if let NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewRoute(route)) = payload
                 && route.header.protocol == RouteProtocol::Babel
-                && table_of(&route) == self.settings.table
+                && self.has_table(table_of(&route))
             {
                 routes.push(route);
             }
@@ -142,9 +180,12 @@ impl Routes {
 
     fn message(&self, change: &Change) -> Option<(RouteNetlinkMessage, u16)> {
         match *change {
-            Change::Put(destination, next_hop) => {
+            Change::Put(destination, next_hop, before) => {
                 let message = self.route(&destination, Some(next_hop))?;
-                let flags = NLM_F_REQUEST | NLM_F_CREATE | NLM_F_REPLACE;
+                // Replacing where nothing of ours is would take away a route of the host.
+                let is_ours = before == Before::Present && !self.occupied.contains(&destination);
+                let how = if is_ours { NLM_F_REPLACE } else { NLM_F_EXCL };
+                let flags = NLM_F_REQUEST | NLM_F_CREATE | how;
                 Some((RouteNetlinkMessage::NewRoute(message), flags))
             }
             Change::Remove(destination) => {
@@ -154,24 +195,25 @@ impl Routes {
         }
     }
 
-    /// `None` for what the kernel cannot do: it takes IPv4 routes by source and ignores the source.
+    /// `None` for what the kernel cannot do, since it takes IPv4 routes by source and ignores the source,
+    /// and for what is not to be installed.
     fn route(&self, destination: &Destination, next_hop: Option<NextHop>) -> Option<RouteMessage> {
+        let placement = self.place(destination)?;
         let length = destination.prefix.length();
-        match (destination.prefix.address(), self.source_of(destination).address()) {
+        match (destination.prefix.address(), placement.source.address()) {
             (IpAddr::V6(address), IpAddr::V6(source)) => {
-                let source_length = self.source_of(destination).length();
                 let mut route = RouteMessageBuilder::<Ipv6Addr>::new()
                     .destination_prefix(address, length)
-                    .source_prefix(source, source_length);
+                    .source_prefix(source, placement.source.length());
                 if let Some(NextHop::Via { address: IpAddr::V6(via), interface }) = next_hop {
                     route = route.gateway(via).output_interface(interface);
-                    if let Some(preferred) = self.settings.preferred_source_v6 {
+                    if let Some(IpAddr::V6(preferred)) = placement.preferred_source {
                         route = route.pref_source(preferred);
                     }
                 }
-                Some(self.finish(route, next_hop))
+                Some(self.finish(route, &placement, next_hop))
             }
-            (IpAddr::V4(address), _) if !destination.is_source_specific() => {
+            (IpAddr::V4(address), _) if placement.source.length() == 0 => {
                 let mut route =
                     RouteMessageBuilder::<Ipv4Addr>::new().destination_prefix(address, length);
                 if let Some(NextHop::Via { address, interface }) = next_hop {
@@ -181,18 +223,23 @@ impl Routes {
                     };
                     // A neighbour is on the link even if its address is of no prefix there.
                     route = route.output_interface(interface).onlink();
-                    if let Some(preferred) = self.settings.preferred_source_v4 {
+                    if let Some(IpAddr::V4(preferred)) = placement.preferred_source {
                         route = route.pref_source(preferred);
                     }
                 }
-                Some(self.finish(route, next_hop))
+                Some(self.finish(route, &placement, next_hop))
             }
             _ => None,
         }
     }
 
-    fn finish<T>(&self, route: RouteMessageBuilder<T>, next_hop: Option<NextHop>) -> RouteMessage {
-        let route = route.protocol(RouteProtocol::Babel).table_id(self.settings.table);
+    fn finish<T>(
+        &self,
+        route: RouteMessageBuilder<T>,
+        placement: &Placement,
+        next_hop: Option<NextHop>,
+    ) -> RouteMessage {
+        let route = route.protocol(RouteProtocol::Babel).table_id(placement.table);
         let route =
             if self.settings.metric > 0 { route.priority(self.settings.metric) } else { route };
         match next_hop {
@@ -203,16 +250,27 @@ impl Routes {
         }
     }
 
-    fn source_of(&self, destination: &Destination) -> Cidr {
-        match self.settings.default_source {
-            Some(source)
-                if destination.prefix == Cidr::IPV6_DEFAULT
-                    && !destination.is_source_specific() =>
-            {
-                source
-            }
-            _ => destination.source,
-        }
+    fn place(&self, destination: &Destination) -> Option<Placement> {
+        let action = filter::install(&self.settings.install, *destination);
+        let filtered = action.apply(*destination)?;
+        let is_default =
+            destination.prefix == Cidr::IPV6_DEFAULT && !destination.is_source_specific();
+        let preferred_source = if destination.prefix.is_ipv4() {
+            self.settings.preferred_source_v4.map(IpAddr::V4)
+        } else {
+            self.settings.preferred_source_v6.map(IpAddr::V6)
+        };
+        Some(Placement {
+            source: self.settings.default_source.filter(|_| is_default).unwrap_or(filtered.source),
+            table: action.table.unwrap_or(self.settings.table),
+            preferred_source: action.preferred_source.or(preferred_source),
+        })
+    }
+
+    /// Whether routes are put into that table.
+    fn has_table(&self, table: u32) -> bool {
+        let by_rule = self.settings.install.iter().filter_map(|rule| rule.action.table);
+        table == self.settings.table || by_rule.into_iter().any(|ruled| ruled == table)
     }
 
     /// Sends requests at once and waits for the last to be done; the errors and their places.

@@ -132,3 +132,6 @@ pub const CONTROL_ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Echo requests of one ping matrix on their way at once; others wait for their turn.
 pub const PROBES_IN_FLIGHT_MAX: usize = 50;
+
+/// Changes of the host's routes within this time are redistributed together.
+pub const REDISTRIBUTION_PAUSE: Duration = Duration::from_millis(100);

@@ -1,6 +1,8 @@
 //! Against the programs of others, in network namespaces. Needs root and what `scripts/test-setup` installs.
 
 mod babeld_configuration;
+mod bird;
 mod openvpn;
 mod registry;
+mod routers;
 pub mod stock;

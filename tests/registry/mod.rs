@@ -2,7 +2,6 @@
 
 mod certificates;
 mod hostile;
-pub mod load;
 mod own_node;
 pub mod process;
 mod server;

@@ -8,7 +8,7 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
 use re6st::proto::babel::destination::Destination;
-use re6st::proto::babel::event::{Input, Link, NextHop, Output};
+use re6st::proto::babel::event::{Before, Input, Link, NextHop, Output};
 use re6st::proto::babel::mac::{BadSignatures, GROUP, Hash, Key, Keys, Path};
 use re6st::proto::babel::router::Router;
 use re6st::proto::babel::router_id::RouterId;
@@ -163,8 +163,9 @@ impl World {
                 Output::Send { interface, path, octets } => {
                     self.send(node, interface, path, octets)
                 }
-                Output::Install { destination, next_hop } => {
-                    self.kernels[node].insert(destination, next_hop);
+                Output::Install { destination, next_hop, before } => {
+                    let was = self.kernels[node].insert(destination, next_hop);
+                    assert_eq!(was.is_some(), before == Before::Present);
                     changed.insert(destination);
                 }
                 Output::Uninstall { destination } => {

@@ -12,6 +12,7 @@ use crate::os::forwarding::Forwarding;
 use crate::os::link_changes::{LinkChanges, UsableLink};
 use crate::os::multicast::MulticastSocket;
 use crate::os::route::{Change, KernelSettings, Routes};
+use crate::proto::babel::configuration::options::KernelSetup;
 use crate::proto::babel::event::{Input, Link, Output};
 use crate::proto::babel::mac::{GROUP, PORT, Path};
 use crate::proto::babel::router::Router;
@@ -54,6 +55,7 @@ impl Engine {
         };
         let socket = MulticastSocket::open(GROUP, PORT)
             .map_err(failed("bind Babel's UDP port 6696: is another Babel router running here"))?;
+        let setup = kernel.setup;
         let mut routes =
             Routes::open(kernel).map_err(failed("open a netlink socket for routes"))?;
         let left = routes.remove_leftovers().map_err(failed("list the kernel's routes"))?;
@@ -61,7 +63,11 @@ impl Engine {
             info!("removed {left} routes that an earlier Babel router left");
         }
         let links = LinkChanges::open().map_err(failed("open a netlink socket for links"))?;
-        let forwarding = Forwarding::enable().map_err(failed("let the kernel forward packets"))?;
+        let forwarding = match setup {
+            KernelSetup::Done => Forwarding::enable(),
+            KernelSetup::Skipped => Ok(Forwarding::default()),
+        };
+        let forwarding = forwarding.map_err(failed("let the kernel forward packets"))?;
         for (switch, before) in forwarding.switched() {
             info!("switched {switch} from {before}, until the end");
         }
@@ -142,6 +148,14 @@ impl Engine {
                 self.handle(Input::Keys(keys));
                 let _ = answer.send(Ok(()));
             }
+            Request::SetBadSignatures(fate, answer) => {
+                self.handle(Input::BadSignatures(fate));
+                let _ = answer.send(Ok(()));
+            }
+            Request::SetFilters(filters, answer) => {
+                self.handle(Input::Filters(filters));
+                let _ = answer.send(Ok(()));
+            }
             Request::SetDefaults(settings, answer) => {
                 for wanted in self.wanted.values_mut() {
                     wanted.clone_from(&settings);
@@ -200,8 +214,8 @@ impl Engine {
                         debug!("cannot send to {} on interface {interface}: {error}", path.to);
                     }
                 }
-                Output::Install { destination, next_hop } => {
-                    changes.push(Change::Put(destination, next_hop));
+                Output::Install { destination, next_hop, before } => {
+                    changes.push(Change::Put(destination, next_hop, before));
                 }
                 Output::Uninstall { destination } => changes.push(Change::Remove(destination)),
                 Output::Notice(notice) => self.tell(notice.to_string()),

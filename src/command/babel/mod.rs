@@ -1,6 +1,8 @@
 //! The router: alone, or inside a node.
 
-pub mod babeld_socket;
+mod babeld;
+mod babeld_socket;
+mod configured;
 mod control;
 mod engine;
 mod look;
@@ -23,19 +25,22 @@ pub struct Options {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Route between interfaces until told to end
-    Run(run::Options),
+    Run(Box<run::Options>),
     /// Show what a running router knows
     Dump(look::Options),
     /// Show what a running router knows, and then what changes
     Monitor(look::Options),
+    /// Take the place of babeld: its command line, its files
+    Babeld(babeld::Options),
 }
 
 /// Does what `re6st babel` was asked.
 pub fn run(options: Options) -> Outcome {
     match options.command {
-        Command::Run(options) => run::run(options),
+        Command::Run(options) => run::run(*options),
         Command::Dump(options) => look::dump(&options),
         Command::Monitor(options) => look::monitor(&options),
+        Command::Babeld(options) => babeld::run(&options),
     }
 }
 

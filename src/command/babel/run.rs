@@ -9,14 +9,17 @@ use tokio::io::{AsyncBufReadExt, BufReader, Lines, Stdin};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{info, warn};
 
-use crate::command::babel::SOCKET;
+use crate::command::babel::configured::{self, Job};
 use crate::command::babel::control::ControlSocket;
 use crate::command::babel::objects::{changes, objects};
 use crate::command::babel::service::{Babel, BabelError};
+use crate::command::babel::{SOCKET, babeld};
 use crate::command::json::{self, Object, TunnelEvent};
 use crate::command::{Failure, Outcome};
 use crate::os::route::KernelSettings;
 use crate::os::{entropy, log};
+use crate::proto::babel::configuration::Configuration;
+use crate::proto::babel::configuration::interface::InterfaceOptions;
 use crate::proto::babel::destination::Destination;
 use crate::proto::babel::mac::{Hash, Key, Keys};
 use crate::proto::babel::router_id::RouterId;
@@ -33,6 +36,13 @@ pub struct Options {
     /// `re6st tunnel connect --json` prints: a tunnel that is up is added, one that is down removed
     #[arg(long, value_name = "FILE")]
     interfaces: Option<String>,
+    /// Do what a configuration file of babeld says; may be given several times. Interfaces named here get
+    /// what its `default` lines say
+    #[arg(long, value_name = "FILE", conflicts_with_all = OWN_OPTIONS)]
+    config: Vec<String>,
+    /// Do what a statement of babeld's configuration language says; may be given several times
+    #[arg(short = 'C', long, value_name = "STATEMENT", conflicts_with_all = OWN_OPTIONS)]
+    statement: Vec<String>,
     /// Announce a prefix as ours: `PREFIX`, or `PREFIX from SOURCE` for packets from there only
     #[arg(long, value_name = "CIDR")]
     redistribute: Vec<Redistributed>,
@@ -85,6 +95,9 @@ enum Kind {
 
 /// Routes until told to end.
 pub fn run(options: Options) -> Outcome {
+    if !options.config.is_empty() || !options.statement.is_empty() {
+        return run_configured(options);
+    }
     if options.interface.is_empty() && options.interfaces.is_none() {
         return Err(Failure::usage("no interface is given: name one, or use --interfaces -"));
     }
@@ -92,6 +105,30 @@ pub fn run(options: Options) -> Outcome {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::failed(format!("cannot start: {error}")))?;
     runtime.block_on(route(options))
+}
+
+fn run_configured(options: Options) -> Outcome {
+    let mut configuration = Configuration::default();
+    let mut problems = Vec::new();
+    for name in &options.config {
+        problems.extend(babeld::read_file(&mut configuration, name)?);
+    }
+    for statement in &options.statement {
+        problems.extend(configuration.read_option(statement));
+    }
+    if !problems.is_empty() {
+        return Err(babeld::refused(&problems));
+    }
+    for name in &options.interface {
+        configuration.add_interface(name, &InterfaceOptions::default());
+    }
+    log::start(options.verbose);
+    configured::run(Job {
+        configuration,
+        babeld_socket: None,
+        socket: Some(options.socket),
+        json: options.json,
+    })
 }
 
 async fn route(options: Options) -> Outcome {
@@ -181,7 +218,8 @@ impl Events {
     }
 }
 
-async fn print_changes(babel: Babel) {
+/// Prints every change until nobody reads.
+pub async fn print_changes(babel: Babel) {
     let mut shown = Vec::new();
     while let Ok(dump) = babel.dump().await {
         let now = objects(&dump);
@@ -233,6 +271,7 @@ fn kernel(options: &Options) -> KernelSettings {
             IpAddr::V6(_) => None,
         }),
         default_source: options.network.filter(|network| !network.is_ipv4()),
+        ..KernelSettings::default()
     }
 }
 
@@ -291,5 +330,19 @@ fn duration(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// Options that say in another way what a configuration says.
+const OWN_OPTIONS: [&str; 11] = [
+    "interfaces",
+    "redistribute",
+    "kind",
+    "hello",
+    "update",
+    "key",
+    "accept_key",
+    "network",
+    "table",
+    "metric",
+    "pref_src",
+];
 /// How often changes are looked for.
 const PERIOD: Duration = Duration::from_millis(250);

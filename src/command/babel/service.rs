@@ -7,7 +7,8 @@ use tokio::sync::{mpsc, oneshot};
 use crate::command::babel::engine::Engine;
 use crate::os::route::KernelSettings;
 use crate::proto::babel::dump::Dump;
-use crate::proto::babel::mac::Keys;
+use crate::proto::babel::filter::Filters;
+use crate::proto::babel::mac::{BadSignatures, Keys};
 use crate::proto::babel::settings::{Announcement, CostMultiplier, InterfaceSettings, Settings};
 
 /// A handle on a running router. Copies speak to the same one.
@@ -59,6 +60,10 @@ pub enum Request {
     SetCostMultiplier(String, Ipv6Addr, CostMultiplier, Answer<()>),
     /// Sign and check with these from now on.
     SetKeys(Option<Keys>, Answer<()>),
+    /// Do this with packets that no key signed from now on.
+    SetBadSignatures(BadSignatures, Answer<()>),
+    /// Learn and announce by these from now on.
+    SetFilters(Filters, Answer<()>),
     /// Use these on every interface from now on.
     SetDefaults(InterfaceSettings, Answer<()>),
     /// Originate exactly these.
@@ -115,6 +120,16 @@ impl Babel {
     /// Signs and checks with other keys from now on; neighbours stay. `None`: neither signs nor checks.
     pub async fn set_keys(&self, keys: Option<Keys>) -> Result<(), BabelError> {
         self.ask(|answer| Request::SetKeys(keys, answer)).await
+    }
+
+    /// Takes or drops packets that no key signed from now on.
+    pub async fn set_bad_signatures(&self, fate: BadSignatures) -> Result<(), BabelError> {
+        self.ask(|answer| Request::SetBadSignatures(fate, answer)).await
+    }
+
+    /// Learns and announces by other filters from now on.
+    pub async fn set_filters(&self, filters: Filters) -> Result<(), BabelError> {
+        self.ask(|answer| Request::SetFilters(filters, answer)).await
     }
 
     /// Changes timers and costs of every interface; neighbours stay.

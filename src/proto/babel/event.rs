@@ -81,12 +81,15 @@ pub enum Output {
         /// The packet.
         octets: Vec<u8>,
     },
-    /// Put a route into the kernel; if there is one to that destination, in its place, in one step.
+    /// Put a route into the kernel; if there is one of ours to that destination, in its place, in one
+    /// step. One that is not ours stays.
     Install {
         /// Where it leads.
         destination: Destination,
         /// Where packets are sent.
         next_hop: NextHop,
+        /// Whether a route of ours leads there already.
+        before: Before,
     },
     /// Take a route out of the kernel.
     Uninstall {
@@ -95,6 +98,15 @@ pub enum Output {
     },
     /// Tell the operator.
     Notice(Notice),
+}
+
+/// What the kernel was asked for before.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Before {
+    /// No route to that destination.
+    Absent,
+    /// Another route to that destination.
+    Present,
 }
 
 /// Where packets are sent.

@@ -183,11 +183,25 @@ impl Filters {
     }
 
     /// Whether and how a route is put into the kernel.
-    pub fn install(&self, candidate: &Candidate<'_>) -> Action {
-        decide(&self.install, candidate).unwrap_or(Action::ALLOW)
+    pub fn install(&self, destination: Destination) -> Action {
+        install(&self.install, destination)
     }
 }
 
+/// Whether and how a route is put into the kernel: this depends on where it leads and on nothing that may
+/// change while it is there, so that it is found again.
+pub fn install(rules: &[Rule], destination: Destination) -> Action {
+    let candidate = Candidate {
+        destination,
+        router_id: None,
+        neighbour: None,
+        interface: None,
+        origin: Origin::BABEL,
+    };
+    decide(rules, &candidate).unwrap_or(Action::ALLOW)
+}
+
+/// What the first rule that matches says.
 fn decide(rules: &[Rule], candidate: &Candidate<'_>) -> Option<Action> {
     rules.iter().find(|rule| rule.selector.matches(candidate)).map(|rule| rule.action)
 }
@@ -253,7 +267,7 @@ mod tests {
         let of = |origin| Candidate { origin, ..candidate("2001:db8::1/128") };
         assert_eq!(filters.redistribute(&of(Origin::Local)), Action::ALLOW);
         assert_eq!(filters.redistribute(&of(Origin::Protocol(2))), Action::DENY);
-        assert_eq!(filters.install(&of(Origin::BABEL)), Action::ALLOW);
+        assert_eq!(filters.install(of(Origin::BABEL).destination), Action::ALLOW);
     }
 
     #[test]

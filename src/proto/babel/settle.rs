@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::proto::babel::event::{NextHop, Notice, Output};
+use crate::proto::babel::event::{Before, NextHop, Notice, Output};
 use crate::proto::babel::neighbour::NeighbourId;
 use crate::proto::babel::pending::Novelty;
 use crate::proto::babel::requests::SeqnoRequest;
@@ -93,9 +93,12 @@ impl Router {
                 NextHop::Via { address: neighbour.next_hop(place), interface: neighbour.interface }
             }),
         };
-        entry.kernel = wanted;
+        let before = match std::mem::replace(&mut entry.kernel, wanted) {
+            Kernel::Absent => Before::Absent,
+            Kernel::Unreachable | Kernel::Via(..) => Before::Present,
+        };
         out.push(match next_hop {
-            Some(next_hop) => Output::Install { destination, next_hop },
+            Some(next_hop) => Output::Install { destination, next_hop, before },
             None => Output::Uninstall { destination },
         });
     }

@@ -111,7 +111,7 @@ impl Configuration {
             "in" => self.filters.input.push(rule::parse(words)?),
             "out" => self.filters.output.push(rule::parse(words)?),
             "redistribute" => self.filters.redistribute.push(rule::parse(words)?),
-            "install" => self.filters.install.push(rule::parse(words)?),
+            "install" => self.filters.install.push(rule::of_destination(rule::parse(words)?)?),
             "key" => self.keys.push(key::parse(words)?),
             option => self.options.set(option, words)?,
         }

@@ -23,6 +23,20 @@ pub fn parse(mut words: Words) -> Result<Rule, Fault> {
     Ok(rule)
 }
 
+/// Refuses what an `install` rule may not look at: it must match a route for as long as it is there.
+pub fn of_destination(rule: Rule) -> Result<Rule, Fault> {
+    let Selector { neighbour, router_id, origin, interface, .. } = &rule.selector;
+    let of_more =
+        neighbour.is_some() || router_id.is_some() || origin.is_some() || interface.is_some();
+    if of_more {
+        return Err(Fault::Unsupported {
+            statement: "install",
+            instead: "it goes by prefix and source prefix alone, leave out neigh, id, proto, local and if",
+        });
+    }
+    Ok(rule)
+}
+
 /// Reads a selector; whether `word` begins one.
 fn select(selector: &mut Selector, word: &str, words: &mut Words) -> Result<bool, Fault> {
     match word {

@@ -81,7 +81,7 @@ fn the_filters_of_re6stnet_do_what_it_means() {
     assert_eq!(filters.redistribute(&candidate(address, Origin::Local)), Action::DENY);
     // A default route from anywhere becomes one from the network; others prefer the own address.
     let network: Cidr = "2001:db8:42::/48".parse().unwrap();
-    let install = |destination| filters.install(&candidate(destination, Origin::BABEL));
+    let install = |destination| filters.install(destination);
     let default = Destination::from_anywhere(Cidr::IPV6_DEFAULT);
     let from_network = Destination::from_source(Cidr::IPV6_DEFAULT, network).unwrap();
     assert_eq!(install(default).apply(default), Some(from_network));
