@@ -141,6 +141,19 @@ impl Underlay {
         self.hosts[from].output("ping", &arguments).status.success()
     }
 
+    /// Pings in the background, twenty times a second; the loss is known when it is asked for.
+    pub fn ping(&self, from: usize, to: usize) -> Process {
+        let address = sdn_address(to);
+        let arguments = ["-i", "0.05", "-W", "1", "-q", &address];
+        self.hosts[from].spawn(self.folder.path(), &format!("ping-{from}-{to}"), "ping", &arguments)
+    }
+
+    /// An administrator's command on the registry's host.
+    pub fn registry(&self, words: &[&str]) -> String {
+        let words: Vec<&str> = ["registry"].iter().chain(words).copied().collect();
+        self.hosts[0].run(RE6ST, &words)
+    }
+
     /// Interfaces, addresses and routes of a host, without what changes by itself.
     pub fn traces(&self, at: usize) -> String {
         let host = &self.hosts[at];
@@ -165,4 +178,16 @@ pub fn underlay_address(at: usize) -> String {
 /// The address of the node on a host: prefixes are given in order.
 pub fn sdn_address(at: usize) -> String {
     if at == 0 { "2001:db8:42::1".to_owned() } else { format!("2001:db8:42:{at:x}::1") }
+}
+
+/// Sent and received by a ping that runs; it is ended.
+pub fn sent_and_received(mut ping: Process) -> (u32, u32) {
+    ping.signal("INT");
+    eventually("ping ends", Duration::from_secs(5), || (!ping.is_running()).then_some(()));
+    let printed = ping.printed();
+    let line = printed.lines().find(|line| line.contains("received"));
+    let line = line.unwrap_or_else(|| panic!("{printed}"));
+    let mut words = line.split_whitespace();
+    let sent = words.next().unwrap().parse().unwrap();
+    (sent, words.nth(2).unwrap().parse().unwrap())
 }

@@ -84,6 +84,8 @@ struct Drive {
     dump: Dump,
     routes: Vec<Route>,
     ending: bool,
+    /// The state folder takes nothing, and that was said.
+    forgetful: bool,
 }
 
 /// What one turn of the loop waits for.
@@ -160,6 +162,7 @@ impl Drive {
             dump: Dump::default(),
             routes: Vec::new(),
             ending: false,
+            forgetful: false,
         };
         drive.begin(options, old).await;
         Ok(drive)
@@ -453,7 +456,7 @@ impl Drive {
         }
     }
 
-    fn remember(&self, change: &cache::Change) {
+    fn remember(&mut self, change: &cache::Change) {
         let Some(store) = &self.store else { return };
         let done = match change {
             cache::Change::Learnt(prefix, addresses) => {
@@ -461,8 +464,14 @@ impl Drive {
             }
             cache::Change::Forgotten(prefix) => store.forget_peer(&prefix.to_bits()),
         };
-        if let Err(error) = done {
-            tracing::warn!("cannot remember a peer: {error}");
+        match done {
+            Ok(()) => self.forgetful = false,
+            // Once: there may be many peers.
+            Err(error) if !self.forgetful => {
+                self.forgetful = true;
+                tracing::warn!("cannot remember peers: {error}");
+            }
+            Err(_) => {}
         }
     }
 

@@ -83,7 +83,7 @@ impl Tunnels {
                 ciphers: network::ciphers(&self.parameters),
                 interface_prefix: served_prefix(port.transport, same.count()),
                 ping_exit: self.parameters.hello * 4,
-                handshake_timeout: HANDSHAKE,
+                handshake_timeout: SERVED_HANDSHAKE,
                 revoked: network::revoked(&self.parameters),
                 ..ListenSettings::new(port.bind(), port.transport, credentials)
             };
@@ -263,8 +263,11 @@ fn port_failure(port: Port, error: &std::io::Error) -> Failure {
     })
 }
 
-/// How long a handshake may take; a peer that does not answer is left for the next.
-const HANDSHAKE: Duration = Duration::from_secs(8);
+/// How long a handshake may take that we began: then the peer's next address is tried. Half a dozen
+/// round trips, of which one or two are lost.
+const HANDSHAKE: Duration = Duration::from_secs(6);
+/// How long a handshake may take that others began.
+const SERVED_HANDSHAKE: Duration = Duration::from_secs(15);
 /// How long to wait at the end for the peers to be told.
 const FAREWELL: Duration = Duration::from_secs(3);
 /// Octets of an interface's name.
