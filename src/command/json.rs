@@ -25,6 +25,8 @@ pub enum Object {
     Certificate(Certificate),
     /// What is worth one certificate.
     Token(Token),
+    /// What is wrong with a database.
+    Problem(Problem),
     /// How a running node is.
     NodeStatus(NodeStatus),
     /// Another node, as a running node knows it.
@@ -263,6 +265,15 @@ pub struct Certificate {
     pub subject: String,
     /// `sha256:` and the digest of its DER.
     pub fingerprint: String,
+}
+
+/// What is wrong with a database.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Problem {
+    /// The node, or `network`.
+    pub subject: String,
+    /// What is wrong, in words.
+    pub problem: String,
 }
 
 /// What is worth one certificate.

@@ -10,6 +10,7 @@ use tempfile::TempDir;
 use super::stock::node::{Application, StockNode, stock_command};
 use super::stock::registry::{Authority, StockRegistry};
 use crate::namespace::{Namespace, Process, RE6ST, eventually, run};
+use crate::registry::load::{all_at_once, members, used};
 
 /// Our registry in `directory`, on port 80 of `host`.
 fn start_ours(host: &Namespace, directory: &Path) -> Process {
@@ -133,4 +134,41 @@ fn our_tools_join_a_stock_network_and_take_its_registry_over_and_back() {
     let gone = ["cert", "renew", "--dir", gone.to_str().unwrap()];
     assert!(!host.output(RE6ST, &gone).status.success(), "revoked by ours, unknown to stock");
     assert!(joined(&host, &folder("four"), &fingerprint).contains("CN=3/16"));
+}
+
+/// CPU time of the registry `process` on `host` for a call of a member, and its memory at most in KiB.
+fn cost_of_a_call(host: &Namespace, process: u32, count: usize) -> (Duration, u64) {
+    let namespace = fs::File::open(format!("/run/netns/{}", host.name)).unwrap();
+    let work = move || {
+        nix::sched::setns(namespace, nix::sched::CloneFlags::CLONE_NEWNET).unwrap();
+        // Its threads are made by this one and live where it does.
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let url = "http://127.0.0.1/".parse().unwrap();
+            let members = members(&url, count).await;
+            let (before, _) = used(process);
+            let rounds = all_at_once(&url, members).await.len();
+            let (after, peak) = used(process);
+            ((after - before) / u32::try_from(rounds * 3).unwrap(), peak)
+        })
+    };
+    std::thread::spawn(work).join().unwrap()
+}
+
+#[test]
+fn a_call_costs_a_fraction_of_what_it_costs_stock() {
+    let host = Namespace::new("registry");
+    let directory = TempDir::with_prefix("re6st-interop-").unwrap();
+    let authority = Authority::new(directory.path());
+    let stock = StockRegistry::start(&host, directory.path(), &authority, &[]);
+    let (theirs, their_memory) = cost_of_a_call(&host, stock.id(), 20);
+    drop(stock);
+    let ours = start_ours(&host, directory.path());
+    let (ours, our_memory) = cost_of_a_call(&host, ours.id(), 20);
+    let ratio = theirs.as_secs_f64() / ours.as_secs_f64();
+    println!(
+        "a member's call: {theirs:?} CPU of stock's registry, {ours:?} of ours ({ratio:.1} times less); \
+         {their_memory} and {our_memory} KiB"
+    );
+    assert!(ratio > 3.0, "{ratio}");
 }

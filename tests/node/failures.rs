@@ -71,6 +71,17 @@ fn without(arguments: &[std::ffi::OsString], option: &str) -> Vec<std::ffi::OsSt
 }
 
 #[test]
+fn a_port_that_is_taken_is_named_and_nothing_is_left_on_the_host() {
+    let underlay = Underlay::new(1, &[]);
+    let before = underlay.traces(0);
+    // The registry's own port.
+    let (code, sentence) = last_words(underlay.node_command(0, &["--pp", "80", "tcp"]));
+    assert!(sentence.contains("port 80 tcp is taken"), "{sentence}");
+    assert_eq!(code, Some(1));
+    assert_eq!(underlay.traces(0), before);
+}
+
+#[test]
 fn a_second_node_on_one_host_is_refused() {
     let mut underlay = Underlay::new(1, &[]);
     underlay.start(0, &[]);

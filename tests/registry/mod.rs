@@ -2,6 +2,7 @@
 
 mod certificates;
 mod hostile;
+pub mod load;
 mod own_node;
 pub mod process;
 mod server;

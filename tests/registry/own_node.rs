@@ -154,6 +154,15 @@ fn the_registrys_node_is_told_of_new_versions_and_asked_about_all() {
             "3/16": ["2/16"],
         })
     );
+    let printed =
+        story.host.run(RE6ST, &["registry", "nodes", "--json", "--registry", "http://[::1]/"]);
+    let nodes: Vec<Value> =
+        printed.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(nodes.len(), 3);
+    assert_eq!(
+        (&nodes[2]["sdn"], &nodes[2]["ipv4"]),
+        (&json!("2001:db8:42:2::1"), &json!("10.0.0.2"))
+    );
     assert!(!story.asked().contains("0 0\n"), "{}", story.asked());
     story.host.run(RE6ST, &["registry", "rotate-key"]);
     eventually("the node hears of the new version", Duration::from_secs(10), || {

@@ -68,6 +68,11 @@ impl Registry {
         self.process.as_ref().map(Process::printed).unwrap_or_default()
     }
 
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.process.as_ref().expect("it runs").id()
+    }
+
     /// Sends a signal to its process.
     pub fn signal(&self, name: &str) {
         self.process.as_ref().expect("it runs").signal(name);

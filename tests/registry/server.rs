@@ -257,6 +257,40 @@ fn an_expired_token_is_worth_nothing() {
 }
 
 #[test]
+fn a_database_that_does_not_hold_together_is_found_out() {
+    let registry = Registry::start(ANONYMOUS);
+    for name in ["one", "two", "three"] {
+        registry.join(name, &["--anonymous"]);
+    }
+    let dir = registry.path().to_str().unwrap();
+    re6st_must(&["registry", "revoke", "1/16", "--registry", &registry.url().to_string()]);
+    assert_eq!(re6st_must(&["registry", "check", "--dir", dir]), "");
+    let database = registry.path().join("registry.db");
+    let break_it =
+        "UPDATE cert SET cert = (SELECT cert FROM cert WHERE prefix = '0000000000000000')
+            WHERE prefix = '0000000000000010';
+        DELETE FROM cert WHERE prefix = '1';
+        INSERT INTO cert VALUES ('00000000000000001', NULL, NULL);
+        UPDATE config SET value = 0 WHERE name = 'serial';
+        UPDATE config SET value = x'05aa' WHERE name = 'version';";
+    crate::namespace::run("sqlite3", &[database.to_str().unwrap(), break_it]);
+    let output = re6st(&["registry", "check", "--dir", dir, "--json"]);
+    assert_eq!(output.status.code(), Some(1));
+    let printed = String::from_utf8(output.stdout).unwrap();
+    for problem in [
+        "overlaps 0/16",
+        "neither free nor anybody's",
+        "names 0/16",
+        "same serial number as 0/16",
+        "is still to be given",
+        "same IPv4 number",
+        "not signed",
+    ] {
+        assert!(printed.contains(problem), "{problem}: {printed}");
+    }
+}
+
+#[test]
 fn communities_have_their_own_parts_of_the_network() {
     let registry = Registry::start(ANONYMOUS);
     let file = registry.path().join("communities");

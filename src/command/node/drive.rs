@@ -37,6 +37,7 @@ use crate::proto::mesh::datagram::PORT;
 use crate::proto::mesh::node::{Input, Node, Output};
 use crate::proto::mesh::tunnels::{Cost, Decision, Link, Role, Route};
 use crate::proto::prefix::Prefix;
+use crate::proto::random::Random;
 use crate::proto::registry::parameters::Parameters;
 use crate::proto::time::Instant;
 
@@ -117,11 +118,15 @@ impl Drive {
         let place_v4 = setup::place_v4(&parameters, &identity);
         let places: Vec<Place> = std::iter::once(place).chain(place_v4).collect();
         let host = Host::prepare(places.clone(), &options.main_interface).await?;
-        let socket = setup::open_socket()?;
-        let router_id = RouterId::draw(&mut random);
-        let (babel, babel_notices) = start_babel(&parameters, &places, router_id)?;
-        let (events, tunnel_events) = mpsc::channel(QUEUE);
-        let tunnels = Tunnels::start(&identity, &parameters, &preferences, &ports, events).await?;
+        let wanted = Wanted { options, identity: &identity, parameters: &parameters };
+        let services = wanted.open(&preferences, &ports, &places, &mut random).await;
+        let services = match services {
+            Ok(services) => services,
+            Err(failure) => {
+                host.restore().await;
+                return Err(failure);
+            }
+        };
         let node = Node::new(
             identity.clone(),
             format!("{}, re6st-{}", env!("CARGO_PKG_VERSION"), std::env::consts::OS),
@@ -132,25 +137,20 @@ impl Drive {
             random,
         );
         let (registry, registry_answers) = registry::start(client);
-        let (asked, questions) = mpsc::channel(QUEUE);
-        let control = Control::open(&options.run, asked).map_err(|error| {
-            let folder = options.run.display();
-            Failure::failed(format!("cannot open the control socket in {folder}: {error}"))
-        })?;
         let mut drive = Self {
             clock,
             identity,
             node,
-            babel,
-            babel_notices,
-            tunnels,
-            tunnel_events,
+            babel: services.babel,
+            babel_notices: services.babel_notices,
+            tunnels: services.tunnels,
+            tunnel_events: services.tunnel_events,
             registry,
             registry_answers,
             registry_url: options.registry.to_string(),
-            socket,
-            control,
-            questions,
+            socket: services.socket,
+            control: services.control,
+            questions: services.questions,
             signals,
             host,
             store,
@@ -478,6 +478,47 @@ impl Drive {
     fn answer(&mut self, (question, answer): Asked) {
         self.ending |= question == Asking::Down;
         let _ = answer.send(self.tell(question));
+    }
+}
+
+/// What is opened once the host is prepared.
+struct Services {
+    socket: UdpSocket,
+    tunnels: Tunnels,
+    tunnel_events: mpsc::Receiver<Event>,
+    control: Control,
+    questions: mpsc::Receiver<Asked>,
+    babel: Babel,
+    babel_notices: mpsc::Receiver<String>,
+}
+
+/// What they are opened for.
+struct Wanted<'a> {
+    options: &'a Options,
+    identity: &'a Identity,
+    parameters: &'a Parameters,
+}
+
+impl Wanted<'_> {
+    async fn open(
+        &self,
+        preferences: &Preferences,
+        ports: &[Port],
+        places: &[Place],
+        random: &mut Random,
+    ) -> Result<Services, Failure> {
+        let socket = setup::open_socket()?;
+        let (events, tunnel_events) = mpsc::channel(QUEUE);
+        let (identity, parameters) = (self.identity, self.parameters);
+        let tunnels = Tunnels::start(identity, parameters, preferences, ports, events).await?;
+        let (asked, questions) = mpsc::channel(QUEUE);
+        let control = Control::open(&self.options.run, asked).map_err(|error| {
+            let folder = self.options.run.display();
+            Failure::failed(format!("cannot open the control socket in {folder}: {error}"))
+        })?;
+        let router_id = RouterId::draw(random);
+        let (babel, babel_notices) = start_babel(self.parameters, places, router_id)?;
+        Ok(Services { socket, tunnels, tunnel_events, control, questions, babel, babel_notices })
     }
 }
 

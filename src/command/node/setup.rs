@@ -195,17 +195,19 @@ impl Host {
         let barriers = Barriers::open()
             .map_err(|error| Failure::failed(format!("cannot open a netlink socket: {error}")))?;
         let mut host = Self { links, barriers, index, places, changed: Vec::new() };
-        for place in host.places.clone() {
-            host.take_place(&place, interface).await.map_err(failed)?;
-            host.barriers.add(place.network).await.map_err(|error| {
-                Failure::failed(format!("cannot make {} unreachable: {error}", place.network))
-            })?;
-        }
+        // First of all: the kernel counts an address that it completes while this changes twice, as a
+        // router's anycast address, and keeps that after the address is gone.
         for name in ["net/ipv6/conf/all/forwarding", "net/ipv4/ip_forward"] {
             match Changed::set(name, "1") {
                 Ok(changed) => host.changed.extend(changed),
                 Err(error) => tracing::warn!("cannot set {name}, so nothing is forwarded: {error}"),
             }
+        }
+        for place in host.places.clone() {
+            host.take_place(&place, interface).await.map_err(failed)?;
+            host.barriers.add(place.network).await.map_err(|error| {
+                Failure::failed(format!("cannot make {} unreachable: {error}", place.network))
+            })?;
         }
         Ok(host)
     }

@@ -120,7 +120,7 @@ impl Registry {
             tables.put_leaf(&Leaf { prefix, email: None, certificate: None })?;
         }
         for prefix in allocation.reserved {
-            let certificate = Some("reserved".into());
+            let certificate = Some(network::RESERVED.into());
             tables.put_leaf(&Leaf { prefix, email: None, certificate })?;
         }
         Ok(allocation.taken)

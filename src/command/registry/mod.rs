@@ -41,6 +41,8 @@ enum Command {
     Versions(administration::Versions),
     /// Tell who has tunnels to whom
     Topology(administration::Topology),
+    /// Check that a database holds together
+    Check(administration::Check),
 }
 
 /// Does what `re6st registry` was asked.
@@ -54,5 +56,6 @@ pub fn run(options: Options) -> Outcome {
         Command::RotateKey(options) => options.run(),
         Command::Versions(options) => options.run(),
         Command::Topology(options) => options.run(),
+        Command::Check(options) => options.run(),
     }
 }

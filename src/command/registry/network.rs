@@ -20,7 +20,10 @@ use super::server::{Policy, Refusal, Registry};
 const KEY_ROWS: [&str; 3] = ["babel_hmac0", "babel_hmac1", "babel_hmac2"];
 
 /// How the row of a prefix begins that is held back until its revoked certificate ends.
-const HELD: &str = "revoked until ";
+pub(super) const HELD: &str = "revoked until ";
+
+/// What stands in the row of a prefix that nobody may have.
+pub(super) const RESERVED: &str = "reserved";
 
 /// Brings a database up to date when a registry starts: old entries, a first key, changed settings.
 pub(super) fn begin(

@@ -10,6 +10,7 @@ use crate::os::member_routes;
 use crate::proto::prefix::Prefix;
 use crate::proto::registry::request::{PrivateCall, Revoked};
 
+use super::administration;
 use super::applicants::{certificate_of, member};
 use super::network;
 use super::own_node::{OwnNode, Question};
@@ -21,6 +22,7 @@ impl Registry {
         match call {
             PrivateCall::Versions => self.versions().await,
             PrivateCall::Topology => self.topology().await,
+            PrivateCall::Nodes => self.nodes().await,
             PrivateCall::GetIpv4Information(email) => self.ipv4_information(email).await,
             PrivateCall::Revoke(revoked) => {
                 let changed = self.blocking(move |registry| registry.revoke(revoked)).await?;
@@ -121,6 +123,16 @@ impl Registry {
     fn change_keys(&self) -> Result<(), Refusal> {
         let new = self.state().random.octets();
         self.write(|tables| network::change_keys(tables, &self.issuer, new, Self::unix_time()))
+    }
+
+    /// Every member; where it is, if it is routed and answers.
+    async fn nodes(self: &Arc<Self>) -> Given {
+        let leaves = self.blocking(|registry| registry.read(|tables| Ok(tables.leaves()?))).await?;
+        let mut routed = member_routes::routed(self.network()).unwrap_or_default();
+        routed.extend(self.read(network::registry_prefix)?);
+        let addresses = OwnNode::ask_all(routed, Question::Addresses).await;
+        let nodes = administration::describe(&leaves, self.network(), &addresses);
+        Ok(json!(nodes).to_string().into_bytes())
     }
 
     /// What each routed node runs; null if it does not answer.

@@ -55,6 +55,8 @@ pub enum PrivateCall {
     Versions,
     /// Who has tunnels to whom.
     Topology,
+    /// Every member and where it is. Not a call of stock's.
+    Nodes,
 }
 
 /// Which certificate to end.
@@ -159,6 +161,7 @@ fn private_call(method: &str, arguments: &mut Arguments) -> Result<PrivateCall, 
         "getIPv4Information" => PrivateCall::GetIpv4Information(arguments.text("email")?),
         "versions" => PrivateCall::Versions,
         "topology" => PrivateCall::Topology,
+        "nodes" => PrivateCall::Nodes,
         _ => return Err(RequestError::Method),
     })
 }

@@ -76,6 +76,11 @@ impl StockRegistry {
         Self { process, mailbox }
     }
 
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
     /// Ends it without waiting.
     pub fn ask_to_stop(&self) {
         self.process.signal("TERM");
