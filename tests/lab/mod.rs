@@ -1,5 +1,7 @@
 //! `re6st lab`, live: hosts, the Internet between them, what is broken and mended, what is left behind.
 
+mod demo;
+
 use std::path::Path;
 use std::process::{Command, Output};
 use std::time::Duration;
@@ -48,9 +50,14 @@ impl Lab {
     }
 
     fn is_gone(&self) -> bool {
-        let names = run("ip", &["netns", "list"]);
-        !names.contains(&self.name) && !Path::new("/run/re6st-lab").join(&self.name).exists()
+        is_gone(&self.name)
     }
+}
+
+/// Whether neither a host nor a file of a lab is left.
+fn is_gone(name: &str) -> bool {
+    let names = run("ip", &["netns", "list"]);
+    !names.contains(name) && !Path::new("/run/re6st-lab").join(name).exists()
 }
 
 impl Drop for Lab {

@@ -208,7 +208,7 @@ impl Internet {
             self.owners.insert(address.into(), Owner::Host(at));
         }
         match (host.nat, host.ipv4) {
-            (Some(public), _) => {
+            (Some(public), inside) => {
                 let known = self.nats.iter().position(|nat| nat.public() == public);
                 let nat = known.unwrap_or_else(|| {
                     self.nats.push(Nat::new(public));
@@ -216,6 +216,11 @@ impl Internet {
                     self.nats.len() - 1
                 });
                 self.nat_of[at] = Some(nat);
+                for (inside, port) in
+                    inside.iter().flat_map(|i| host.forward.iter().map(move |p| (i, p)))
+                {
+                    self.nats[nat].forward(*inside, *port);
+                }
                 self.owners.insert(public.into(), Owner::Nat(nat));
             }
             (None, Some(address)) => {

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use crate::proto::lab::packet::{End, ICMP, Ipv4, TCP};
+use crate::proto::lab::packet::{End, ICMP, Ipv4, TCP, UDP};
 use crate::proto::limits;
 use crate::proto::time::Instant;
 
@@ -26,6 +26,8 @@ pub struct Nat {
 #[derive(Debug)]
 struct Mapping {
     inside: (Ipv4Addr, u16),
+    /// Set up by the owner: anybody may use it, and it is never forgotten.
+    forwarded: bool,
     /// Who was spoken to, and when last.
     peers: HashMap<(Ipv4Addr, u16), Instant>,
     used: Instant,
@@ -40,6 +42,16 @@ impl Nat {
     /// Its public address.
     pub const fn public(&self) -> Ipv4Addr {
         self.public
+    }
+
+    /// Hands what comes to this TCP and UDP port on to a host inside.
+    pub fn forward(&mut self, host: Ipv4Addr, port: u16) {
+        for protocol in [TCP, UDP] {
+            let (inside, peers) = ((host, port), HashMap::new());
+            let mapping = Mapping { inside, forwarded: true, peers, used: Instant::ZERO };
+            self.mappings.insert((protocol, port), mapping);
+            self.outside.insert((protocol, host, port), port);
+        }
     }
 
     /// Rewrites a packet on its way out; `None` if it cannot be translated and is dropped.
@@ -71,9 +83,11 @@ impl Nat {
         }
         let (_, port) = ends(&packet, End::Destination)?;
         let mapping = self.mappings.get_mut(&(protocol, port))?;
-        let spoken = *mapping.peers.get(&peer(&packet, End::Source)?)?;
-        if now - spoken >= lifetime(protocol) {
-            return None;
+        if !mapping.forwarded {
+            let spoken = *mapping.peers.get(&peer(&packet, End::Source)?)?;
+            if now - spoken >= lifetime(protocol) {
+                return None;
+            }
         }
         let (address, port) = mapping.inside;
         packet.rewrite(End::Destination, address, port);
@@ -94,14 +108,16 @@ impl Nat {
         }
         let free = |port: &u16| *port != 0 && !self.mappings.contains_key(&(protocol, *port));
         let port = (0..=u16::MAX).map(|step| inside.1.wrapping_add(step)).find(free)?;
-        let mapping = Mapping { inside, peers: HashMap::new(), used: now };
+        let mapping = Mapping { inside, forwarded: false, peers: HashMap::new(), used: now };
         self.mappings.insert((protocol, port), mapping);
         self.outside.insert(key, port);
         Some(port)
     }
 
     fn forget_old(&mut self, now: Instant) {
-        self.mappings.retain(|(protocol, _), mapping| now - mapping.used < lifetime(*protocol));
+        self.mappings.retain(|(protocol, _), mapping| {
+            mapping.forwarded || now - mapping.used < lifetime(*protocol)
+        });
         let mappings = &self.mappings;
         self.outside.retain(|(protocol, ..), port| mappings.contains_key(&(*protocol, *port)));
     }
@@ -222,6 +238,19 @@ mod tests {
         assert_eq!(reply, echo(0, SERVER, "192.168.1.3", 7));
         let mut uninvited = echo(8, SERVER, PUBLIC, 99);
         assert_eq!(nat.inbound(&mut uninvited, after(1)), None);
+    }
+
+    #[test]
+    fn a_forwarded_port_is_open_to_everybody_and_answers_from_itself() {
+        let mut nat = nat();
+        nat.forward(INSIDE.parse().unwrap(), 1194);
+        let mut asked = udp((SERVER, 53), (PUBLIC, 1194), b"hello");
+        assert_eq!(nat.inbound(&mut asked, after(9_999)).unwrap().to_string(), INSIDE);
+        assert_eq!(asked, udp((SERVER, 53), (INSIDE, 1194), b"hello"));
+        let out = sent(&mut nat, (INSIDE, 1194), (SERVER, 53));
+        assert_eq!(out, udp((PUBLIC, 1194), (SERVER, 53), b"question"));
+        let another = sent(&mut nat, ("192.168.1.3", 1194), (SERVER, 53));
+        assert_eq!(another, udp((PUBLIC, 1195), (SERVER, 53), b"question"));
     }
 
     #[test]

@@ -51,6 +51,9 @@ pub struct Host {
     /// The public address of the NAT in front of its IPv4 address; hosts with the same one share it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nat: Option<Ipv4Addr>,
+    /// The TCP and UDP ports that the NAT hands on to it, whoever asks.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub forward: Vec<u16>,
     /// Whether its network drops every UDP packet, in and out.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub udp_dropped: bool,
@@ -139,6 +142,9 @@ pub enum ScenarioError {
     /// Behind NAT without an address to translate.
     #[error("host {0} is behind NAT but has no private IPv4 address: give it `ipv4`")]
     NothingToTranslate(String),
+    /// Ports to hand on, without a NAT that could.
+    #[error("host {0} has `forward` and no `nat`: in public every port is open")]
+    NothingToForward(String),
     /// A number that is out of range.
     #[error("{name} is {value}: it must be {range}")]
     Range {
@@ -253,6 +259,9 @@ impl Scenario {
             }
             if host.nat.is_some() && host.ipv4.is_none() {
                 return Err(ScenarioError::NothingToTranslate(host.name.clone()));
+            }
+            if host.nat.is_none() && !host.forward.is_empty() {
+                return Err(ScenarioError::NothingToForward(host.name.clone()));
             }
             // Behind different NATs, the same private address may be used twice.
             let v4 = host.ipv4.map(|address| (host.nat, IpAddr::V4(address)));

@@ -7,6 +7,9 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+
 use crate::command::Failure;
 use crate::command::json::{self, Node, Object};
 use crate::command::lab::{Lab, status, up};
@@ -94,36 +97,37 @@ impl Hosts {
         Ok(())
     }
 
-    /// Asks for a certificate for every host, all at once; `tell` hears how many have one.
+    /// Asks for a certificate for every host; `tell` hears how many have one. The registry takes the first
+    /// one that it gives for that of its own node: its host comes first, then all others at once.
     pub async fn join(&self, mut tell: impl FnMut(usize)) -> Result<(), Failure> {
-        let mut joining = tokio::task::JoinSet::new();
-        let url = self.registry_url();
-        for host in &self.scenario.hosts {
-            let folder = self.path(host, "etc");
-            let words = ["cert", "join", "--registry", &url, "--anonymous", "--dir", &folder];
-            let name = host.name.clone();
-            let commands: Vec<_> = (0..JOIN_ATTEMPTS).map(|_| self.exec(host, &words)).collect();
-            joining.spawn(async move {
-                let mut outcome = Err(Failure::failed("not tried"));
-                for command in commands {
-                    outcome =
-                        succeeded(&format!("cert join on {name}"), &command.output_async().await);
-                    if outcome.is_ok() {
-                        break;
-                    }
-                    // The registry may not be listening yet.
-                    tokio::time::sleep(Duration::from_millis(500)).await;
-                }
-                outcome
-            });
-        }
-        let mut joined = 0;
-        while let Some(done) = joining.join_next().await {
-            done.map_err(|_| Failure::failed("cert join ended by a bug of ours"))??;
-            joined += 1;
+        let (url, registry) = (self.registry_url(), &self.scenario.hosts[self.registry]);
+        self.join_one(&url, registry).await?;
+        tell(1);
+        let others = self.scenario.hosts.iter().filter(|host| host.name != registry.name);
+        let mut joining: FuturesUnordered<_> =
+            others.map(|host| self.join_one(&url, host)).collect();
+        for joined in 2.. {
+            let Some(done) = joining.next().await else { break };
+            done?;
             tell(joined);
         }
         Ok(())
+    }
+
+    async fn join_one(&self, url: &str, host: &Host) -> Result<(), Failure> {
+        let folder = self.path(host, "etc");
+        let words = ["cert", "join", "--registry", url, "--anonymous", "--dir", &folder];
+        let mut outcome = Ok(());
+        for _ in 0..JOIN_ATTEMPTS {
+            let output = self.exec(host, &words).output_async().await;
+            outcome = succeeded(&format!("cert join on {}", host.name), &output).map(|_| ());
+            if outcome.is_ok() {
+                break;
+            }
+            // The registry may not be listening yet.
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+        outcome
     }
 
     /// Starts a node on every host.

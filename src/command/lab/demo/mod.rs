@@ -66,11 +66,12 @@ pub fn run(options: &Options) -> Outcome {
         let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
         tokio::select! {
             played = play(options, Hosts::new(lab.clone(), scenario)) => played,
-            _ = interrupt.recv() => Err(Failure::failed("interrupted; everything is removed again")),
-            _ = terminate.recv() => Err(Failure::failed("ended; everything is removed again")),
+            _ = interrupt.recv() => Err(Failure::failed(INTERRUPTED)),
+            _ = terminate.recv() => Err(Failure::failed(INTERRUPTED)),
         }
     });
-    if options.keep && played.is_ok() {
+    let interrupted = played.as_ref().is_err_and(|end| end.to_string() == INTERRUPTED);
+    if options.keep && !interrupted {
         return played;
     }
     // The emulator first: its process waits for nobody.
@@ -171,6 +172,8 @@ fn farewell(options: &Options, hosts: &Hosts, progress: &Progress) {
         );
     }
 }
+
+const INTERRUPTED: &str = "interrupted; everything is removed again";
 
 /// How long routes to everybody may take.
 const ROUTES_PATIENCE: Duration = Duration::from_secs(90);
