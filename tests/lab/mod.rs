@@ -105,30 +105,37 @@ fn a_lab_is_as_its_scenario_says_and_as_its_faults_change_it() {
 
 #[test]
 fn udp_is_dropped_and_tcp_is_not_where_the_scenario_says_so() {
-    let lab = Lab::up(
-        "udp",
-        &THREE.replace("\"198.51.100.2\",", "\"198.51.100.2\", udp_dropped = true,"),
-    );
-    // Shell redirection speaks both; what arrived is what the receiver wrote.
-    for (protocol, arrives) in [("tcp", true), ("udp", false)] {
-        let listener = format!(
-            "import socket,sys;s=socket.socket(socket.AF_INET,socket.SOCK_{});s.bind(('',9));s.settimeout(3);{}",
-            if protocol == "tcp" { "STREAM" } else { "DGRAM" },
-            if protocol == "tcp" {
-                "s.listen();c,_=s.accept();print(c.recv(9))"
-            } else {
-                "print(s.recv(9))"
-            }
-        );
+    let dropped = THREE.replace("\"198.51.100.2\",", "\"198.51.100.2\", udp_dropped = true,");
+    let lab = Lab::up("udp", &dropped);
+    // Sent until it is heard or ten seconds have passed: programs take their time to start.
+    let send = |protocol: &str| {
+        let once = format!("echo hello > /dev/{protocol}/198.51.100.2/9");
+        lab.exec(
+            "paris",
+            &["bash", "-c", &format!("for i in $(seq 40); do {once}; sleep 0.25; done")],
+        )
+    };
+    for (protocol, receive, arrives) in [
+        (
+            "tcp",
+            "s=socket.create_server(('',9));s.settimeout(9);print(s.accept()[0].recv(9))",
+            true,
+        ),
+        (
+            "udp",
+            "s=socket.socket(type=socket.SOCK_DGRAM);s.bind(('',9));s.settimeout(9);print(s.recv(9))",
+            false,
+        ),
+    ] {
+        let program = format!("import socket;{receive}");
         let heard = std::thread::scope(|scope| {
-            let receiver = scope.spawn(|| lab.exec("boston", &["python3", "-c", &listener]));
-            std::thread::sleep(Duration::from_millis(700));
-            let send = format!("echo hello > /dev/{protocol}/198.51.100.2/9");
-            lab.exec("paris", &["bash", "-c", &send]);
-            text(&receiver.join().unwrap().stdout)
+            scope.spawn(|| send(protocol));
+            text(&lab.exec("boston", &["python3", "-c", &program]).stdout)
         });
         assert_eq!(heard.contains("hello"), arrives, "{protocol}: {heard}");
     }
+    let status = text(&lab.output(&["status"]).stdout);
+    assert!(status.contains("UDP where it is dropped"), "{status}");
 }
 
 #[test]
