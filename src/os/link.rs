@@ -91,6 +91,14 @@ impl Links {
         done.map_err(|error| failed(&format!("set the MTU of interface {index} to {mtu}"), error))
     }
 
+    /// Sets the octets of an interface's largest super-frame, which the kernel leaves to be cut.
+    pub async fn set_super_frame_max(&self, index: u32, octets: u32) -> Result<(), LinkError> {
+        let attribute = LinkAttribute::GsoMaxSize(octets);
+        let message = LinkUnspec::new_with_index(index).append_extra_attribute(attribute).build();
+        let done = self.handle.link().set(message).execute().await;
+        done.map_err(|error| failed(&format!("limit the super-frames of interface {index}"), error))
+    }
+
     /// Gives an interface an alias, which `ip link` shows.
     pub async fn set_alias(&self, index: u32, alias: &str) -> Result<(), LinkError> {
         let message = LinkUnspec::new_with_index(index).alias(alias).build();

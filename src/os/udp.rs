@@ -6,9 +6,9 @@ use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use nix::sys::socket::{
-    ControlMessage, ControlMessageOwned, MsgFlags, SockaddrLike, SockaddrStorage, recvmsg, sendmsg,
-    setsockopt, sockopt,
+    ControlMessageOwned, MsgFlags, SockaddrLike, SockaddrStorage, recvmsg, setsockopt, sockopt,
 };
+use socket2::{MsgHdr, SockAddr, SockRef};
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
 
@@ -98,13 +98,15 @@ impl Udp {
             return self.send(datagrams, to).await;
         }
         if self.segments.load(Ordering::Relaxed) {
-            let to = to.map(SockaddrStorage::from);
-            let size = u16::try_from(segment).map_err(io::Error::other)?;
+            let to = to.map(SockAddr::from);
+            let control = segment_control(u16::try_from(segment).map_err(io::Error::other)?);
             let sent = self.socket.async_io(Interest::WRITABLE, || {
-                let fd = self.socket.as_raw_fd();
-                let control = [ControlMessage::UdpGsoSegments(&size)];
-                sendmsg(fd, &[IoSlice::new(datagrams)], &control, MsgFlags::empty(), to.as_ref())?;
-                Ok(())
+                let buffers = [IoSlice::new(datagrams)];
+                let mut message = MsgHdr::new().with_buffers(&buffers).with_control(&control);
+                if let Some(to) = &to {
+                    message = message.with_addr(to);
+                }
+                SockRef::from(&self.socket).sendmsg(&message, 0).map(drop)
             });
             match sent.await.map_err(|error| (error.raw_os_error(), error)) {
                 // The device below cannot: never ask again, and send these one by one.
@@ -161,4 +163,20 @@ fn socket_address(address: SockaddrStorage) -> Option<SocketAddr> {
         }
         _ => None,
     }
+}
+
+/// Octets before the value of a control message.
+const CONTROL_HEADER: usize = size_of::<libc::cmsghdr>();
+
+/// The control message that says how long each datagram is, padded as the kernel wants it. Written here
+/// because nix makes a vector of it for each call.
+fn segment_control(segment: u16) -> [u8; CONTROL_HEADER + size_of::<usize>()] {
+    let mut control = [0; CONTROL_HEADER + size_of::<usize>()];
+    let length = CONTROL_HEADER + size_of::<u16>();
+    let (word, half) = (size_of::<usize>(), size_of::<i32>());
+    control[..word].copy_from_slice(&length.to_ne_bytes());
+    control[word..word + half].copy_from_slice(&libc::SOL_UDP.to_ne_bytes());
+    control[word + half..CONTROL_HEADER].copy_from_slice(&libc::UDP_SEGMENT.to_ne_bytes());
+    control[CONTROL_HEADER..length].copy_from_slice(&segment.to_ne_bytes());
+    control
 }

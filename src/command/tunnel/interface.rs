@@ -5,9 +5,22 @@ use std::sync::Arc;
 
 use crate::os::link::{LinkError, Links};
 use crate::os::tap::{Layer, Tap};
+use crate::os::udp::{SEND_OCTETS_MAX, SEND_SEGMENTS_MAX};
 
 /// What the alias of every interface of a tunnel begins with.
 pub const ALIAS: &str = "re6st tunnel";
+
+/// Octets of an Ethernet header.
+const ETHERNET_OCTETS: u32 = 14;
+
+/// Octets that sealing adds at most.
+const SEAL_OCTETS_MAX: u32 = 28;
+
+/// Octets of the headers of a TCP segment over IPv6, with timestamps.
+const HEADERS_OCTETS: u32 = 40 + 20 + 12;
+
+/// Octets of a super-frame that Linux keeps for headers and does not fill.
+const KERNEL_RESERVE: u32 = 384;
 
 /// Octets of the longest name of an interface.
 pub const NAME_OCTETS: usize = 15;
@@ -62,6 +75,8 @@ impl Interface {
         let index = link.ok_or_else(|| InterfaceError::Vanished(name.clone()))?.index;
         links.set_alias(index, &format!("{ALIAS} {}", settings.peer)).await?;
         links.set_mtu(index, settings.mtu).await?;
+        // A kernel that cannot limit them has us send what is left over in a call of its own.
+        let _ = links.set_super_frame_max(index, super_frame_max(settings.mtu)).await;
         links.set_up(index).await?;
         for &(address, length) in &settings.addresses {
             links.add_address(index, address, length).await?;
@@ -74,6 +89,13 @@ impl Interface {
         // It may be gone already: somebody else removed it.
         let _ = links.delete(self.index).await;
     }
+}
+
+/// Octets of the largest super-frame whose segments one system call sends, all of them sealed.
+fn super_frame_max(mtu: u32) -> u32 {
+    let packet = mtu + ETHERNET_OCTETS + SEAL_OCTETS_MAX;
+    let packets = (SEND_OCTETS_MAX as u32 / packet).clamp(1, SEND_SEGMENTS_MAX as u32);
+    packets * mtu.saturating_sub(HEADERS_OCTETS) + KERNEL_RESERVE
 }
 
 /// A name for the interface of the peer called `common_name`, for example `re6st-1-16`: no longer than

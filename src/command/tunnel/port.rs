@@ -11,6 +11,7 @@ use crate::command::tunnel::link::Link;
 use crate::command::tunnel::server::{Received, Reception};
 use crate::os::udp::Udp;
 use crate::proto::limits::DATAGRAM_OCTETS_MAX;
+use crate::proto::time::Instant;
 use crate::proto::tunnel::cookie::Stranger;
 use crate::proto::tunnel::packet::{ControlPacket, Opcode, SessionId, kind};
 
@@ -45,8 +46,9 @@ pub async fn run(udp: Arc<Udp>, reception: Reception) {
         for _ in 0..RECEIVES_A_TURN {
             // Besides "nothing there" an error is what ICMP says of some client: not of the port.
             let Ok(received) = socket.try_receive(&mut buffer, &mut control) else { break };
+            let now = port.reception.clock.now();
             for packet in buffer[..received.octets].chunks_mut(received.segment) {
-                port.handle(packet, received.from).await;
+                port.handle(packet, received.from, now).await;
             }
         }
         port.flush();
@@ -62,9 +64,9 @@ impl Port {
         }
     }
 
-    async fn handle(&mut self, packet: &mut [u8], from: SocketAddr) {
+    async fn handle(&mut self, packet: &mut [u8], from: SocketAddr, now: Instant) {
         if !is_data(packet) {
-            return self.handle_control(packet, from).await;
+            return self.handle_control(packet, from, now).await;
         }
         let lane = match kind(packet[0]).0 {
             Some(Opcode::DataV2) if packet.len() >= 4 => {
@@ -77,7 +79,7 @@ impl Port {
         }
         self.busy = lane;
         if let Some(lane) = lane.and_then(|lane| self.lanes.get_mut(&lane)) {
-            lane.receive(packet, from, self.reception.clock.now());
+            lane.receive(packet, from, now);
         }
     }
 
@@ -88,7 +90,7 @@ impl Port {
         }
     }
 
-    async fn handle_control(&mut self, packet: &[u8], from: SocketAddr) {
+    async fn handle_control(&mut self, packet: &[u8], from: SocketAddr, now: Instant) {
         if let Some(&(lane, session)) = self.addresses.get(&from)
             && ControlPacket::parse(packet).is_ok_and(|packet| packet.session_id == session)
         {
@@ -97,7 +99,6 @@ impl Port {
             }
             return;
         }
-        let now = self.reception.clock.now();
         match self.reception.cookies.judge(packet, from, now) {
             Stranger::Asks { remote } => {
                 let answer = self.reception.cookies.answer(remote, from, now);
