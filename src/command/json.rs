@@ -290,7 +290,7 @@ pub struct Token {
 }
 
 /// What happened to a tunnel.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Tunnel {
     /// When: RFC 3339, UTC.
     pub time: String,
@@ -337,6 +337,18 @@ pub struct Tunnel {
     /// Packets that did not authenticate, or came twice.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub refused: Option<u64>,
+    /// Whether the peer is re6st, too.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub native: Option<bool>,
+    /// The smoothed round trip.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub rtt_us: Option<u64>,
+    /// The share of the peer's packets that was lost since the last statistics.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub loss_in_ratio: Option<f64>,
+    /// The share of our packets that the peer says was lost.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub loss_out_ratio: Option<f64>,
 }
 
 /// What can happen to a tunnel.
@@ -354,6 +366,10 @@ pub enum TunnelEvent {
     Rekeyed,
     /// What passed so far.
     Statistics,
+    /// Nothing comes through any more, though the tunnel is up.
+    Silent,
+    /// Something comes through again.
+    Recovered,
 }
 
 /// Reads objects, one a line. Lines that are empty or begin with `#` are skipped, and so are objects of

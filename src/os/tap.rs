@@ -12,9 +12,6 @@ use crate::os::offload::Offload;
 use crate::os::sys;
 use crate::proto::tunnel::settings::Device;
 
-/// Octets before each frame: the virtio-net header.
-pub const HEADER_OCTETS: usize = 10;
-
 /// A device.
 #[derive(Debug)]
 pub struct Tap {

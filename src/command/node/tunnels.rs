@@ -142,7 +142,10 @@ impl Tunnels {
                 self.open.get_mut(&known?)?.statistics = statistics;
                 None
             }
-            EventKind::Connecting(_) | EventKind::Rekeyed => None,
+            EventKind::Connecting(_)
+            | EventKind::Rekeyed
+            | EventKind::Silent
+            | EventKind::Recovered => None,
         }
     }
 

@@ -1,10 +1,13 @@
 //! What a tunnel's data path counts, for its control loop to read.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
+
+use tokio::sync::Notify;
 
 use crate::command::tunnel::event::Statistics;
 use crate::proto::time::Instant;
+use crate::proto::tunnel::liveness::SILENCE;
 
 /// Counters that one side writes and others read.
 #[derive(Debug, Default)]
@@ -15,6 +18,9 @@ pub struct Counters {
     octets_out: AtomicU64,
     refused: AtomicU64,
     heard_micros: AtomicU64,
+    expected: AtomicU64,
+    into_silence: AtomicBool,
+    silence: Notify,
 }
 
 impl Counters {
@@ -37,6 +43,28 @@ impl Counters {
         add(&self.refused, 1);
     }
 
+    /// So many packets were sealed by the peer, as far as is known.
+    pub fn expect(&self, packets: u64) {
+        self.expected.store(packets, Ordering::Relaxed);
+    }
+
+    /// Frames are sent: points out, once until [`Self::watch_again`], that nothing is heard.
+    pub fn sending(&self, now: Instant) {
+        if now - self.heard() > SILENCE && !self.into_silence.swap(true, Ordering::Relaxed) {
+            self.silence.notify_one();
+        }
+    }
+
+    /// Waits until frames are sent and nothing is heard.
+    pub async fn into_silence(&self) {
+        self.silence.notified().await;
+    }
+
+    /// Silence may be pointed out again.
+    pub fn watch_again(&self) {
+        self.into_silence.store(false, Ordering::Relaxed);
+    }
+
     /// When the peer was heard last.
     pub fn heard(&self) -> Instant {
         Instant::ZERO + Duration::from_micros(self.heard_micros.load(Ordering::Relaxed))
@@ -51,6 +79,8 @@ impl Counters {
             octets_in: read(&self.octets_in),
             octets_out: read(&self.octets_out),
             refused: read(&self.refused),
+            expected_in: read(&self.expected),
+            ..Statistics::default()
         }
     }
 }

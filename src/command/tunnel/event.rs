@@ -1,6 +1,7 @@
 //! What happens to tunnels, as their users hear it.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use crate::command::json;
 use crate::os::clock;
@@ -38,6 +39,11 @@ pub enum EventKind {
     Rekeyed,
     /// The tunnel is over, and so is its interface; a failed handshake ends like this, too.
     Down(String),
+    /// Nothing comes through any more, though the tunnel is up; only native peers are watched so
+    /// closely. What routes over it had better not.
+    Silent,
+    /// Something comes through again.
+    Recovered,
     /// What passed so far; every few seconds.
     Statistics(Statistics),
 }
@@ -59,6 +65,8 @@ pub struct Up {
     pub mtu: u32,
     /// How frames are protected.
     pub cipher: Cipher,
+    /// The peer is re6st, too.
+    pub native: bool,
 }
 
 /// What a tunnel carried since it came up.
@@ -74,6 +82,14 @@ pub struct Statistics {
     pub octets_out: u64,
     /// Packets from the peer's address that did not authenticate, or came twice.
     pub refused: u64,
+    /// Packets that the peer sealed, as far as is known: those that came, and those lost on the way.
+    pub expected_in: u64,
+    /// The smoothed round trip to a native peer.
+    pub round_trip: Option<Duration>,
+    /// What came of the peer's packets since the last statistics: lost ones in 65,535ths.
+    pub loss_in: u16,
+    /// What a native peer says it lately missed of our packets, in 65,535ths.
+    pub loss_out: Option<u16>,
 }
 
 impl Role {
@@ -104,7 +120,10 @@ impl From<&Event> for json::Tunnel {
                 tunnel.external_ip = up.external_ip;
                 tunnel.mtu_octets = Some(up.mtu);
                 tunnel.cipher = Some(up.cipher.name().to_owned());
+                tunnel.native = Some(up.native);
             }
+            EventKind::Silent => tunnel.event = json::TunnelEvent::Silent,
+            EventKind::Recovered => tunnel.event = json::TunnelEvent::Recovered,
             EventKind::Rekeyed => tunnel.event = json::TunnelEvent::Rekeyed,
             EventKind::Down(reason) => {
                 tunnel.event = json::TunnelEvent::Down;
@@ -117,8 +136,15 @@ impl From<&Event> for json::Tunnel {
                 tunnel.octets_in = Some(statistics.octets_in);
                 tunnel.octets_out = Some(statistics.octets_out);
                 tunnel.refused = Some(statistics.refused);
+                tunnel.rtt_us = statistics.round_trip.map(|rtt| rtt.as_micros() as u64);
+                tunnel.loss_in_ratio = Some(ratio(statistics.loss_in));
+                tunnel.loss_out_ratio = statistics.loss_out.map(ratio);
             }
         }
         tunnel
     }
+}
+
+fn ratio(share: u16) -> f64 {
+    f64::from(share) / f64::from(u16::MAX)
 }

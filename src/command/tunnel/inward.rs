@@ -14,6 +14,7 @@ use crate::os::udp::Udp;
 use crate::proto::limits::DATAGRAM_OCTETS_MAX;
 use crate::proto::time::Instant;
 use crate::proto::tunnel::data::{Opener, Refused};
+use crate::proto::tunnel::liveness::{MAGIC, PROBE_OCTETS, Probe};
 use crate::proto::tunnel::packet::{KeyId, Opcode, kind};
 use crate::proto::tunnel::session::{EXIT, PING};
 
@@ -22,6 +23,8 @@ use crate::proto::tunnel::session::{EXIT, PING};
 pub enum Heard {
     /// A packet that is not data.
     Packet(Vec<u8>),
+    /// A native peer's probe.
+    Probe(Probe),
     /// The peer leaves.
     Exit,
     /// The peer's data comes, authentic, from another address.
@@ -66,6 +69,8 @@ pub struct Lane {
     entry: Option<Entry>,
     counters: Arc<Counters>,
     heard: mpsc::Sender<Heard>,
+    /// Packets that the peer sealed under keys that are forgotten.
+    expected_before: u64,
     /// Where the peer is.
     pub address: SocketAddr,
 }
@@ -73,17 +78,25 @@ pub struct Lane {
 impl Lane {
     /// One that opens nothing yet.
     pub fn new(address: SocketAddr, counters: Arc<Counters>, heard: mpsc::Sender<Heard>) -> Self {
-        Self { openers: Default::default(), entry: None, counters, heard, address }
+        Self {
+            openers: Default::default(),
+            entry: None,
+            counters,
+            heard,
+            expected_before: 0,
+            address,
+        }
     }
 
     /// Does what the control loop wants; whether to go on.
     pub fn obey(&mut self, order: LaneOrder) -> bool {
         match order {
             LaneOrder::Opener(opener) => {
-                let key_id = usize::from(opener.key_id());
-                self.openers[key_id] = Some(opener);
+                let key_id = opener.key_id();
+                self.forget(key_id);
+                self.openers[usize::from(key_id)] = Some(opener);
             }
-            LaneOrder::Forget(key_id) => self.openers[usize::from(key_id & 7)] = None,
+            LaneOrder::Forget(key_id) => self.forget(key_id),
             LaneOrder::Interface(tap) => self.entry = Some(Entry::new(tap)),
             LaneOrder::Close => return false,
         }
@@ -114,6 +127,11 @@ impl Lane {
         match &packet[start..] {
             frame if frame == PING => {}
             frame if frame == EXIT => self.tell(Heard::Exit),
+            frame if frame.len() == PROBE_OCTETS && frame.starts_with(&MAGIC) => {
+                if let Some(probe) = Probe::parse(frame) {
+                    self.tell(Heard::Probe(probe));
+                }
+            }
             frame => {
                 if let Some(entry) = &mut self.entry {
                     entry.push(frame);
@@ -122,8 +140,16 @@ impl Lane {
         }
     }
 
+    fn forget(&mut self, key_id: KeyId) {
+        let old = self.openers[usize::from(key_id & 7)].take();
+        self.expected_before += old.map_or(0, |old| u64::from(old.expected()));
+    }
+
     /// Ends a turn: nothing more is at hand.
     pub fn flush(&mut self) {
+        let openers = self.openers.iter().flatten();
+        let expected: u64 = openers.map(|opener| u64::from(opener.expected())).sum();
+        self.counters.expect(self.expected_before + expected);
         if let Some(entry) = &mut self.entry {
             entry.flush();
         }

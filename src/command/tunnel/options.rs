@@ -330,6 +330,8 @@ fn show(event: &Event, as_json: bool) -> Outcome {
             up.mtu,
             up.cipher
         ),
+        EventKind::Silent => tracing::warn!("{interface}: silent"),
+        EventKind::Recovered => tracing::info!("{interface}: recovered"),
         EventKind::Rekeyed => tracing::info!("{interface}: new keys"),
         EventKind::Down(reason) => tracing::info!("{interface}: down: {reason}"),
         EventKind::Statistics(statistics) => tracing::debug!("{interface}: {statistics:?}"),

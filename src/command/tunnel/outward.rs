@@ -7,6 +7,7 @@ use tokio::sync::mpsc;
 
 use crate::command::tunnel::counters::Counters;
 use crate::command::tunnel::link::{Batch, Link};
+use crate::os::clock::Clock;
 use crate::os::tap::Tap;
 use crate::proto::limits::TUNNEL_SUPER_FRAME_OCTETS_MAX;
 use crate::proto::tunnel::data::Sealer;
@@ -19,7 +20,7 @@ pub enum OutwardOrder {
     /// Seal with this from now on.
     Sealer(Box<Sealer>),
     /// Seal and send this frame.
-    Frame(&'static [u8]),
+    Frame(Vec<u8>),
     /// The peer has moved.
     Address(SocketAddr),
     /// Send what is under way, and end.
@@ -33,6 +34,7 @@ pub struct Outward {
     sealer: Box<Sealer>,
     orders: mpsc::UnboundedReceiver<OutwardOrder>,
     counters: Arc<Counters>,
+    clock: Clock,
     batch: Batch,
     frame: Vec<u8>,
 }
@@ -48,10 +50,11 @@ impl Outward {
         sealer: Box<Sealer>,
         orders: mpsc::UnboundedReceiver<OutwardOrder>,
         counters: Arc<Counters>,
+        clock: Clock,
     ) -> Self {
         let batch = link.batch();
         let frame = vec![0; VirtioHeader::OCTETS + TUNNEL_SUPER_FRAME_OCTETS_MAX];
-        Self { tap, link, sealer, orders, counters, batch, frame }
+        Self { tap, link, sealer, orders, counters, clock, batch, frame }
     }
 
     /// Runs until it is told to stop, or the interface is gone.
@@ -76,6 +79,7 @@ impl Outward {
                     readable = self.tap.readable() => if readable.is_err() { return },
                 }
             } else {
+                self.counters.sending(self.clock.now());
                 self.flush().await;
                 tokio::task::consume_budget().await;
             }
@@ -87,7 +91,7 @@ impl Outward {
         match order {
             OutwardOrder::Sealer(sealer) => self.sealer = sealer,
             OutwardOrder::Frame(frame) => {
-                self.seal(frame);
+                self.seal(&frame);
                 self.flush().await;
             }
             OutwardOrder::Address(address) => self.link.set_address(address),

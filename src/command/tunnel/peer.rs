@@ -81,6 +81,10 @@ pub struct Peer {
     outward: Option<(mpsc::UnboundedSender<OutwardOrder>, JoinHandle<()>)>,
     interface: Option<Interface>,
     statistics_at: Option<Instant>,
+    /// Packets that came and that were to come, at the last statistics.
+    came: (u64, u64),
+    /// Packets sent when the keys were renewed because of their number.
+    renegotiated_at: u64,
     over: Option<String>,
 }
 
@@ -125,6 +129,8 @@ impl Peer {
             outward: None,
             interface: None,
             statistics_at: None,
+            came: (0, 0),
+            renegotiated_at: 0,
             over: None,
         }
     }
@@ -141,6 +147,10 @@ impl Peer {
                     PeerOrder::Close => self.give(Input::Close).await,
                     PeerOrder::Drop(reason) => self.over = Some(reason.to_owned()),
                 },
+                () = self.path.counters.into_silence() => {
+                    self.give(Input::Heard(self.path.counters.heard())).await;
+                    self.give(Input::IntoSilence).await;
+                }
                 () = self.surroundings.clock.sleep_until(deadline) => self.tick().await,
             }
         }
@@ -150,6 +160,7 @@ impl Peer {
     async fn hear(&mut self, heard: Heard) {
         match heard {
             Heard::Packet(packet) => self.give(Input::Packet(&packet)).await,
+            Heard::Probe(probe) => self.give(Input::Probe(probe)).await,
             Heard::Exit => self.give(Input::PeerExit).await,
             Heard::Disconnected => self.over = Some("the connection ended".to_owned()),
             Heard::Moved(address) => {
@@ -170,13 +181,34 @@ impl Peer {
         }
         if self.statistics_at.is_some_and(|at| at <= now) {
             self.statistics_at = Some(now + self.surroundings.statistics_every);
-            self.tell(EventKind::Statistics(self.path.counters.statistics())).await;
+            self.tell_statistics().await;
         }
+    }
+
+    async fn tell_statistics(&mut self) {
+        let mut statistics = self.path.counters.statistics();
+        let sent = statistics.packets_out - self.renegotiated_at;
+        if sent > PACKETS_A_KEY {
+            self.renegotiated_at = statistics.packets_out;
+            self.give(Input::Renegotiate).await;
+        }
+        let (came, expected) = (statistics.packets_in, statistics.expected_in);
+        let (came_before, expected_before) = std::mem::replace(&mut self.came, (came, expected));
+        statistics.loss_in = missing(came - came_before, expected - expected_before);
+        self.session.set_loss(statistics.loss_in);
+        if let Some(liveness) = self.session.liveness() {
+            statistics.round_trip = liveness.round_trip();
+            statistics.loss_out = liveness.peer_misses();
+        }
+        self.tell(EventKind::Statistics(statistics)).await;
     }
 
     async fn give(&mut self, input: Input<'_>) {
         let mut out = Vec::new();
         self.session.handle(input, self.surroundings.clock.now(), &mut out);
+        if self.session.liveness().is_some_and(|liveness| !liveness.is_suspicious()) {
+            self.path.counters.watch_again();
+        }
         self.perform(out).await;
     }
 
@@ -204,6 +236,8 @@ impl Peer {
                     None => self.sealer = Some(sealer),
                 },
                 Output::Frame(frame) => self.order(OutwardOrder::Frame(frame)),
+                Output::Silent => self.tell(EventKind::Silent).await,
+                Output::Recovered => self.tell(EventKind::Recovered).await,
                 Output::Rekeyed => self.tell(EventKind::Rekeyed).await,
                 Output::Closed(reason) => self.over = Some(reason.to_string()),
             }
@@ -251,7 +285,7 @@ impl Peer {
         let (orders, received) = mpsc::unbounded_channel();
         let (tap, link) = (Arc::clone(&interface.tap), self.path.link.clone());
         let counters = Arc::clone(&self.path.counters);
-        let outward = Outward::new(tap, link, sealer, received, counters);
+        let outward = Outward::new(tap, link, sealer, received, counters, surroundings.clock);
         self.outward = Some((orders, tokio::spawn(outward.run())));
         self.order_lane(LaneOrder::Interface(Arc::clone(&interface.tap)));
         let up = Up {
@@ -262,6 +296,7 @@ impl Peer {
             external_ip: established.external_ip,
             mtu: settings.mtu,
             cipher: established.cipher,
+            native: established.native,
         };
         self.interface = Some(interface);
         let every = self.surroundings.statistics_every;
@@ -311,6 +346,16 @@ impl Peer {
         let _ = self.surroundings.events.send(event).await;
     }
 }
+
+/// What share is missing, in 65,535ths.
+fn missing(came: u64, expected: u64) -> u16 {
+    let lost = expected.saturating_sub(came);
+    u16::try_from(lost * u64::from(u16::MAX) / expected.max(1)).unwrap_or(u16::MAX)
+}
+
+/// After so many packets keys are renewed: well before their numbers end, and within what AES-GCM can
+/// protect.
+const PACKETS_A_KEY: u64 = 1 << 31;
 
 /// How long the end waits for the last frames to leave.
 const LAST_FRAMES: Duration = Duration::from_secs(1);

@@ -9,9 +9,9 @@
 //! ```
 
 use ring::aead::{self, Aad, LessSafeKey, NONCE_LEN, Nonce, Tag, UnboundKey};
-use ring::hmac;
 
 use crate::proto::tunnel::cipher::Cipher;
+use crate::proto::tunnel::mac::{MAC_OCTETS, MacKey};
 use crate::proto::tunnel::packet::{KeyId, Opcode, first_octet, kind};
 use crate::proto::tunnel::replay::ReplayWindow;
 
@@ -59,17 +59,13 @@ pub struct UsedUp;
 
 enum Key {
     Aead { key: Box<LessSafeKey>, implicit: [u8; 8] },
-    Hmac(hmac::Key),
+    Hmac(MacKey),
 }
 
 /// Octets of a packet number.
 const NUMBER: usize = 4;
 /// Octets of an AEAD's tag.
 const TAG: usize = 16;
-/// Octets of HMAC-SHA1.
-const MAC: usize = 20;
-/// What an authenticated packet is at least, whatever the key: the sum of the parts before a frame.
-const PREFIX: usize = TAG + NUMBER + 4;
 
 impl Key {
     fn new(cipher: Cipher, direction: &DirectionKey) -> Self {
@@ -78,8 +74,7 @@ impl Key {
             Cipher::Aes128Gcm => &aead::AES_128_GCM,
             Cipher::ChaCha20Poly1305 => &aead::CHACHA20_POLY1305,
             Cipher::None => {
-                let key = &direction.hmac[..MAC];
-                return Self::Hmac(hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, key));
+                return Self::Hmac(MacKey::new(&direction.hmac[..MAC_OCTETS]));
             }
         };
         let key = UnboundKey::new(algorithm, &direction.cipher[..algorithm.key_len()])
@@ -91,15 +86,12 @@ impl Key {
     const fn prefix(&self) -> usize {
         match self {
             Self::Aead { .. } => NUMBER + TAG,
-            Self::Hmac(_) => MAC + NUMBER,
+            Self::Hmac(_) => MAC_OCTETS + NUMBER,
         }
     }
 }
 
 impl Sealer {
-    /// Octets that a buffer must have free before a frame, whatever the key.
-    pub const HEADROOM: usize = PREFIX + 4;
-
     /// Seals what we send under `key_id`; with `peer_id` as V2.
     pub fn new(cipher: Cipher, key: &DirectionKey, key_id: KeyId, peer_id: Option<u32>) -> Self {
         let opcode = if peer_id.is_some() { Opcode::DataV2 } else { Opcode::DataV1 };
@@ -148,9 +140,10 @@ impl Sealer {
                 tag_field.copy_from_slice(tag.as_ref());
             }
             Key::Hmac(key) => {
-                let (mac_field, body) = rest.split_at_mut(MAC);
+                let (mac_field, body) =
+                    rest.split_first_chunk_mut().expect("the caller left room for it");
                 body[..NUMBER].copy_from_slice(&number);
-                mac_field.copy_from_slice(hmac::sign(key, body).as_ref());
+                *mac_field = key.sign(body);
             }
         }
         Ok(())
@@ -166,6 +159,11 @@ impl Opener {
     /// The number of its key.
     pub const fn key_id(&self) -> KeyId {
         self.key_id
+    }
+
+    /// How many packets the peer has sealed under its key, as far as is known.
+    pub const fn expected(&self) -> u32 {
+        self.window.highest()
     }
 
     /// Opens a whole packet, V1 or V2, in place; gives the frame.
@@ -192,8 +190,10 @@ impl Opener {
                 (*number, frame)
             }
             Key::Hmac(key) => {
-                let (mac, body) = rest.split_at_mut(MAC);
-                hmac::verify(key, body, mac).map_err(|_| Refused::Forged)?;
+                let (mac, body) = rest.split_first_chunk_mut().ok_or(Refused::Malformed)?;
+                if !key.verify(body, mac) {
+                    return Err(Refused::Forged);
+                }
                 let (number, frame) = body.split_first_chunk_mut().ok_or(Refused::Malformed)?;
                 (*number, frame)
             }

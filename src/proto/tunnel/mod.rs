@@ -23,6 +23,8 @@ pub mod data;
 pub mod exchange;
 pub mod headers;
 pub mod keys;
+pub mod liveness;
+pub mod mac;
 pub mod negotiation;
 pub mod packet;
 pub mod reliability;

@@ -32,6 +32,11 @@ impl ReplayWindow {
         new
     }
 
+    /// The highest number accepted.
+    pub const fn highest(&self) -> u32 {
+        self.highest
+    }
+
     fn advance(&mut self, number: u32) {
         let step = (number - self.highest) as usize;
         if step >= TUNNEL_REPLAY_WINDOW {

@@ -85,6 +85,8 @@ pub struct PeerInformation {
     pub ciphers: Vec<Cipher>,
     /// The version it announces.
     pub version: Option<String>,
+    /// It speaks what only re6st does: the liveness exchange.
+    pub native: bool,
 }
 
 impl PeerInformation {
@@ -100,6 +102,7 @@ impl PeerInformation {
                     information.data_v2 = bits & PROTO_DATA_V2 != 0;
                     information.tls_export = bits & PROTO_TLS_EXPORT != 0;
                 }
+                "IV_RE6ST" => information.native = true,
                 "IV_NCP" => ncp_2 = value.trim() == "2",
                 "IV_CIPHERS" => {
                     information.ciphers =
@@ -127,7 +130,7 @@ impl PeerInformation {
             text.push_str(&names.join(":"));
             text.push('\n');
         }
-        text.push_str("IV_TCPNL=1\n");
+        text.push_str("IV_TCPNL=1\nIV_RE6ST=1\n");
         text
     }
 }
@@ -145,6 +148,8 @@ pub struct PushReply {
     pub tls_export: bool,
     /// Send a ping when nothing else was sent for so many seconds.
     pub ping_s: Option<u32>,
+    /// It speaks what only re6st does; pushed only to clients that said so.
+    pub native: bool,
     /// More follows in another reply.
     pub continues: bool,
 }
@@ -175,6 +180,7 @@ impl PushReply {
                 (Some("protocol-flags"), ..) => {
                     self.tls_export |= option.split_ascii_whitespace().any(|f| f == "tls-ekm");
                 }
+                (Some("re6st"), ..) => self.native = true,
                 (Some("ping"), Some(seconds), _) => self.ping_s = seconds.parse().ok(),
                 (Some("push-continuation"), Some(code), _) => self.continues = code == "2",
                 _ => {}
@@ -197,6 +203,9 @@ impl PushReply {
         }
         if self.tls_export {
             text.push_str(",key-derivation tls-ekm");
+        }
+        if self.native {
+            text.push_str(",re6st 1");
         }
         text
     }
@@ -246,6 +255,7 @@ mod tests {
             peer_id: Some(3),
             cipher: Some(Cipher::Aes256Gcm),
             tls_export: true,
+            native: true,
             ..PushReply::default()
         };
         let mut read = PushReply::default();

@@ -4,6 +4,9 @@
 //! at its address (see [`cookie`](crate::proto::tunnel::cookie)); the driver then decides whether the
 //! client is admitted. Frames do not pass through here: the session gives out sealers and openers.
 
+mod push;
+mod renewal;
+
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -13,10 +16,13 @@ use crate::proto::random::Random;
 use crate::proto::time::{Instant, earliest};
 use crate::proto::tunnel::cipher::Cipher;
 use crate::proto::tunnel::data::{Opener, Sealer};
-use crate::proto::tunnel::negotiation::{Negotiation, NegotiationError, Ours, Stage};
+use crate::proto::tunnel::liveness::{self, Liveness, Probe};
+use crate::proto::tunnel::negotiation::{Negotiation, NegotiationError, Ours};
 use crate::proto::tunnel::packet::{ControlPacket, KeyId, Opcode, SessionId};
+use crate::proto::tunnel::session::push::PUSH_REPEAT;
+use crate::proto::tunnel::session::renewal::after;
 use crate::proto::tunnel::settings::{
-    Device, PeerInformation, PushReply, Role, Underlay, choose_cipher, option_string,
+    Device, PeerInformation, PushReply, Role, Underlay, option_string,
 };
 use crate::proto::tunnel::tls::{Expectation, PeerName, Tls, TlsContext};
 
@@ -56,6 +62,10 @@ pub enum Input<'a> {
     Renegotiate,
     /// The peer said in a frame that it leaves.
     PeerExit,
+    /// A frame was a probe of a native peer.
+    Probe(Probe),
+    /// Frames are sent, and nothing was heard for [`liveness::SILENCE`].
+    IntoSilence,
     /// We leave.
     Close,
 }
@@ -85,7 +95,11 @@ pub enum Output {
     /// Open no more under this key.
     Forget(KeyId),
     /// Seal and send this.
-    Frame(&'static [u8]),
+    Frame(Vec<u8>),
+    /// Nothing comes through any more; the tunnel stays until that has lasted for long.
+    Silent,
+    /// Something comes through again.
+    Recovered,
     /// New keys are agreed.
     Rekeyed,
     /// The tunnel is over; nothing comes after.
@@ -101,6 +115,8 @@ pub struct Established {
     pub cipher: Cipher,
     /// Our address as the server sees it; only a client is told.
     pub external_ip: Option<IpAddr>,
+    /// The peer is re6st, too, and the path is watched.
+    pub native: bool,
 }
 
 /// Why a tunnel is over.
@@ -146,13 +162,6 @@ pub const EXIT: [u8; 17] = [
     0x06,
 ];
 
-/// How long a client waits for an answer before it asks again what is pushed.
-const PUSH_REPEAT: Duration = Duration::from_secs(5);
-/// How long the old key is used at most for sending after the new one was begun.
-const OLD_KEY_SENDS: Duration = Duration::from_secs(60);
-/// How long the old key is accepted after the new one was agreed.
-const OLD_KEY_OPENS: Duration = Duration::from_secs(3_600);
-
 /// One tunnel's control channel.
 pub struct Session {
     role: Role,
@@ -170,6 +179,7 @@ pub struct Session {
     renegotiate_at: Option<Instant>,
     old_key: Option<(KeyId, Instant)>,
     next_sealer: Option<(Box<Sealer>, Instant)>,
+    liveness: Option<Liveness>,
 }
 
 /// How far the first negotiation is after keys are agreed.
@@ -257,6 +267,7 @@ impl Session {
             renegotiate_at: None,
             old_key: None,
             next_sealer: None,
+            liveness: None,
         }
     }
 }
@@ -272,8 +283,13 @@ impl Session {
             Input::Timer => self.handle_timer(now, out),
             Input::Heard(at) => {
                 self.heard = self.heard.max(at);
-                Ok(())
+                self.watch(liveness::Input::Heard(at), now, out)
             }
+            Input::Probe(probe) => {
+                self.heard = now;
+                self.watch(liveness::Input::Probe(probe), now, out)
+            }
+            Input::IntoSilence => self.watch(liveness::Input::IntoSilence, now, out),
             Input::Admit(admission) => self.handle_admission(admission, now, out),
             Input::Refuse => {
                 self.progress = Progress::Refusing(Reason::NotAdmitted);
@@ -315,6 +331,7 @@ impl Session {
             self.renegotiate_at,
             self.old_key.map(|(_, at)| at),
             self.next_sealer.as_ref().map(|&(_, at)| at),
+            self.liveness.as_ref().map(Liveness::deadline),
         ]
         .into_iter()
         .fold(None, earliest)
@@ -400,7 +417,7 @@ impl Session {
             && *at <= now
         {
             *at = now + *interval;
-            out.push(Output::Frame(&PING));
+            out.push(Output::Frame(PING.to_vec()));
         }
         if let Some((key_id, at)) = self.old_key
             && at <= now
@@ -411,7 +428,40 @@ impl Session {
         if is_due(self.renegotiate_at) {
             self.renegotiate(now)?;
         }
+        if is_due(self.liveness.as_ref().map(Liveness::deadline)) {
+            self.watch(liveness::Input::Timer, now, out)?;
+        }
         Ok(())
+    }
+
+    /// Hands something to the liveness exchange, if the peer speaks it.
+    fn watch(
+        &mut self,
+        input: liveness::Input,
+        now: Instant,
+        out: &mut Vec<Output>,
+    ) -> Result<(), Reason> {
+        let Some(liveness) = &mut self.liveness else { return Ok(()) };
+        let mut said = Vec::new();
+        liveness.handle(input, now, &mut said);
+        out.extend(said.into_iter().map(|said| match said {
+            liveness::Output::Send(probe) => Output::Frame(probe.to_bytes()),
+            liveness::Output::Silent => Output::Silent,
+            liveness::Output::Recovered => Output::Recovered,
+        }));
+        Ok(())
+    }
+
+    /// What is known of the path to a native peer.
+    pub const fn liveness(&self) -> Option<&Liveness> {
+        self.liveness.as_ref()
+    }
+
+    /// Takes what share of the peer's packets was lately missed, to be told to a native peer.
+    pub fn set_loss(&mut self, share: u16) {
+        if let Some(liveness) = &mut self.liveness {
+            liveness.we_miss = share;
+        }
     }
 
     /// Sends what is due, and goes over to the new key when the peer has it for certain.
@@ -445,7 +495,7 @@ impl Session {
     fn close(&mut self, reason: Reason, now: Instant, out: &mut Vec<Output>) {
         if reason == Reason::Closed && self.is_established() {
             // It may be lost: once more costs little, and saves the peer a minute.
-            out.extend([Output::Frame(&EXIT), Output::Frame(&EXIT)]);
+            out.extend([Output::Frame(EXIT.to_vec()), Output::Frame(EXIT.to_vec())]);
         }
         // Last words and acknowledgements; but a stranger where we wanted a server hears nothing.
         if self.role == Role::Server || !matches!(reason, Reason::Negotiation(_)) {
@@ -478,225 +528,4 @@ impl Session {
         let information = PeerInformation::ours(&self.settings.ciphers);
         Ours::draw(self.role, options, information, &mut self.random)
     }
-}
-
-/// What happens once keys are agreed: at first the push, later the change of keys.
-impl Session {
-    /// Makes a negotiation that is agreed the active one.
-    fn take_agreed(&mut self, now: Instant, out: &mut Vec<Output>) -> Result<(), Reason> {
-        if self.pending.as_ref().is_none_or(|pending| pending.stage != Stage::Agreed) {
-            return Ok(());
-        }
-        let old = std::mem::replace(&mut self.active, self.pending.take());
-        if let Some(old) = old {
-            return self.change_keys(&old, now, out);
-        }
-        match self.role {
-            Role::Client => {
-                let again = now + PUSH_REPEAT;
-                self.progress = Progress::Asking { reply: PushReply::default(), again };
-                self.say("PUSH_REQUEST")
-            }
-            Role::Server => {
-                self.progress = Progress::Deciding { asked: false };
-                out.push(Output::Authenticated(self.peer()));
-                Ok(())
-            }
-        }
-    }
-
-    fn handle_text(
-        &mut self,
-        text: &str,
-        now: Instant,
-        out: &mut Vec<Output>,
-    ) -> Result<(), Reason> {
-        let (word, rest) = text.split_once(',').unwrap_or((text, ""));
-        match (word, self.role) {
-            ("PUSH_REQUEST", Role::Server) => self.handle_push_request(now, out),
-            ("PUSH_REPLY", Role::Client) => self.handle_push_reply(rest, now, out),
-            ("AUTH_FAILED", Role::Client) => {
-                let why = if rest.is_empty() { "AUTH_FAILED" } else { rest };
-                Err(Reason::Refused(why.to_owned()))
-            }
-            ("RESTART" | "HALT", Role::Client) => Err(Reason::Restart),
-            ("EXIT", _) => Err(Reason::PeerExit),
-            // What is unknown is for newer peers.
-            _ => Ok(()),
-        }
-    }
-
-    fn handle_push_request(&mut self, now: Instant, out: &mut Vec<Output>) -> Result<(), Reason> {
-        match &mut self.progress {
-            Progress::Deciding { asked } => {
-                *asked = true;
-                Ok(())
-            }
-            Progress::Admitted(admission) => {
-                let admission = *admission;
-                self.push(admission, now, out)
-            }
-            // The reply is on its way, and repeated until it is acknowledged.
-            _ => Ok(()),
-        }
-    }
-
-    fn handle_admission(
-        &mut self,
-        admission: Admission,
-        now: Instant,
-        out: &mut Vec<Output>,
-    ) -> Result<(), Reason> {
-        match self.progress {
-            Progress::Deciding { asked: true } => self.push(admission, now, out),
-            Progress::Deciding { asked: false } => {
-                self.progress = Progress::Admitted(admission);
-                Ok(())
-            }
-            _ => Ok(()),
-        }
-    }
-
-    fn push(
-        &mut self,
-        admission: Admission,
-        now: Instant,
-        out: &mut Vec<Output>,
-    ) -> Result<(), Reason> {
-        let said = self.active.as_ref().and_then(Negotiation::client_said);
-        let (options, information) = said.unwrap_or_default();
-        let client = PeerInformation::parse(information);
-        let Some(cipher) = choose_cipher(&self.settings.ciphers, &client, options) else {
-            self.progress = Progress::Refusing(Reason::Cipher);
-            return self.say("AUTH_FAILED,both ends have no cipher in common");
-        };
-        let reply = PushReply {
-            external_ip: Some(admission.external_ip),
-            peer_id: client.data_v2.then_some(admission.peer_id),
-            cipher: (!client.ciphers.is_empty()).then_some(cipher),
-            tls_export: client.tls_export,
-            ..PushReply::default()
-        };
-        self.protection =
-            Some(Protection { cipher, export: reply.tls_export, peer_id: reply.peer_id });
-        self.establish(None, now, out)?;
-        self.say(&reply.to_text())
-    }
-
-    fn handle_push_reply(
-        &mut self,
-        options: &str,
-        now: Instant,
-        out: &mut Vec<Output>,
-    ) -> Result<(), Reason> {
-        let Progress::Asking { reply, .. } = &mut self.progress else { return Ok(()) };
-        reply.read(options).map_err(|_| Reason::Cipher)?;
-        if reply.continues {
-            return Ok(());
-        }
-        let reply = reply.clone();
-        // A server that pushes no cipher uses what our option string names: none, or one we refuse.
-        let cipher = reply.cipher.unwrap_or(Cipher::None);
-        if !self.settings.ciphers.contains(&cipher) {
-            return Err(Reason::Cipher);
-        }
-        self.protection =
-            Some(Protection { cipher, export: reply.tls_export, peer_id: reply.peer_id });
-        self.ping = reply.ping_s.filter(|&seconds| seconds > 0).map(|seconds| {
-            let interval = Duration::from_secs(seconds.into());
-            (interval, now + interval)
-        });
-        self.establish(reply.external_ip, now, out)
-    }
-
-    fn establish(
-        &mut self,
-        external_ip: Option<IpAddr>,
-        now: Instant,
-        out: &mut Vec<Output>,
-    ) -> Result<(), Reason> {
-        let (sealer, opener) = self.keys()?;
-        let cipher = self.protection.map_or(Cipher::None, |protection| protection.cipher);
-        let peer = self.peer();
-        out.push(Output::Opener(opener));
-        out.push(Output::Sealer(sealer));
-        out.push(Output::Established(Established { peer, cipher, external_ip }));
-        self.progress = Progress::Established;
-        self.heard = now;
-        self.schedule_renegotiation(now);
-        Ok(())
-    }
-
-    fn renegotiate(&mut self, now: Instant) -> Result<(), Reason> {
-        let Some(active) = self.active.as_ref().filter(|_| self.pending.is_none()) else {
-            return Ok(());
-        };
-        let key_id = after(active.key_id);
-        self.renegotiate_at = None;
-        let expectation = self.settings.expectation.clone();
-        let tls = match self.role {
-            Role::Client => Tls::client(&self.context, expectation),
-            Role::Server => Tls::server(&self.context, expectation),
-        };
-        let tls = tls.map_err(|_| NegotiationError::Derivation)?;
-        let ours = self.ours();
-        self.pending = Some(Negotiation::begin(key_id, Opcode::SoftReset, tls, ours, now));
-        Ok(())
-    }
-
-    fn change_keys(
-        &mut self,
-        old: &Negotiation,
-        now: Instant,
-        out: &mut Vec<Output>,
-    ) -> Result<(), Reason> {
-        let (sealer, opener) = self.keys()?;
-        if let Some((key_id, _)) = self.old_key.take() {
-            out.push(Output::Forget(key_id));
-        }
-        self.old_key = Some((old.key_id, now + OLD_KEY_OPENS));
-        out.push(Output::Opener(opener));
-        let limit = OLD_KEY_SENDS.min(self.settings.renegotiate_after / 2);
-        let began = self.active.as_ref().map_or(now, |active| active.began);
-        self.next_sealer = Some((sealer, began + limit));
-        out.push(Output::Rekeyed);
-        self.schedule_renegotiation(now);
-        Ok(())
-    }
-
-    /// The sealer and opener of the active negotiation.
-    fn keys(&self) -> Result<(Box<Sealer>, Box<Opener>), Reason> {
-        let (Some(active), Some(protection)) = (&self.active, self.protection) else {
-            return Err(NegotiationError::Derivation.into());
-        };
-        let remote = self.remote.unwrap_or_default();
-        let sessions = match self.role {
-            Role::Client => (self.local, remote),
-            Role::Server => (remote, self.local),
-        };
-        let keys = active.keys(protection.export, sessions)?;
-        let (ours, theirs) = match self.role {
-            Role::Client => (&keys.client, &keys.server),
-            Role::Server => (&keys.server, &keys.client),
-        };
-        let sealer = Sealer::new(protection.cipher, ours, active.key_id, protection.peer_id);
-        let opener = Opener::new(protection.cipher, theirs, active.key_id);
-        Ok((Box::new(sealer), Box::new(opener)))
-    }
-
-    /// A little before the time, and not always the same, so that both ends seldom begin at once.
-    fn schedule_renegotiation(&mut self, now: Instant) {
-        let at = self.settings.renegotiate_after;
-        self.renegotiate_at = Some(now + self.random.between(at.mul_f64(0.9), at));
-    }
-
-    fn peer(&self) -> PeerName {
-        let peer = self.active.as_ref().and_then(|active| active.tls().peer());
-        peer.unwrap_or(PeerName { common_name: String::new(), serial: None })
-    }
-}
-
-/// The number of the key after `key_id`: 0 is for the first one only.
-const fn after(key_id: KeyId) -> KeyId {
-    if key_id == 7 { 1 } else { key_id + 1 }
 }
