@@ -324,3 +324,34 @@ fn a_client_that_comes_anew_takes_the_place_of_its_earlier_self() {
     assert_eq!(second.stop(), Some(0));
     assert_eq!(listener.stop(), Some(0));
 }
+
+#[test]
+fn a_cut_path_is_noticed_within_a_second_and_its_mending_too() {
+    let lab = Lab::new();
+    let mut listener = lab.listen(KINDS[0], "--address 10.77.0.1/24");
+    let mut connection = lab.connect(KINDS[0], "client", "--address 10.77.0.2/24");
+    assert_eq!(expect_event(&connection, "up")["native"], true);
+    eventually("an answer", PATIENCE, || lab.right.pings("10.77.0.1").then_some(()));
+    let arguments = ["-q", "-i", "0.02", "10.77.0.1"];
+    let mut traffic = lab.right.spawn(lab.folder.path(), "ping", "ping", &arguments);
+    std::thread::sleep(Duration::from_secs(1));
+    assert!(events(&connection, "silent").is_empty(), "{}", connection.printed());
+    let chains =
+        "add table inet cut; add chain inet cut in { type filter hook input priority 0; };";
+    let rules = format!("{chains} add rule inet cut in udp dport 1194 drop");
+    #[allow(clippy::disallowed_methods, reason = "measures real processes")]
+    let cut = std::time::Instant::now();
+    lab.left.run("nft", &[&rules]);
+    while events(&connection, "silent").is_empty() {
+        assert!(cut.elapsed() < PATIENCE, "{}", connection.printed());
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    println!("noticed after {:?}", cut.elapsed());
+    // Half a second is the goal; a busy machine may take its time.
+    assert!(cut.elapsed() < Duration::from_secs(2), "noticed after {:?}", cut.elapsed());
+    lab.left.run("nft", &["delete table inet cut"]);
+    expect_event(&connection, "recovered");
+    traffic.stop();
+    assert_eq!(connection.stop(), Some(0));
+    assert_eq!(listener.stop(), Some(0));
+}

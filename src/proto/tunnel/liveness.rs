@@ -216,6 +216,7 @@ impl Liveness {
     }
 
     fn handle_timer(&mut self, now: Instant, out: &mut Vec<Output>) {
+        let late = now - self.deadline();
         let Some(suspicion) = &mut self.suspicion else {
             if self.heard + self.idle_after <= now {
                 // The first probe of an idle path usually gets its answer: no hurry.
@@ -225,6 +226,10 @@ impl Liveness {
             }
             return;
         };
+        if late >= AGAIN {
+            // We were not scheduled, and perhaps not the peer either: an answer may be waiting.
+            suspicion.verdict = suspicion.verdict.max(now) + late;
+        }
         if !self.silent && suspicion.verdict <= now {
             self.silent = true;
             suspicion.again = now + AGAIN_SILENT;
