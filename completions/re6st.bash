@@ -1191,7 +1191,7 @@ _re6st() {
             return 0
             ;;
         re6st__subcmd__registry__subcmd__serve)
-            opts="-4 -6 -l -r -v -h --dir --port --bind4 --bind6 --db --dh --ca --key --mailhost --prefix-length --anonymous-prefix-length --ipv4 --logfile --run --verbose --min-protocol --authorized-origin --community --grace-period --hello --encrypt --client-count --max-clients --tunnel-refresh --same-country --help"
+            opts="-4 -6 -l -r -v -h --dir --port --bind4 --bind6 --db --dh --ca --key --mailhost --smtp-user --smtp-pwd --smtp-starttls --prefix-length --anonymous-prefix-length --ipv4 --logfile --run --verbose --min-protocol --authorized-origin --community --grace-period --hello --encrypt --client-count --max-clients --tunnel-refresh --same-country --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1238,6 +1238,14 @@ _re6st() {
                     return 0
                     ;;
                 --mailhost)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --smtp-user)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --smtp-pwd)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -58,7 +58,9 @@ complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_su
 complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from serve" -l dh -d 'Diffie-Hellman parameters for nodes, PEM; RFC 7919\'s ffdhe2048 if not given' -r -F
 complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from serve" -l ca -d 'The authority\'s certificate, PEM: its serial number is the network' -r -F
 complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from serve" -l key -d 'The authority\'s key, PEM' -r -F
-complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from serve" -l mailhost -d 'The mailbox file to which mails with tokens are appended; no mails without it' -r -F
+complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from serve" -l mailhost -d 'The mail server that sends tokens, or the path of a mailbox file for them; no mails without it' -r
+complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from serve" -l smtp-user -d 'The user to log in as at the mail server' -r
+complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from serve" -l smtp-pwd -d 'The user\'s password' -r
 complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from serve" -l prefix-length -d 'Bits of a prefix that a token is worth; 0: no tokens' -r
 complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from serve" -l anonymous-prefix-length -d 'Bits of an anonymous prefix; 0: no anonymous certificates' -r
 complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from serve" -l ipv4 -d 'An IPv4 network, and how many of its bits name a node: 10.42.0.0/16 8' -r
@@ -74,6 +76,7 @@ complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_su
 complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from serve" -l max-clients -d 'How many tunnels a node accepts; twice the client count if not given' -r
 complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from serve" -l tunnel-refresh -d 'Seconds after which a node replaces its worst tunnel' -r
 complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from serve" -l same-country -d 'A country whose borders no tunnel crosses; may be repeated' -r
+complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from serve" -l smtp-starttls -d 'Encrypt the connection to the mail server'
 complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from serve" -l encrypt -d 'Encrypt tunnels'
 complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from serve" -s h -l help -d 'Print help'
 complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from nodes" -l dir -d 'The folder with ca.crt and registry.db' -r -F

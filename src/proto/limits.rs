@@ -81,6 +81,9 @@ pub const REGISTRY_NODE_PATIENCE: Duration = Duration::from_secs(3);
 /// How long a registry uses the same list of routed nodes.
 pub const REGISTRY_ROUTED_LASTS: Duration = Duration::from_secs(60);
 
+/// Tokens that wait at one mail address; no more are mailed there, whoever asks.
+pub const REGISTRY_MAILS_MAX: usize = 20;
+
 /// Tokens that wait to be used; one more is refused.
 pub const REGISTRY_TOKENS_MAX: usize = 100_000;
 /// A Babel neighbour of which nothing is heard for so long is forgotten.

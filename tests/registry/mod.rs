@@ -3,6 +3,7 @@
 mod certificates;
 mod hostile;
 pub mod load;
+mod mail;
 mod own_node;
 pub mod process;
 mod server;

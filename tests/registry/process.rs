@@ -40,8 +40,18 @@ impl Registry {
 
     /// Ends the process and starts it again, on another port.
     pub fn restart(&mut self, options: &[&str]) {
-        self.process = None;
+        self.start_again(Command::new(RE6ST), options);
+    }
+
+    /// The same, with the certificate at a path vouched for.
+    pub fn restart_trusting(&mut self, certificate: &str, options: &[&str]) {
         let mut command = Command::new(RE6ST);
+        command.env("SSL_CERT_FILE", certificate);
+        self.start_again(command, options);
+    }
+
+    fn start_again(&mut self, mut command: Command, options: &[&str]) {
+        self.process = None;
         command.args(["registry", "serve", "--port", "0", "-4", "127.0.0.1", "-6", "::1"]);
         command.args(["--dir", self.path().to_str().unwrap()]).args(options);
         let log = self.path().join("serve.log");

@@ -291,6 +291,26 @@ fn a_database_that_does_not_hold_together_is_found_out() {
 }
 
 #[test]
+fn the_network_is_told_in_numbers() {
+    let registry = Registry::start(ANONYMOUS);
+    registry.join("one", &["--anonymous"]);
+    registry.get("/nothing", "");
+    let (status, text) = registry.get("/metrics", "");
+    let text = String::from_utf8(text).unwrap();
+    assert_eq!(status, 200);
+    for line in [
+        "re6st_registry_nodes 1",
+        "re6st_network_version 1",
+        "re6st_registry_requests_total{status=\"200\"} 2",
+        "re6st_registry_requests_total{status=\"400\"} 1",
+        "re6st_registry_free_prefixes 16",
+    ] {
+        assert!(text.lines().any(|told| told == line), "{line}: {text}");
+    }
+    assert_eq!(registry.get("/metrics", "X-Forwarded-For: 203.0.113.9").0, 403);
+}
+
+#[test]
 fn communities_have_their_own_parts_of_the_network() {
     let registry = Registry::start(ANONYMOUS);
     let file = registry.path().join("communities");

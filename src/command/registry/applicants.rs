@@ -4,26 +4,35 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::os::database::{Leaf, Tables, Token};
-use crate::os::mail;
+use crate::os::{mail, smtp};
 use crate::proto::certificate::{Certificate, CertificateRequest, Terms};
-use crate::proto::limits::REGISTRY_TOKENS_MAX;
+use crate::proto::limits::{REGISTRY_MAILS_MAX, REGISTRY_TOKENS_MAX};
 use crate::proto::prefix::Prefix;
 use crate::proto::registry::{allocation, token};
 use crate::proto::time::UnixTime;
 
 use super::network;
-use super::server::{Given, Refusal, Registry};
+use super::server::{Given, Mailbox, Refusal, Registry};
 
 /// How long a certificate lasts.
 pub(super) const CERTIFICATE_LASTS: Duration = Duration::from_secs(365 * 86_400);
 
 impl Registry {
     pub(super) fn request_token(&self, email: &str) -> Given {
-        let mailbox = self.policy.mailbox.as_deref();
+        let mailbox = self.policy.mailbox.as_ref();
         let mailbox = mailbox.ok_or(Refusal::Forbidden("this registry sends no mail"))?;
+        let waiting = self.read(|tables| Ok(tables.tokens()?))?;
+        if waiting.iter().filter(|token| token.email == email).count() >= REGISTRY_MAILS_MAX {
+            return Err(Refusal::Forbidden("too many tokens are waiting at that address"));
+        }
         let token = self.add_token(email, None)?;
         let text = token::mail(self.issuer.email().as_deref(), email, &token);
-        mail::append(mailbox, &text, Self::unix_time()).map_err(Refusal::Mail)?;
+        match mailbox {
+            Mailbox::File(path) => {
+                mail::append(path, &text, Self::unix_time()).map_err(Refusal::Mail)?;
+            }
+            Mailbox::Server(server, from) => smtp::send(server, from, email, &text)?,
+        }
         Ok(Vec::new())
     }
 

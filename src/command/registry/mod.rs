@@ -5,6 +5,7 @@ pub mod applicants;
 pub mod client;
 pub mod init;
 pub mod members;
+pub mod metrics;
 pub mod network;
 pub mod own_node;
 pub mod private;

@@ -23,6 +23,7 @@ impl Registry {
             PrivateCall::Versions => self.versions().await,
             PrivateCall::Topology => self.topology().await,
             PrivateCall::Nodes => self.nodes().await,
+            PrivateCall::Metrics => self.blocking(Self::metrics).await,
             PrivateCall::GetIpv4Information(email) => self.ipv4_information(email).await,
             PrivateCall::Revoke(revoked) => {
                 let changed = self.blocking(move |registry| registry.revoke(revoked)).await?;

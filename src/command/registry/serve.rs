@@ -12,7 +12,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::command::{Failure, Outcome};
 use crate::os::database::Database;
 use crate::os::http::server::{self, Bounds};
-use crate::os::{entropy, file, log};
+use crate::os::{entropy, file, log, smtp};
 use crate::proto::certificate::Issuer;
 use crate::proto::cidr::Cidr;
 use crate::proto::limits::{
@@ -24,7 +24,7 @@ use crate::proto::registry::community::Communities;
 use crate::proto::registry::configuration::Settings;
 
 use super::private::authorized;
-use super::server::{Policy, Registry};
+use super::server::{Mailbox, Policy, Registry};
 
 /// How often what is too old is forgotten.
 const FORGET_EVERY: Duration = Duration::from_secs(3_600);
@@ -59,9 +59,18 @@ pub struct Options {
     /// The authority's key, PEM
     #[arg(long, value_name = "FILE", required_unless_present = "dir")]
     key: Option<PathBuf>,
-    /// The mailbox file to which mails with tokens are appended; no mails without it
-    #[arg(long, value_name = "FILE")]
-    mailhost: Option<PathBuf>,
+    /// The mail server that sends tokens, or the path of a mailbox file for them; no mails without it
+    #[arg(long, value_name = "HOST[:PORT]|FILE")]
+    mailhost: Option<String>,
+    /// The user to log in as at the mail server
+    #[arg(long, requires = "smtp_pwd")]
+    smtp_user: Option<String>,
+    /// The user's password
+    #[arg(long, value_name = "PASSWORD")]
+    smtp_pwd: Option<String>,
+    /// Encrypt the connection to the mail server
+    #[arg(long)]
+    smtp_starttls: bool,
     /// Bits of a prefix that a token is worth; 0: no tokens
     #[arg(long, value_name = "BITS", default_value_t = 16)]
     prefix_length: u8,
@@ -132,7 +141,7 @@ pub fn run(options: Options) -> Outcome {
 
 async fn serve(options: Options) -> Outcome {
     let (issuer, database) = open(&options)?;
-    let policy = policy(&options)?;
+    let policy = policy(&options, issuer.email())?;
     let network = issuer.authority().network().cidr();
     let registry = Registry::new(issuer, policy, database, entropy::random());
     let registry = registry.map_err(|error| Failure::failed(format!("the database: {error}")))?;
@@ -202,7 +211,7 @@ fn open(options: &Options) -> Result<(Issuer, Database), Failure> {
     Ok((issuer, database))
 }
 
-fn policy(options: &Options) -> Result<Policy, Failure> {
+fn policy(options: &Options, sender: Option<String>) -> Result<Policy, Failure> {
     let dh = match &options.dh {
         None => FFDHE2048.to_vec(),
         Some(path) => file::read(path).map_err(|error| Failure::failed(error.to_string()))?,
@@ -231,11 +240,28 @@ fn policy(options: &Options) -> Result<Policy, Failure> {
         prefix_length: present(options.prefix_length),
         anonymous_prefix_length: present(options.anonymous_prefix_length),
         grace: Duration::from_secs(options.grace_period),
-        mailbox: options.mailhost.clone(),
+        mailbox: mailbox(options, sender)?,
         dh,
         communities,
         authorized,
     })
+}
+
+/// As stock: an absolute path or an existing file is a mailbox, anything else a server.
+fn mailbox(options: &Options, sender: Option<String>) -> Result<Option<Mailbox>, Failure> {
+    let Some(mailhost) = &options.mailhost else { return Ok(None) };
+    if mailhost.starts_with('/') || Path::new(mailhost).is_file() {
+        return Ok(Some(Mailbox::File(mailhost.into())));
+    }
+    let sender = sender.ok_or_else(|| {
+        Failure::usage(format!(
+            "--mailhost {mailhost}: the authority has no mail address to send from; make it with \
+             registry init --email ADDRESS"
+        ))
+    })?;
+    let login = options.smtp_user.clone().zip(options.smtp_pwd.clone());
+    let server = smtp::Server { host: mailhost.clone(), starttls: options.smtp_starttls, login };
+    Ok(Some(Mailbox::Server(server, sender)))
 }
 
 fn communities(path: &Path) -> Result<Communities, Failure> {

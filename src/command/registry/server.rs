@@ -8,16 +8,19 @@ use std::time::Duration;
 use crate::os::clock::{Clock, unix_time};
 use crate::os::database::{Database, DatabaseError, Tables};
 use crate::os::http::server::{Answer, Request};
+use crate::os::smtp::{self, SmtpError};
 use crate::proto::certificate::{CertificateError, Issuer};
 use crate::proto::prefix::{Network, Prefix};
 use crate::proto::random::Random;
 use crate::proto::registry::call::OpenCall;
 use crate::proto::registry::community::Communities;
 use crate::proto::registry::configuration::Settings;
-use crate::proto::registry::request::{self, Asked};
+use crate::proto::registry::request::{self, Asked, PrivateCall};
 use crate::proto::registry::session::{MAC_HEADER, SessionKey};
 use crate::proto::registry::sessions::{SessionError, Sessions};
 use crate::proto::time::{Instant, UnixTime};
+
+use super::metrics::{self, Requests};
 
 /// What the operator decided.
 #[derive(Clone, Debug)]
@@ -31,7 +34,7 @@ pub struct Policy {
     /// How long after its end a certificate can be renewed, and a token used.
     pub grace: Duration,
     /// Where mails go; `None` if there are none.
-    pub mailbox: Option<PathBuf>,
+    pub mailbox: Option<Mailbox>,
     /// Diffie-Hellman parameters, PEM.
     pub dh: Vec<u8>,
     /// Which part of the network applicants get their prefixes from.
@@ -40,10 +43,20 @@ pub struct Policy {
     pub authorized: Vec<IpAddr>,
 }
 
+/// Where mails go.
+#[derive(Clone, Debug)]
+pub enum Mailbox {
+    /// To the end of a file.
+    File(PathBuf),
+    /// To a server, from an address.
+    Server(smtp::Server, String),
+}
+
 /// The registry.
 pub struct Registry {
     pub(super) issuer: Issuer,
     pub(super) policy: Policy,
+    pub(super) requests: Requests,
     clock: Clock,
     state: Mutex<State>,
     // Apart from the state: a transaction waits for the disk, and nobody else shall.
@@ -88,6 +101,9 @@ pub enum Refusal {
     /// The mail could not be written.
     #[error("cannot write the mail: {0}")]
     Mail(#[source] std::io::Error),
+    /// The mail was not taken.
+    #[error("{0}")]
+    Smtp(#[from] SmtpError),
 }
 
 impl Refusal {
@@ -98,7 +114,11 @@ impl Refusal {
             Self::Forbidden(_) => 403,
             Self::Unknown => 404,
             Self::Conflict => 409,
-            Self::Exhausted | Self::Database(_) | Self::Certificate(_) | Self::Mail(_) => 500,
+            Self::Exhausted
+            | Self::Database(_)
+            | Self::Certificate(_)
+            | Self::Mail(_)
+            | Self::Smtp(_) => 500,
         }
     }
 }
@@ -118,42 +138,30 @@ impl Registry {
         let (sessions, routed) = (Sessions::default(), (Vec::new(), Instant::ZERO));
         let state = Mutex::new(State { sessions, random, routed });
         let database = Mutex::new(database);
-        Ok(Self { issuer, policy, clock: Clock::start(), state, database })
+        let requests = Requests::default();
+        Ok(Self { issuer, policy, requests, clock: Clock::start(), state, database })
     }
 
     /// Answers one request.
     pub async fn answer(self: Arc<Self>, request: Request) -> Answer {
         let line = format!("{} {}", request.method, path_of(&request.target));
         let source = request.source;
-        let answered = if request.method == "GET" {
-            self.dispatch(request).await
-        } else {
-            return error_page(501);
-        };
-        match answered {
-            Ok((body, key)) => {
-                tracing::info!("{source}: {line}: {} octets", body.len());
-                let header = key.map(|key| (MAC_HEADER, key.reply_mac(&body)));
-                let status = if body.is_empty() { 204 } else { 200 };
-                Answer { status, header, content_type: None, body }
-            }
-            Err(refusal) => {
-                let status = refusal.status();
-                if status == 500 {
-                    tracing::error!("{source}: {line}: {refusal}");
-                } else {
-                    tracing::info!("{source}: {line}: {refusal}");
+        let answer = if request.method == "GET" {
+            match Arc::clone(&self).dispatch(request).await {
+                Ok(told) => {
+                    tracing::info!("{source}: {line}: {} octets", told.body.len());
+                    told.into()
                 }
-                error_page(status)
+                Err(refusal) => refused(source, &line, &refusal),
             }
-        }
+        } else {
+            error_page(501)
+        };
+        self.requests.count(answer.status);
+        answer
     }
 
-    /// The answer, and the key that authenticates it if there is one.
-    async fn dispatch(
-        self: Arc<Self>,
-        request: Request,
-    ) -> Result<(Vec<u8>, Option<SessionKey>), Refusal> {
+    async fn dispatch(self: Arc<Self>, request: Request) -> Result<Told, Refusal> {
         let asked = request::parse(&request.target).map_err(|error| {
             tracing::debug!("{}: {error}", request.source);
             Refusal::Bad("no such call")
@@ -161,7 +169,7 @@ impl Registry {
         match asked {
             Asked::Open { call, protocol } => {
                 let given = self.blocking(move |registry| registry.open(&call, protocol)).await?;
-                Ok((given, None))
+                Ok(Told { body: given, key: None, form: None })
             }
             Asked::Member { prefix, call } => {
                 let mac = request.header(MAC_HEADER);
@@ -171,13 +179,14 @@ impl Registry {
                     SessionError::Wrong => Refusal::Bad("wrong MAC"),
                 })?;
                 let given = self.member(prefix, call, accepted.protocol).await?;
-                Ok((given, Some(accepted.key)))
+                Ok(Told { body: given, key: Some(accepted.key), form: None })
             }
             Asked::Private(call) => {
                 if !self.is_authorized(&request) {
                     return Err(Refusal::Forbidden("only from the registry's own host"));
                 }
-                Ok((self.private(call).await?, None))
+                let form = (call == PrivateCall::Metrics).then_some(metrics::FORM);
+                Ok(Told { body: self.private(call).await?, key: None, form })
             }
         }
     }
@@ -251,6 +260,33 @@ impl Registry {
     pub(super) fn unix_time() -> UnixTime {
         unix_time()
     }
+}
+
+/// What a call gives.
+struct Told {
+    body: Vec<u8>,
+    /// What authenticates it.
+    key: Option<SessionKey>,
+    /// Its content type, if clients are to be told.
+    form: Option<&'static str>,
+}
+
+impl From<Told> for Answer {
+    fn from(told: Told) -> Self {
+        let header = told.key.map(|key| (MAC_HEADER, key.reply_mac(&told.body)));
+        let status = if told.body.is_empty() { 204 } else { 200 };
+        Self { status, header, content_type: told.form, body: told.body }
+    }
+}
+
+fn refused(source: IpAddr, line: &str, refusal: &Refusal) -> Answer {
+    let status = refusal.status();
+    if status == 500 {
+        tracing::error!("{source}: {line}: {refusal}");
+    } else {
+        tracing::info!("{source}: {line}: {refusal}");
+    }
+    error_page(status)
 }
 
 /// A target without its query, which may hold a token.

@@ -57,6 +57,8 @@ pub enum PrivateCall {
     Topology,
     /// Every member and where it is. Not a call of stock's.
     Nodes,
+    /// What Prometheus reads. Not a call of stock's.
+    Metrics,
 }
 
 /// Which certificate to end.
@@ -162,6 +164,7 @@ fn private_call(method: &str, arguments: &mut Arguments) -> Result<PrivateCall, 
         "versions" => PrivateCall::Versions,
         "topology" => PrivateCall::Topology,
         "nodes" => PrivateCall::Nodes,
+        "metrics" => PrivateCall::Metrics,
         _ => return Err(RequestError::Method),
     })
 }

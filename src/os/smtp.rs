@@ -1,0 +1,155 @@
+//! Mail to a server (RFC 5321), with STARTTLS (RFC 3207) and a login (RFC 4954) if wanted. Blocks.
+
+use std::fmt;
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::{TcpStream, ToSocketAddrs};
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use openssl::ssl::{SslConnector, SslMethod};
+
+/// How long to wait for each thing the server does.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Octets of a reply; a longer one is an error (RFC 5321 §4.5.3.1.5 allows 512 a line).
+const REPLY_OCTETS_MAX: u64 = 16_384;
+
+/// The port if none is given.
+const PORT: u16 = 25;
+
+/// A mail server.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Server {
+    /// A name or an address, with or without `:port`.
+    pub host: String,
+    /// Whether to encrypt; the server must then show a certificate for its name.
+    pub starttls: bool,
+    /// User and password.
+    pub login: Option<(String, String)>,
+}
+
+/// Does not show the password.
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Server({})", self.host)
+    }
+}
+
+/// Why a mail was not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum SmtpError {
+    /// Not there, too slow, or gone.
+    #[error("the mail server: {0}")]
+    Io(#[from] io::Error),
+    /// It does not prove to be who it should.
+    #[error("the mail server's TLS: {0}")]
+    Tls(String),
+    /// It said no.
+    #[error("the mail server answered {said:?} to {asked}")]
+    Refused {
+        /// The command, without what is secret.
+        asked: &'static str,
+        /// Its answer.
+        said: String,
+    },
+}
+
+/// Hands `mail`, whose lines end in CR LF, to `server`.
+pub fn send(server: &Server, from: &str, to: &str, mail: &str) -> Result<(), SmtpError> {
+    let (host, port) = match server.host.rsplit_once(':') {
+        Some((host, port)) if !host.contains(':') => (host, port.parse().unwrap_or(PORT)),
+        _ => (server.host.as_str(), PORT),
+    };
+    let mut dialogue = Dialogue::begin(connect(host, port)?)?;
+    if server.starttls {
+        dialogue.ask("STARTTLS", "STARTTLS", 220)?;
+        let plain = dialogue.0.into_inner();
+        let tls = SslConnector::builder(SslMethod::tls_client())
+            .and_then(|builder| builder.build().configure())
+            .map_err(|error| SmtpError::Tls(error.to_string()))?;
+        let stream = tls.connect(host, plain).map_err(|error| SmtpError::Tls(error.to_string()))?;
+        let mut dialogue = Dialogue(BufReader::new(stream));
+        dialogue.ask("EHLO", "EHLO localhost", 250)?;
+        return dialogue.deliver(server, from, to, mail);
+    }
+    dialogue.deliver(server, from, to, mail)
+}
+
+fn connect(host: &str, port: u16) -> io::Result<TcpStream> {
+    let mut failed = io::Error::from(io::ErrorKind::NotFound);
+    for address in (host, port).to_socket_addrs()? {
+        match TcpStream::connect_timeout(&address, PATIENCE) {
+            Ok(stream) => {
+                stream.set_read_timeout(Some(PATIENCE))?;
+                stream.set_write_timeout(Some(PATIENCE))?;
+                return Ok(stream);
+            }
+            Err(error) => failed = error,
+        }
+    }
+    Err(failed)
+}
+
+/// Commands and replies over some stream.
+struct Dialogue<S: Read + Write>(BufReader<S>);
+
+impl<S: Read + Write> Dialogue<S> {
+    fn begin(stream: S) -> Result<Self, SmtpError> {
+        let mut dialogue = Self(BufReader::new(stream));
+        dialogue.expect("the connection", 220)?;
+        dialogue.ask("EHLO", "EHLO localhost", 250)?;
+        Ok(dialogue)
+    }
+
+    fn deliver(
+        &mut self,
+        server: &Server,
+        from: &str,
+        to: &str,
+        mail: &str,
+    ) -> Result<(), SmtpError> {
+        if let Some((user, password)) = &server.login {
+            let both = STANDARD.encode(format!("\0{user}\0{password}"));
+            self.ask("AUTH", &format!("AUTH PLAIN {both}"), 235)?;
+        }
+        self.ask("MAIL", &format!("MAIL FROM:<{from}>"), 250)?;
+        self.ask("RCPT", &format!("RCPT TO:<{to}>"), 250)?;
+        self.ask("DATA", "DATA", 354)?;
+        // A line that is a dot would end the mail (RFC 5321 §4.5.2).
+        let dotted: String = mail
+            .split_inclusive("\r\n")
+            .map(|line| if line.starts_with('.') { format!(".{line}") } else { line.to_owned() })
+            .collect();
+        self.ask("the mail", &format!("{dotted}."), 250)?;
+        // It has the mail: how the server takes leave does not matter.
+        let _ = self.ask("QUIT", "QUIT", 221);
+        Ok(())
+    }
+
+    fn ask(&mut self, asked: &'static str, line: &str, wanted: u16) -> Result<(), SmtpError> {
+        self.0.get_mut().write_all(format!("{line}\r\n").as_bytes())?;
+        self.0.get_mut().flush()?;
+        self.expect(asked, wanted)
+    }
+
+    /// Reads a reply of one or more lines: `250-…` goes on, `250 …` ends it.
+    fn expect(&mut self, asked: &'static str, wanted: u16) -> Result<(), SmtpError> {
+        let mut reply = (&mut self.0).take(REPLY_OCTETS_MAX);
+        loop {
+            let mut line = String::new();
+            if reply.read_line(&mut line)? == 0 {
+                return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
+            }
+            if line.as_bytes().get(3) == Some(&b'-') {
+                continue;
+            }
+            let status = line.get(..3).and_then(|status| status.parse::<u16>().ok());
+            return if status == Some(wanted) {
+                Ok(())
+            } else {
+                Err(SmtpError::Refused { asked, said: line.trim().to_owned() })
+            };
+        }
+    }
+}
