@@ -1,5 +1,6 @@
 //! Against the programs of others, in network namespaces. Needs root and what `scripts/test-setup` installs.
 
+mod babel;
 mod babeld_configuration;
 mod bird;
 mod openvpn;

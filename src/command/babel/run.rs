@@ -104,7 +104,10 @@ pub fn run(options: Options) -> Outcome {
     log::start(options.verbose);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::failed(format!("cannot start: {error}")))?;
-    runtime.block_on(route(options))
+    let done = runtime.block_on(route(options));
+    // A read of standard input that is under way would otherwise be waited for.
+    runtime.shutdown_background();
+    done
 }
 
 fn run_configured(options: Options) -> Outcome {
