@@ -144,6 +144,12 @@ impl Engine {
                 };
                 let _ = answer.send(done);
             }
+            Request::ReportLoss(name, ratio, answer) => {
+                if let Some(interface) = self.active.get(&name).map(|link| link.index) {
+                    self.handle(Input::Loss { interface, ratio });
+                }
+                let _ = answer.send(Ok(()));
+            }
             Request::SetKeys(keys, answer) => {
                 self.handle(Input::Keys(keys));
                 let _ = answer.send(Ok(()));

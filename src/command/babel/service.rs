@@ -58,6 +58,8 @@ pub enum Request {
     RemoveInterface(String, Answer<()>),
     /// Multiply what it costs to reach this neighbour.
     SetCostMultiplier(String, Ipv6Addr, CostMultiplier, Answer<()>),
+    /// What the owner of this interface measured of its loss.
+    ReportLoss(String, Option<f32>, Answer<()>),
     /// Sign and check with these from now on.
     SetKeys(Option<Keys>, Answer<()>),
     /// Do this with packets that no key signed from now on.
@@ -115,6 +117,12 @@ impl Babel {
         let interface = interface.to_owned();
         self.ask(|answer| Request::SetCostMultiplier(interface, neighbour, multiplier, answer))
             .await
+    }
+
+    /// Tells what part of packets get lost on an interface, 0 to 1, as its owner measured it; `None` if
+    /// it can no longer tell, and lost Hellos are to be counted instead.
+    pub async fn report_loss(&self, name: &str, ratio: Option<f32>) -> Result<(), BabelError> {
+        self.ask(|answer| Request::ReportLoss(name.to_owned(), ratio, answer)).await
     }
 
     /// Signs and checks with other keys from now on; neighbours stay. `None`: neither signs nor checks.

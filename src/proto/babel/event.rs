@@ -46,6 +46,13 @@ pub enum Input<'a> {
         /// The factor.
         multiplier: CostMultiplier,
     },
+    /// What a link's owner measured of its loss; `None` if it can no longer tell.
+    Loss {
+        /// The link.
+        interface: u32,
+        /// The part of packets that get lost, 0 to 1.
+        ratio: Option<f32>,
+    },
     /// The deadline passed.
     Timer,
     /// Everything ends: retract, remove, be silent.

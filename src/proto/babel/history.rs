@@ -69,6 +69,11 @@ impl History {
         self.bits
     }
 
+    /// Whether at least one of the last four arrived.
+    pub const fn is_alive(&self) -> bool {
+        self.bits >> 12 != 0
+    }
+
     /// Whether at least two of the last three arrived (RFC 8966 §A.2.1).
     pub const fn is_up(&self) -> bool {
         (self.bits >> 13).count_ones() >= 2

@@ -15,6 +15,7 @@ pub mod hello;
 pub mod history;
 pub mod ihu;
 pub mod interface;
+pub mod loss;
 pub mod mac;
 pub mod neighbour;
 pub mod next_hop;

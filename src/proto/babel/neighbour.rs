@@ -5,9 +5,10 @@ use std::net::{IpAddr, Ipv6Addr};
 
 use crate::proto::babel::counter::PeerCounter;
 use crate::proto::babel::history::History;
+use crate::proto::babel::loss::LossEstimate;
 use crate::proto::babel::outbox::Outbox;
 use crate::proto::babel::rtt::{self, Rtt};
-use crate::proto::babel::settings::{CostMultiplier, InterfaceSettings};
+use crate::proto::babel::settings::{CostMultiplier, InterfaceSettings, Loss};
 use crate::proto::limits;
 use crate::proto::time::{Instant, earliest};
 
@@ -32,6 +33,10 @@ pub struct Neighbour {
     pub txcost_until: Option<Instant>,
     /// The round trip to it.
     pub rtt: Rtt,
+    /// How much of what it sends gets lost.
+    pub loss: LossEstimate,
+    /// The same, as the link's owner knows it.
+    pub loss_told: Option<f32>,
     /// What its cost is multiplied with.
     pub multiplier: CostMultiplier,
     /// What is added to the metrics it announces; moves in steps, so that routes do not tremble.
@@ -62,6 +67,8 @@ impl Neighbour {
             txcost: u16::MAX,
             txcost_until: None,
             rtt: Rtt::default(),
+            loss: LossEstimate::default(),
+            loss_told: None,
             multiplier: CostMultiplier::ONE,
             cost: u16::MAX,
             counter: PeerCounter::default(),
@@ -79,30 +86,45 @@ impl Neighbour {
         self.txcost = u16::MAX;
         self.txcost_until = None;
         self.rtt = Rtt::default();
+        self.loss = LossEstimate::default();
         self.greetings = Self::GREETINGS;
         self.dumped_at = None;
     }
 
     /// Whether enough of its Hellos arrive.
-    pub const fn is_heard(&self) -> bool {
-        self.multicast.is_up() || self.unicast.is_up()
+    pub fn is_heard(&self, settings: &InterfaceSettings) -> bool {
+        // Of a link that loses one in ten, two in a row are lost every few minutes.
+        let patient = settings.loss == Loss::Counted && self.loss.is_lossy();
+        let is_up = |history: &History| history.is_up() || patient && history.is_alive();
+        is_up(&self.multicast) || is_up(&self.unicast)
     }
 
-    /// What it costs it to reach us: what our IHUs tell it.
-    pub const fn rxcost(&self, settings: &InterfaceSettings) -> u16 {
-        if self.is_heard() { settings.rxcost } else { u16::MAX }
+    fn loss_penalty(&self, settings: &InterfaceSettings) -> u16 {
+        match settings.loss {
+            Loss::Ignored => 0,
+            Loss::Counted => self.loss.penalty(self.loss_told),
+        }
+    }
+
+    /// What it costs it to reach us, delay apart: what our IHUs tell it.
+    pub fn rxcost(&self, settings: &InterfaceSettings) -> u16 {
+        if !self.is_heard(settings) {
+            return u16::MAX;
+        }
+        settings.rxcost.saturating_add(self.loss_penalty(settings)).min(u16::MAX - 1)
     }
 
     /// What it costs to reach it right now.
     pub fn measured_cost(&self, settings: &InterfaceSettings, now: Instant) -> u16 {
-        if !self.is_heard() || self.txcost == u16::MAX {
+        if !self.is_heard(settings) || self.txcost == u16::MAX {
             return u16::MAX;
         }
         let delay = settings
             .rtt
             .and_then(|rtt_settings| Some(rtt::penalty(self.rtt.smoothed(now)?, &rtt_settings)));
         // A cost of zero could close a loop: RFC 8966 §3.5.2.
-        let cost = self.txcost.saturating_add(delay.unwrap_or(0)).clamp(1, u16::MAX - 1);
+        let penalty = delay.unwrap_or(0).saturating_add(self.loss_penalty(settings));
+        let cost = self.txcost.saturating_add(penalty).clamp(1, u16::MAX - 1);
         self.multiplier.apply(cost).max(1)
     }
 

@@ -153,9 +153,12 @@ impl Router {
         };
         // It forgot what it announced, and how far it claimed to be: its old offers, taken now, could
         // lead back to us.
-        if heard == Heard::Restarted {
-            neighbour.restart();
-            self.retract_all_of(id, now);
+        match heard {
+            Heard::After(missed) => neighbour.loss.handle(missed.0),
+            Heard::Restarted => {
+                neighbour.restart();
+                self.retract_all_of(id, now);
+            }
         }
         let Some(neighbour) = self.neighbours.get_mut(id) else { return };
         if let Some(sent) = hello.sent {

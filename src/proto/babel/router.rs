@@ -84,6 +84,15 @@ impl Router {
                     self.recost(id, Step::Any, now, out);
                 }
             }
+            Input::Loss { interface, ratio } => {
+                let on: Vec<_> = self.neighbours.on(interface).map(|(id, _)| id).collect();
+                for id in on {
+                    if let Some(neighbour) = self.neighbours.get_mut(id) {
+                        neighbour.loss_told = ratio;
+                    }
+                    self.recost(id, Step::Clear, now, out);
+                }
+            }
             Input::Timer => {}
             Input::Stop => return self.stop(now, out),
         }

@@ -49,8 +49,10 @@ impl Router {
             .collect();
         for id in due {
             let Some(neighbour) = self.neighbours.get_mut(id) else { continue };
-            neighbour.multicast.expire(now);
-            neighbour.unicast.expire(now);
+            let missed = [neighbour.multicast.expire(now), neighbour.unicast.expire(now)];
+            for missed in missed {
+                neighbour.loss.lose(missed.0);
+            }
             if neighbour.txcost_until.is_some_and(|until| until <= now) {
                 neighbour.txcost_until = None;
                 neighbour.txcost = u16::MAX;
