@@ -138,3 +138,5 @@ pub const PROBES_IN_FLIGHT_MAX: usize = 50;
 
 /// Changes of the host's routes within this time are redistributed together.
 pub const REDISTRIBUTION_PAUSE: Duration = Duration::from_millis(100);
+/// A Babel router that finds its router-id taken takes another one at most this often.
+pub const BABEL_RENAME_INTERVAL: Duration = Duration::from_secs(60);

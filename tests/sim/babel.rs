@@ -33,6 +33,8 @@ pub struct World {
     random: Random,
     keys: Option<Keys>,
     hello: Duration,
+    /// What all nodes are called, if not each as it likes.
+    router_id: Option<RouterId>,
     /// Octets that all nodes sent.
     pub octets: u64,
 }
@@ -65,6 +67,7 @@ impl World {
             random: Random::from_number(seed),
             keys: None,
             hello: Duration::from_secs(4),
+            router_id: None,
             octets: 0,
         };
         for node in 0..nodes {
@@ -87,8 +90,9 @@ impl World {
 
     fn router(&mut self, node: Node) -> Router {
         let announcement = Announcement { destination: prefix_of(node), metric: 0 };
+        let router_id = RouterId::draw(&mut self.random);
         let settings = Settings {
-            router_id: RouterId::draw(&mut self.random),
+            router_id: self.router_id.unwrap_or(router_id),
             announced: vec![announcement],
             accepted: Vec::new(),
             keys: self.keys.clone(),
@@ -373,6 +377,23 @@ fn babel_links_come_up_at_once() {
         println!("keys {keys}: {took:?}");
         assert!(took < 2 * SECOND, "keys {keys}: {took:?}");
     }
+}
+
+/// Goal: routers with the same router-id, as clones of one disk have, tell themselves apart.
+#[test]
+fn babel_clones_take_other_names() {
+    let mut world = World::new(1, 7);
+    world.router_id = RouterId::new([9; 8]);
+    for node in 1..4 {
+        world.kernels.push(BTreeMap::new());
+        let router = world.router(node);
+        world.routers.push(Some(router));
+    }
+    for node in 0..3 {
+        world.join(node, node + 1, 10 * MS);
+    }
+    let took = world.run_until_whole(200 * SECOND);
+    println!("{took:?}");
 }
 
 /// Goal: of two ways the faster is taken, and left when it fails without a word.

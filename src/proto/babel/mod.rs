@@ -1,4 +1,37 @@
 //! Babel: a loop-avoiding distance-vector routing protocol (RFC 8966).
+//!
+//! # What is here
+//!
+//! | RFC | | is implemented | is not |
+//! | --- | --- | --- | --- |
+//! | 8966 | Babel | all TLVs, compression, 2-out-of-3 cost, feasibility, seqno requests with forwarding and repetition, triggered updates, retractions with a hold time, split horizon, pacing | unicast Hellos and acknowledgement requests are understood, none is sent; no request before a route expires; no ETX (see [`loss`]) |
+//! | 8967 | MAC | HMAC-SHA256 and BLAKE2s-128, several keys, challenges, counters | |
+//! | 9467 | relaxed MAC | a counter each for multicast and unicast | the window of recent counters |
+//! | 9616 | delay | timestamps, smoothing, `rtt-min`, `rtt-max`, `max-rtt-penalty`, `rtt-decay` | |
+//! | 9079 | source-specific | prefixes, requests, mandatory sub-TLVs | IPv4 routes by source are passed on, the kernel has no place for them |
+//! | 9229 | IPv4 via IPv6 | both ways | |
+//!
+//! Not part of any: [`loss`] in the metric, which changes only what a link is said to cost.
+//!
+//! # Reading order
+//!
+//! Values: [`destination`], [`router_id`], [`settings`], [`event`]. Octets: [`packet`], a file for each
+//! TLV, [`composer`], [`mac`], [`counter`]. What is known: [`interface`], [`neighbour`] with [`history`],
+//! [`rtt`] and [`loss`], [`table`] with [`route`] and [`source`], [`pending`]. What is decided:
+//! [`selection`]. The machine: [`router`], and `receive`, `upkeep`, `settle`, `announce`, `overview`
+//! beside it, by what sets them off.
+//!
+//! # Decisions
+//!
+//! - One entry a destination holds its offers, distances and what neighbours were told: one look-up per
+//!   update, nothing to keep in step. A repeated offer only moves its expiry.
+//! - Hysteresis is a time, not a smoothed metric for each offer: an offer must have been better for some
+//!   seconds without pause, measured by a timer and not by the next update, or be twice as good. What a
+//!   neighbour costs is smoothed where it is measured.
+//! - A neighbour whose Hellos begin anew forgot how far it claimed to be: its offers are void at once.
+//!   The simulation found the loop that closes otherwise.
+//! - What changes is queued by destination and composed when it is sent, so a burst of changes is said
+//!   once, as it is at that moment.
 
 pub mod acknowledgement;
 pub mod address;

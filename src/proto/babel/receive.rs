@@ -204,6 +204,9 @@ impl Router {
         };
         // What comes back to us: the neighbour's route leads through here.
         if router_id == self.settings.router_id {
+            if !self.settings.announced.iter().any(|ours| ours.destination == destination) {
+                self.change_router_id(now, out);
+            }
             return self.retract(id, &destination, now);
         }
         let added = self.learn(id, destination, router_id);
@@ -239,6 +242,23 @@ impl Router {
             origin: Origin::BABEL,
         };
         self.filters.learn(&candidate).metric
+    }
+
+    /// Somebody originates under our name what we do not: another router has the same, or the clone of
+    /// a disk. With two originators of one name, feasibility means nothing.
+    fn change_router_id(&mut self, now: Instant, out: &mut Vec<Output>) {
+        let lately = self.renamed_at.is_some_and(|at| now - at < limits::BABEL_RENAME_INTERVAL);
+        if lately {
+            return;
+        }
+        self.renamed_at = Some(now);
+        self.settings.router_id = RouterId::draw(&mut self.random);
+        out.push(Output::Notice(Notice::DuplicateRouterId));
+        for destination in self.settings.announced.clone() {
+            if let Some(place) = self.table.find(&destination.destination) {
+                self.touch(place);
+            }
+        }
     }
 
     fn receive_offer(

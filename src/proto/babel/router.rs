@@ -35,6 +35,8 @@ pub struct Router {
     pub(super) trigger_at: Option<Instant>,
     /// Whether the table was found full lately: the operator is told once.
     pub(super) is_full: bool,
+    /// When another router-id was taken last.
+    pub(super) renamed_at: Option<Instant>,
     deadline: Option<Instant>,
 }
 
@@ -54,6 +56,7 @@ impl Router {
             triggered: Vec::new(),
             trigger_at: None,
             is_full: false,
+            renamed_at: None,
             deadline: Some(Instant::ZERO),
             settings,
         };
