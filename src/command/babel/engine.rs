@@ -1,6 +1,7 @@
 //! The loop that drives a router: wait, one input, perform outputs.
 
 use std::collections::BTreeMap;
+use std::net::Ipv6Addr;
 
 use tokio::sync::mpsc;
 use tracing::{debug, info, trace, warn};
@@ -16,7 +17,7 @@ use crate::proto::babel::configuration::options::KernelSetup;
 use crate::proto::babel::event::{Input, Link, Output};
 use crate::proto::babel::mac::{GROUP, PORT, Path};
 use crate::proto::babel::router::Router;
-use crate::proto::babel::settings::{InterfaceSettings, Settings};
+use crate::proto::babel::settings::{CostMultiplier, InterfaceSettings, Settings};
 use crate::proto::limits;
 
 /// A router and all it needs of the world.
@@ -133,15 +134,7 @@ impl Engine {
                 let _ = answer.send(Ok(()));
             }
             Request::SetCostMultiplier(interface, address, multiplier, answer) => {
-                let index = self.active.get(&interface).map(|link| link.index);
-                let known = index.filter(|&index| self.router.has_neighbour(index, address));
-                let done = match known {
-                    Some(interface) => {
-                        self.handle(Input::CostMultiplier { interface, address, multiplier });
-                        Ok(())
-                    }
-                    None => Err(BabelError::NoNeighbour { interface, address }),
-                };
+                let done = self.set_cost_multiplier(interface, address, multiplier);
                 let _ = answer.send(done);
             }
             Request::ReportLoss(name, ratio, answer) => {
@@ -179,6 +172,19 @@ impl Engine {
             Request::Stop(answer) => return Next::End(answer),
         }
         Next::Continue
+    }
+
+    fn set_cost_multiplier(
+        &mut self,
+        interface: String,
+        address: Ipv6Addr,
+        multiplier: CostMultiplier,
+    ) -> Result<(), BabelError> {
+        let index = self.active.get(&interface).map(|link| link.index);
+        let known = index.filter(|&index| self.router.has_neighbour(index, address));
+        let interface = known.ok_or(BabelError::NoNeighbour { interface, address })?;
+        self.handle(Input::CostMultiplier { interface, address, multiplier });
+        Ok(())
     }
 
     /// Takes what arrived, up to a burst, so that requests and timers have their turn.
