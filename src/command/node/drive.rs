@@ -84,6 +84,7 @@ struct Drive {
     given_addresses: bool,
     dump: Dump,
     routes: Vec<Route>,
+    look_at: Instant,
     ending: bool,
     /// The state folder takes nothing, and that was said.
     forgetful: bool,
@@ -114,9 +115,7 @@ impl Drive {
         let store = setup::store(options)?;
         let mut client = RegistryClient::new(options.registry.clone(), identity.clone());
         let (parameters, old) = setup::parameters(store.as_ref(), &mut client).await?;
-        let place = setup::place(identity.authority.network(), identity.prefix)?;
-        let place_v4 = setup::place_v4(&parameters, &identity);
-        let places: Vec<Place> = std::iter::once(place).chain(place_v4).collect();
+        let places = setup::places(&parameters, &identity)?;
         let host = Host::prepare(places.clone(), &options.main_interface).await?;
         let wanted = Wanted { options, identity: &identity, parameters: &parameters };
         let services = wanted.open(&preferences, &ports, &places, &mut random).await;
@@ -161,6 +160,7 @@ impl Drive {
             given_addresses: !options.ip.is_empty(),
             dump: Dump::default(),
             routes: Vec::new(),
+            look_at: clock.now(),
             ending: false,
             forgetful: false,
         };
@@ -190,8 +190,6 @@ impl Drive {
 
     async fn run(&mut self) -> Outcome {
         let mut datagram = vec![0; limits::DATAGRAM_OCTETS_MAX];
-        let mut look = tokio::time::interval(LOOK);
-        look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         self.feed(Input::Timer).await;
         while !self.ending {
             let deadline = self.node.deadline();
@@ -206,7 +204,7 @@ impl Drive {
                 notice = self.babel_notices.recv() => Happened::BabelSaid(notice),
                 Some(answer) = self.registry_answers.recv() => Happened::Registry(answer),
                 Some(asked) = self.questions.recv() => Happened::Asked(asked),
-                _ = look.tick() => Happened::LookAtRoutes,
+                () = self.clock.sleep_until(Some(self.look_at)) => Happened::LookAtRoutes,
                 _ = terminate.recv() => Happened::Signal,
                 _ = interrupt.recv() => Happened::Signal,
             };
@@ -395,7 +393,12 @@ impl Drive {
     }
 
     async fn look_at_routes(&mut self) {
-        let Ok(dump) = self.babel.dump().await else { return };
+        let began = self.clock.now();
+        let dump = self.babel.dump().await;
+        let took = self.clock.now().since(began);
+        // A table of a large network takes a while: no more than a twentieth of the time.
+        self.look_at = began + LOOK.max(took * 20);
+        let Ok(dump) = dump else { return };
         self.dump = dump;
         let routes = self.routes_by_node();
         if routes != self.routes {
@@ -578,7 +581,7 @@ async fn local_hosts(options: &Options) -> Vec<IpAddr> {
     ours.filter(|address| !address.is_loopback() && !address.is_unspecified()).take(1).collect()
 }
 
-/// How often Babel's routes are looked at.
+/// How often Babel's routes are looked at, at most.
 const LOOK: Duration = Duration::from_millis(200);
 /// How long Babel may take to say farewell.
 const FAREWELL: Duration = Duration::from_secs(2);

@@ -153,8 +153,13 @@ pub struct Place {
     pub address: IpAddr,
 }
 
-/// A node's place in the network.
-pub fn place(network: Network, prefix: Prefix) -> Result<Place, Failure> {
+/// A node's places: in the network and, if it has one, in the IPv4 network.
+pub fn places(parameters: &Parameters, identity: &Identity) -> Result<Vec<Place>, Failure> {
+    let place = place(identity.authority.network(), identity.prefix)?;
+    Ok(std::iter::once(place).chain(place_v4(parameters, identity)).collect())
+}
+
+fn place(network: Network, prefix: Prefix) -> Result<Place, Failure> {
     let subnet = network.subnet(prefix).zip(network.node_address(prefix));
     let (subnet, address) = subnet.ok_or_else(|| {
         Failure::failed("the prefix in this node's certificate is too long for its network")
@@ -162,8 +167,8 @@ pub fn place(network: Network, prefix: Prefix) -> Result<Place, Failure> {
     Ok(Place { network: network.cidr(), subnet, address: address.into() })
 }
 
-/// Its place in the IPv4 network, if there is one and it is large enough.
-pub fn place_v4(parameters: &Parameters, identity: &Identity) -> Option<Place> {
+/// `None` if there is no IPv4 network, or it is not large enough.
+fn place_v4(parameters: &Parameters, identity: &Identity) -> Option<Place> {
     let (network, bits) = parameters.ipv4?;
     let serial = identity.certificate.subject_serial()?;
     let (address, length) = ipv4::subnet(network, bits, serial)?;

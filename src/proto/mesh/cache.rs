@@ -119,6 +119,11 @@ impl Cache {
         self.peers.get(&prefix).is_some_and(|entry| entry.failures > 0 && now < entry.rests_until)
     }
 
+    /// Whether the last attempt failed: what is known of its addresses may be of yesterday.
+    pub fn has_failed(&self, prefix: Prefix) -> bool {
+        self.peers.get(&prefix).is_some_and(|entry| entry.failures > 0)
+    }
+
     /// When a peer that is resting may be tried where nothing else is left; `None` if it is not.
     pub fn last_resort(&self, prefix: Prefix) -> Option<Instant> {
         let entry = self.peers.get(&prefix).filter(|entry| entry.failures > 0)?;

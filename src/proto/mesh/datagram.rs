@@ -72,10 +72,7 @@ impl<'a> Datagram<'a> {
                 let rest = reader.rest();
                 recognition(rest, true).or_else(|_| recognition(rest, false))
             }
-            2 => {
-                let rest = reader.rest();
-                proposal(rest, true).or_else(|_| proposal(rest, false))
-            }
+            2 => proposal(reader.rest()),
             seqno => {
                 reader.take(DIGEST_OCTETS)?;
                 Ok(Self::Sealed { seqno })
@@ -146,13 +143,17 @@ fn recognition(octets: &[u8], numbered: bool) -> Result<Datagram<'_>, Short> {
     Ok(Datagram::Recognition { protocol, fingerprint, der })
 }
 
-fn proposal(octets: &[u8], numbered: bool) -> Result<Datagram<'_>, Short> {
+fn proposal(octets: &[u8]) -> Result<Datagram<'_>, Short> {
     let mut reader = Reader::new(octets);
-    let protocol = if numbered { version::unpack(&mut reader)? } else { 0 };
+    // Cipher text and signature are as long as a key each, so that what is left over is the number.
+    let number = octets.len() % (2 * KEY_OCTETS_STEP);
+    let mut protocol = 0;
+    if number > 0 {
+        protocol = version::unpack(&mut reader)?;
+    }
     let both = nonempty(reader.rest())?;
-    // Cipher text and signature are equally long, so that an odd rest is of the other layout.
-    if both.len() % 2 != 0 {
-        return Err(Short { wanted: both.len() + 1, left: both.len() });
+    if both.len() + number != octets.len() {
+        return Err(Short { wanted: number, left: octets.len() - both.len() });
     }
     let (cipher, signature) = both.split_at(both.len() / 2);
     Ok(Datagram::Proposal { protocol, cipher, signature })
@@ -163,6 +164,8 @@ fn nonempty(octets: &[u8]) -> Result<&[u8], Short> {
 }
 
 const DER_SEQUENCE: u8 = 0x30;
+/// Keys have 1024, 2048, 3072 … bits: always a multiple of so many octets.
+const KEY_OCTETS_STEP: usize = 16;
 
 #[cfg(test)]
 mod tests {
@@ -223,9 +226,15 @@ mod tests {
         old.extend(der);
         let expected = Datagram::Recognition { protocol: 0, fingerprint: [7; 20], der: &der };
         assert_eq!(Datagram::parse(&old), Ok(expected));
-        let old = [0, 0, 0, 2, 1, 2, 3, 4];
-        let expected = Datagram::Proposal { protocol: 0, cipher: &[1, 2], signature: &[3, 4] };
-        assert_eq!(Datagram::parse(&old), Ok(expected));
+        // The first octet of a cipher text can look like any number.
+        for first in 0..=255 {
+            let mut old = vec![0, 0, 0, 2];
+            old.extend([first; 256]);
+            old.extend([7; 256]);
+            let (cipher, signature) = (&[first; 256], &[7; 256]);
+            let expected = Datagram::Proposal { protocol: 0, cipher, signature };
+            assert_eq!(Datagram::parse(&old), Ok(expected));
+        }
     }
 
     #[test]

@@ -525,9 +525,10 @@ impl Tunnels {
             if left == 0 {
                 break;
             }
-            if self.connect(peer, now, out) {
-                left -= 1;
-            } else if self.cache.addresses(peer).is_none_or(Addresses::is_empty) {
+            let unknown = self.cache.addresses(peer).is_none_or(Addresses::is_empty);
+            if !unknown && !self.cache.has_failed(peer) {
+                left -= usize::from(self.connect(peer, now, out));
+            } else {
                 self.asked.insert(peer, now);
                 out.push(Decision::Say { peer, code: Code::Addresses });
                 left -= 1;
@@ -674,3 +675,84 @@ const ANSWER_PATIENCE: Duration = Duration::from_secs(5);
 const SHORT: Duration = Duration::from_secs(10);
 /// From so many peers on to whom only TCP worked, TCP is tried first.
 const UDP_SUSPICION: u32 = 2;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn prefix(value: u128) -> Prefix {
+        Prefix::new(value, 16).unwrap()
+    }
+
+    fn at(seconds: u64) -> Instant {
+        Instant::ZERO + Duration::from_secs(seconds)
+    }
+
+    /// Node 1 of a network in which it sees the registry's node, a neighbour, and node 2, further off.
+    fn tunnels(known: &str) -> Tunnels {
+        let settings = Settings {
+            registry: prefix(0),
+            client_count: 10,
+            refresh: Duration::from_secs(300),
+            timeout: Duration::from_secs(60),
+            preferred: Vec::new(),
+            taste: Taste::default(),
+        };
+        let cache = Cache::new([(prefix(2), Addresses::parse(known))]);
+        let mut tunnels = Tunnels::new(prefix(1), settings, cache, at(0), Random::from_number(1));
+        let route = |value, direct| Route { prefix: prefix(value), link: None, direct };
+        tunnels.routes = [(prefix(0), route(0, true)), (prefix(2), route(2, false))].into();
+        tunnels
+    }
+
+    fn ticked(tunnels: &mut Tunnels, seconds: u64) -> Vec<Decision> {
+        let mut out = Vec::new();
+        tunnels.tick(at(seconds), &mut out);
+        out
+    }
+
+    #[test]
+    fn a_peer_that_could_not_be_reached_is_asked_where_it_is_now() {
+        let (old, new) = ("10.0.0.2,1194,udp", "10.0.0.9,1194,udp");
+        let mut tunnels = tunnels(old);
+        let connect = |link, endpoint: &str| {
+            let endpoint = endpoint.parse().unwrap();
+            Decision::Connect { link, peer: prefix(2), endpoint }
+        };
+        assert_eq!(ticked(&mut tunnels, 0), [connect(0, old)]);
+        let mut out = Vec::new();
+        tunnels.went_down(0, at(6), &mut out);
+        assert_eq!(out, [], "it rests");
+        let ask = Decision::Say { peer: prefix(2), code: Code::Addresses };
+        assert_eq!(ticked(&mut tunnels, 12), [ask]);
+        tunnels.answered(prefix(2), Addresses::parse(new), at(12), &mut out);
+        assert_eq!(out.last(), Some(&connect(1, new)));
+    }
+
+    #[test]
+    fn of_two_clients_that_of_the_smaller_prefix_goes() {
+        let mut tunnels = tunnels("10.0.0.2,1194,udp");
+        ticked(&mut tunnels, 0);
+        let mut out = Vec::new();
+        tunnels.came_up(Role::Client, 0, prefix(2), at(1), &mut out);
+        assert_eq!(out, []);
+        tunnels.came_up(Role::Server, FIRST_SERVED_LINK, prefix(2), at(1), &mut out);
+        assert_eq!(out, [Decision::Close { link: 0 }]);
+    }
+
+    #[test]
+    fn udp_is_tried_first_until_it_did_not_work_to_two_peers() {
+        let mut tunnels = tunnels("10.0.0.2,1194,udp;10.0.0.2,1194,tcp");
+        let transport = |out: &[Decision]| match out.last() {
+            Some(Decision::Connect { endpoint, .. }) => Some(endpoint.transport),
+            _ => None,
+        };
+        let out = ticked(&mut tunnels, 0);
+        assert_eq!(transport(&out), Some(Transport::Udp));
+        let mut out = Vec::new();
+        tunnels.went_down(0, at(6), &mut out);
+        assert_eq!(transport(&out), Some(Transport::Tcp));
+        tunnels.came_up(Role::Client, 1, prefix(2), at(7), &mut out);
+        assert_eq!(tunnels.udp_suspected, 1);
+    }
+}
