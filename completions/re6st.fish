@@ -191,7 +191,7 @@ tun\t''"
 complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from listen" -l cipher -d 'Cipher to use, the preferred first; `none` for a network without encryption [default: AES-256-GCM, CHACHA20-POLY1305, AES-128-GCM]' -r
 complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from listen" -l address -d 'Address to give each interface, besides its link-local one' -r
 complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from listen" -l revoked -d 'Serial number of a certificate that is not believed' -r
-complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from listen" -l ping-exit -d 'End a tunnel when its peer was silent for so long' -r
+complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from listen" -l ping-exit -d 'End a tunnel when its peer was silent for so long [default: 60 s with re6st, never with others, which may have nothing to say]' -r
 complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from listen" -l handshake-timeout -d 'Give up a handshake after so long' -r
 complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from listen" -l renegotiate-after -d 'Renew keys after so long' -r
 complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from listen" -l statistics-every -d 'Tell statistics so often' -r
@@ -208,7 +208,7 @@ tun\t''"
 complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from connect" -l cipher -d 'Cipher to use, the preferred first; `none` for a network without encryption [default: AES-256-GCM, CHACHA20-POLY1305, AES-128-GCM]' -r
 complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from connect" -l address -d 'Address to give each interface, besides its link-local one' -r
 complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from connect" -l revoked -d 'Serial number of a certificate that is not believed' -r
-complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from connect" -l ping-exit -d 'End a tunnel when its peer was silent for so long' -r
+complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from connect" -l ping-exit -d 'End a tunnel when its peer was silent for so long [default: 60 s with re6st, never with others, which may have nothing to say]' -r
 complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from connect" -l handshake-timeout -d 'Give up a handshake after so long' -r
 complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from connect" -l renegotiate-after -d 'Renew keys after so long' -r
 complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from connect" -l statistics-every -d 'Tell statistics so often' -r

@@ -20,6 +20,9 @@ pub struct PacketReader {
 /// Octets of a packet's length.
 pub const LENGTH_OCTETS: usize = 2;
 
+/// A peer's host that takes nothing for longer is gone, whatever else is allowed.
+const SILENCE_MAX: Duration = Duration::from_secs(120);
+
 /// Octets that are read at once: the longest packet, and more.
 const BUFFER_OCTETS: usize = 128 << 10;
 
@@ -37,7 +40,7 @@ pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 /// Sends small packets at once, and gives up when the peer's host takes nothing for `silence`.
 pub fn prepare(stream: &TcpStream, silence: Duration) -> io::Result<()> {
     stream.set_nodelay(true)?;
-    socket2::SockRef::from(stream).set_tcp_user_timeout(Some(silence))
+    socket2::SockRef::from(stream).set_tcp_user_timeout(Some(silence.min(SILENCE_MAX)))
 }
 
 impl PacketReader {

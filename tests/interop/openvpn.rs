@@ -355,3 +355,16 @@ fn a_cut_path_is_noticed_within_a_second_and_its_mending_too() {
     assert_eq!(connection.stop(), Some(0));
     assert_eq!(listener.stop(), Some(0));
 }
+
+#[test]
+fn ip_packets_pass_where_no_frames_are_wanted() {
+    let lab = Lab::new();
+    let kind = KINDS[0];
+    let mut listener = lab.listen(kind, "--device tun --address 10.77.0.1/24");
+    let mut connection = lab.connect(kind, "client", "--device tun --address 10.77.0.2/24");
+    expect_event(&connection, "up");
+    eventually("an answer", PATIENCE, || lab.right.pings("10.77.0.1").then_some(()));
+    assert!(lab.right.ip("-d link show re6st-tunnel").contains("tun type tun"));
+    assert_eq!(connection.stop(), Some(0));
+    assert_eq!(listener.stop(), Some(0));
+}

@@ -98,9 +98,10 @@ struct Common {
     /// Serial number of a certificate that is not believed
     #[arg(long, value_name = "SERIAL")]
     revoked: Vec<u64>,
-    /// End a tunnel when its peer was silent for so long
-    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = humantime::parse_duration)]
-    ping_exit: Duration,
+    /// End a tunnel when its peer was silent for so long [default: 60 s with re6st, never with others,
+    /// which may have nothing to say]
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    ping_exit: Option<Duration>,
     /// Give up a handshake after so long
     #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = humantime::parse_duration)]
     handshake_timeout: Duration,
@@ -134,6 +135,9 @@ enum DeviceKind {
     Tun,
 }
 
+/// Longer than any tunnel lasts.
+const NEVER: Duration = Duration::from_secs(10 * 365 * 86_400);
+
 /// Runs one of them until it is told to stop.
 pub fn run(tunnel: Tunnel) -> Outcome {
     let runtime = tokio::runtime::Runtime::new();
@@ -163,7 +167,7 @@ async fn run_listen(options: Listen) -> Outcome {
     settings.clients_max = options.max_clients;
     settings.interface_prefix = options.interface_prefix;
     settings.ciphers = common.ciphers();
-    settings.ping_exit = common.ping_exit;
+    settings.ping_exit = common.ping_exit.unwrap_or(NEVER);
     settings.handshake_timeout = common.handshake_timeout;
     settings.revoked = common.revoked();
     settings.device = common.device.device();
@@ -206,7 +210,7 @@ async fn run_connect(options: Connect) -> Outcome {
     let mut settings = ConnectSettings::new(remote, credentials, options.interface);
     settings.peer = options.peer;
     settings.ciphers = common.ciphers();
-    settings.ping_exit = common.ping_exit;
+    settings.ping_exit = common.ping_exit.unwrap_or(NEVER);
     settings.handshake_timeout = common.handshake_timeout;
     settings.revoked = common.revoked();
     settings.device = common.device.device();

@@ -9,7 +9,8 @@
 //!                        └──────────── keys ────────────────────┘ where frames pass
 //! ```
 //!
-//! Reading order: [`packet`], [`reliability`], [`negotiation`], [`session`]; beside them [`data`].
+//! Reading order: [`packet`], [`reliability`], [`negotiation`], [`session`]; beside them [`data`], and
+//! [`liveness`], which only re6st speaks.
 //!
 //! Not spoken: key method 1, compression, BF-CBC and every other CBC cipher, static keys, `tls-auth`,
 //! `tls-crypt`, user names and passwords, `fragment`, negotiated ciphers between peers without a server.

@@ -12,6 +12,8 @@ use crate::proto::tunnel::session::{
 };
 use crate::proto::tunnel::settings::{PeerInformation, PushReply, Role, choose_cipher};
 
+/// How long a native peer may be silent before the tunnel is over.
+const NATIVE_SILENCE: Duration = Duration::from_secs(60);
 /// How long a client waits for an answer before it asks again what is pushed.
 pub(super) const PUSH_REPEAT: Duration = Duration::from_secs(5);
 
@@ -167,7 +169,11 @@ impl Session {
         out.push(Output::Established(Established { peer, cipher, external_ip, native }));
         self.progress = Progress::Established;
         self.heard = now;
-        self.liveness = native.then(|| Liveness::new(self.role, now));
+        if native {
+            // What is watched is never silent without a reason.
+            self.liveness = Some(Liveness::new(self.role, now));
+            self.settings.ping_exit = self.settings.ping_exit.min(NATIVE_SILENCE);
+        }
         self.schedule_renegotiation(now);
         Ok(())
     }
