@@ -322,10 +322,7 @@ impl Drive {
                 let (role, interface) = (tunnel.role, tunnel.interface.clone());
                 tracing::info!("tunnel {interface} to {} is up ({})", up.peer, up.endpoint);
                 self.host.address_tunnel(up.index).await;
-                let settings = network::babel_tunnel(&self.parameters);
-                if let Err(error) = self.babel.add_interface(&interface, settings).await {
-                    tracing::warn!("cannot route on {interface}: {error}");
-                }
+                self.route_on(&interface).await;
                 if let Some(address) = up.external_ip.filter(|_| !self.given_addresses) {
                     self.set_own_hosts(&[address]).await;
                 }
@@ -337,6 +334,25 @@ impl Drive {
                 let _ = self.babel.remove_interface(&interface).await;
                 self.feed(Input::Down(link)).await;
             }
+            // Babel itself would notice after three Hellos.
+            Some(Change::Silent(interface)) => {
+                tracing::info!("tunnel {interface} is silent: routes leave it");
+                let _ = self.babel.remove_interface(&interface).await;
+            }
+            Some(Change::Recovered(interface)) => {
+                tracing::info!("tunnel {interface} works again");
+                self.route_on(&interface).await;
+            }
+            Some(Change::Loss(interface, ratio)) => {
+                let _ = self.babel.report_loss(&interface, Some(ratio)).await;
+            }
+        }
+    }
+
+    async fn route_on(&self, interface: &str) {
+        let settings = network::babel_tunnel(&self.parameters);
+        if let Err(error) = self.babel.add_interface(interface, settings).await {
+            tracing::warn!("cannot route on {interface}: {error}");
         }
     }
 

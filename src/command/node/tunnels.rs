@@ -51,6 +51,12 @@ pub enum Change {
     Up(Link, Up),
     /// A tunnel is over, with its interface and the reason.
     Down(Link, String, String),
+    /// Nothing comes through an interface any more, though its tunnel is up.
+    Silent(String),
+    /// Something comes through it again.
+    Recovered(String),
+    /// The share of packets that an interface lately lost, the worse direction counting.
+    Loss(String, f32),
 }
 
 impl Tunnels {
@@ -140,12 +146,12 @@ impl Tunnels {
             }
             EventKind::Statistics(statistics) => {
                 self.open.get_mut(&known?)?.statistics = statistics;
-                None
+                let lost = statistics.loss_in.max(statistics.loss_out.unwrap_or(0));
+                Some(Change::Loss(event.interface, f32::from(lost) / f32::from(u16::MAX)))
             }
-            EventKind::Connecting(_)
-            | EventKind::Rekeyed
-            | EventKind::Silent
-            | EventKind::Recovered => None,
+            EventKind::Silent => known.map(|_| Change::Silent(event.interface)),
+            EventKind::Recovered => known.map(|_| Change::Recovered(event.interface)),
+            EventKind::Connecting(_) | EventKind::Rekeyed => None,
         }
     }
 
