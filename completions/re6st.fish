@@ -143,7 +143,7 @@ complete -c re6st -n "__fish_re6st_using_subcommand node; and __fish_seen_subcom
 complete -c re6st -n "__fish_re6st_using_subcommand node; and __fish_seen_subcommand_from up" -l ca -d 'The network\'s authority' -r -F
 complete -c re6st -n "__fish_re6st_using_subcommand node; and __fish_seen_subcommand_from up" -l cert -d 'This node\'s certificate' -r -F
 complete -c re6st -n "__fish_re6st_using_subcommand node; and __fish_seen_subcommand_from up" -l key -d 'The key of this node\'s certificate' -r -F
-complete -c re6st -n "__fish_re6st_using_subcommand node; and __fish_seen_subcommand_from up" -l ip -d 'An address under which others reach this host; without it, what the others see' -r
+complete -c re6st -n "__fish_re6st_using_subcommand node; and __fish_seen_subcommand_from up" -l ip -d 'An address under which others reach this host; without it, or with the word any, what the others see' -r
 complete -c re6st -n "__fish_re6st_using_subcommand node; and __fish_seen_subcommand_from up" -l pp -d 'Accept tunnels on this port; PROTO is udp, tcp, udp6 or tcp6 [default: 1194 udp and 1194 tcp]' -r
 complete -c re6st -n "__fish_re6st_using_subcommand node; and __fish_seen_subcommand_from up" -l disable-proto -d 'Neither accept nor open tunnels over this protocol: udp, tcp, udp6, tcp6, or none of them' -r
 complete -c re6st -n "__fish_re6st_using_subcommand node; and __fish_seen_subcommand_from up" -l client-count -d 'How many tunnels to open, if the network\'s number does not suit' -r

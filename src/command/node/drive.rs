@@ -157,7 +157,7 @@ impl Drive {
             preferences,
             ports,
             lans: options.interface.clone(),
-            given_addresses: !options.ip.is_empty(),
+            given_addresses: !options.given_addresses().is_empty(),
             dump: Dump::default(),
             routes: Vec::new(),
             look_at: clock.now(),
@@ -176,8 +176,8 @@ impl Drive {
                 tracing::warn!("cannot route on {lan}: {error}");
             }
         }
-        let hosts =
-            if self.given_addresses { options.ip.clone() } else { local_hosts(options).await };
+        let given = options.given_addresses();
+        let hosts = if self.given_addresses { given } else { local_hosts(options).await };
         self.set_own_hosts(&hosts).await;
         self.remember_parameters();
         if old_parameters {

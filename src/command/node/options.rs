@@ -1,7 +1,8 @@
 //! The options of `re6st node up`, and what they mean once they are known to make sense.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{AddrParseError, IpAddr, SocketAddr};
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use crate::command::Failure;
 use crate::command::node::network::Preferences;
@@ -9,6 +10,26 @@ use crate::proto::endpoint::{Endpoint, Transport};
 use crate::proto::mesh::address::Addresses;
 use crate::proto::prefix::Prefix;
 use crate::proto::registry::url::RegistryUrl;
+
+/// What `--ip` takes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Announced {
+    /// This address.
+    Address(IpAddr),
+    /// What others see. Stock's word `upnp` means this, too: no router is asked to forward ports.
+    Any,
+}
+
+impl FromStr for Announced {
+    type Err = AddrParseError;
+
+    fn from_str(text: &str) -> Result<Self, AddrParseError> {
+        match text {
+            "any" | "upnp" => Ok(Self::Any),
+            _ => text.parse().map(Self::Address),
+        }
+    }
+}
 
 /// Options of `re6st node up`
 #[derive(Debug, clap::Args)]
@@ -25,9 +46,10 @@ pub struct Options {
     /// The key of this node's certificate
     #[arg(long, value_name = "FILE", default_value = "cert.key")]
     pub key: PathBuf,
-    /// An address under which others reach this host; without it, what the others see
+    /// An address under which others reach this host; without it, or with the word any, what the
+    /// others see
     #[arg(long, value_name = "ADDRESS")]
-    pub ip: Vec<IpAddr>,
+    pub ip: Vec<Announced>,
     /// Accept tunnels on this port; PROTO is udp, tcp, udp6 or tcp6 [default: 1194 udp and 1194 tcp]
     #[arg(long, num_args = 2, value_names = ["PORT", "PROTO"], action = clap::ArgAction::Append)]
     pub pp: Vec<String>,
@@ -116,6 +138,15 @@ impl Port {
 }
 
 impl Options {
+    /// The addresses that the operator gives; none if others are to see them.
+    pub fn given_addresses(&self) -> Vec<IpAddr> {
+        let address = |announced: &Announced| match announced {
+            Announced::Address(address) => Some(*address),
+            Announced::Any => None,
+        };
+        self.ip.iter().filter_map(address).collect()
+    }
+
     /// Where to accept tunnels.
     pub fn ports(&self) -> Result<Vec<Port>, Failure> {
         let disabled = self.disabled()?;

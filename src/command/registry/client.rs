@@ -11,6 +11,7 @@ use crate::proto::prefix::Prefix;
 use crate::proto::registry::call::{MemberCall, OpenCall};
 use crate::proto::registry::client::{Client, Progress, Reply, ReplyError, Request};
 use crate::proto::registry::parameters::{Parameters, ParametersError};
+use crate::proto::registry::passed_on;
 use crate::proto::registry::session::MAC_HEADER;
 use crate::proto::registry::url::RegistryUrl;
 
@@ -96,7 +97,7 @@ impl RegistryClient {
         let text = text.and_then(|text| String::from_utf8(text).ok());
         let peer = text.as_deref().and_then(|text| {
             let (prefix, addresses) = text.split_once(' ')?;
-            Some((Prefix::from_bits(prefix).ok()?, addresses.to_owned()))
+            Some((Prefix::from_bits(prefix).ok()?, passed_on::plain(addresses).to_owned()))
         });
         peer.map(Some).ok_or_else(|| ReplyError::Malformed("not the addresses of a node").into())
     }

@@ -14,6 +14,7 @@ use tokio::time::timeout;
 
 use crate::proto::limits::{DATAGRAM_OCTETS_MAX, REGISTRY_NODE_PATIENCE};
 use crate::proto::prefix::Prefix;
+use crate::proto::registry::passed_on;
 
 /// Where the node listens.
 const NODE: SocketAddrV6 = SocketAddrV6::new(Ipv6Addr::LOCALHOST, 326, 0, 0);
@@ -106,7 +107,7 @@ fn read(datagram: &[u8], question: Question) -> Option<(Prefix, String)> {
     let prefix = Prefix::from_bits(std::str::from_utf8(&datagram[..end]).ok()?).ok()?;
     let (&code, text) = datagram[end + 1..].split_first()?;
     let text = std::str::from_utf8(text).ok()?;
-    (code == question as u8).then(|| (prefix, text.to_owned()))
+    (code == question as u8).then(|| (prefix, passed_on::plain(text).to_owned()))
 }
 
 #[cfg(test)]

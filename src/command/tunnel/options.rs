@@ -156,11 +156,11 @@ pub fn run(tunnel: Tunnel) -> Outcome {
 
 async fn run_listen(options: Listen) -> Outcome {
     let mut stop = Stop::new()?;
+    let bind = SocketAddr::new(options.address()?, options.port);
     let credentials = options.common.credentials()?;
     if options.dh.is_some() {
         tracing::info!("--dh is not used: every peer knows elliptic curves");
     }
-    let bind = SocketAddr::new(options.address()?, options.port);
     let transport = options.protocol.transport();
     let common = options.common;
     let mut settings = ListenSettings::new(bind, transport, credentials);
@@ -198,7 +198,6 @@ async fn run_listen(options: Listen) -> Outcome {
 
 async fn run_connect(options: Connect) -> Outcome {
     let mut stop = Stop::new()?;
-    let credentials = options.common.credentials()?;
     if options.interface.is_empty() || options.interface.len() > NAME_OCTETS {
         let name = name_for("", &options.interface);
         return Err(Failure::usage(format!(
@@ -206,6 +205,7 @@ async fn run_connect(options: Connect) -> Outcome {
         )));
     }
     let remote = resolve(&options.server).await?;
+    let credentials = options.common.credentials()?;
     let common = options.common;
     let mut settings = ConnectSettings::new(remote, credentials, options.interface);
     settings.peer = options.peer;

@@ -85,8 +85,9 @@ impl Bootstrap {
 const HEAD_START: Duration = Duration::from_secs(2);
 /// After which a registry that did not help is asked again; doubled each time.
 const PAUSE: Duration = Duration::from_millis(500);
-/// How seldom it is asked at most.
-const PAUSE_MAX: Duration = Duration::from_secs(60);
+/// How seldom it is asked at most: as often as stock nodes ask, for each answer is about another peer,
+/// and a stock registry has one only if that peer was quick.
+const PAUSE_MAX: Duration = Duration::from_secs(5);
 
 #[cfg(test)]
 mod tests {

@@ -11,7 +11,7 @@
 //! ```
 //!
 //! Both ends: [`call`] (requests as values), [`session`] (the chain of keys that authenticates them),
-//! [`parameters`] (what holds for the whole network), [`ipv4`]. The member's end: [`url`], [`client`]. The
+//! [`parameters`] (what holds for the whole network), [`ipv4`], [`passed_on`]. The member's end: [`url`], [`client`]. The
 //! registry's end: [`request`] (what is asked), [`sessions`], [`allocation`] (prefixes), [`community`], [`token`],
 //! [`configuration`], [`hmac`] (Babel's keys, changed in three steps).
 
@@ -23,6 +23,7 @@ pub mod configuration;
 pub mod hmac;
 pub mod ipv4;
 pub mod parameters;
+pub mod passed_on;
 pub mod request;
 pub mod session;
 pub mod sessions;
