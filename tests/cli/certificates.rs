@@ -8,7 +8,7 @@ use tempfile::TempDir;
 
 use super::authority::{Authority, Days, VALID};
 use super::{assert_refusal, refuses};
-use crate::namespace::RE6ST;
+use crate::namespace::{Namespace, RE6ST};
 
 /// 2001:db8:42::/48, and the network after it.
 const NETWORK: &str = "0120010db80042";
@@ -36,6 +36,26 @@ const CASES: &[Case] = &[
     ("no name", |folder| issue(folder, "paris", VALID), &["cert.crt", "prefix"]),
     ("authority without a network", no_network, &["ca.crt", "network"]),
 ];
+
+#[test]
+fn a_node_does_not_start_with_a_certificate_that_cannot_be_used() {
+    let namespace = Namespace::new("cert");
+    for (what, spoil, words) in CASES {
+        let directory = TempDir::new().unwrap();
+        spoil(directory.path());
+        let folder = directory.path().display();
+        let up = format!(
+            "20 {RE6ST} node up --registry http://127.0.0.1:1/ --ca {folder}/ca.crt \
+             --cert {folder}/cert.crt --key {folder}/cert.key \
+             --state {folder}/state --run {folder}/run --log {folder}/log"
+        );
+        let arguments: Vec<&str> = up.split_whitespace().collect();
+        let output = namespace.output("timeout", &arguments);
+        assert_refusal(what, &output, 1, words);
+        assert_eq!(namespace.ip("-6 addr show scope global"), "", "{what}");
+        assert_eq!(namespace.ip("-6 route show table main"), "", "{what}");
+    }
+}
 
 #[test]
 fn cert_verify_says_what_is_wrong() {

@@ -26,9 +26,9 @@ fn assert_refusal(what: &str, output: &Output, code: i32, words: &[&str]) {
     assert_eq!(output.status.code(), Some(code), "{what}: {said}");
     assert!(!said.contains("panicked"), "{what}: {said}");
     // The parser of options adds what can be typed; ours is one line.
-    let sentence =
-        said.lines().rfind(|line| line.starts_with("re6st: ") || line.starts_with("error: "));
-    let sentence = sentence.unwrap_or_else(|| panic!("{what}: no sentence in {said:?}"));
+    let begins = |line: &str| line.starts_with("re6st: ") || line.starts_with("error: ");
+    let paragraphs = said.split("\n\n").filter(|paragraph| paragraph.lines().any(begins));
+    let sentence = paragraphs.last().unwrap_or_else(|| panic!("{what}: no sentence in {said:?}"));
     for word in words {
         assert!(sentence.contains(word), "{what}: no {word:?} in {sentence:?}");
     }

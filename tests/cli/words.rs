@@ -5,7 +5,7 @@ use super::refuses;
 #[test]
 fn what_is_no_command_is_named() {
     refuses(&["nonsense"], 2, &["nonsense"]);
-    refuses(&["cert", "nonsense"], 2, &["nonsense"]);
+    refuses(&["node", "nonsense"], 2, &["nonsense"]);
 }
 
 #[test]
@@ -18,6 +18,20 @@ fn every_command_names_an_option_it_does_not_know() {
         "cert join",
         "cert show",
         "cert verify",
+        "node up",
+        "node status",
+        "node peers",
+        "node tunnels",
+        "node routes",
+        "node down",
+        "babel run",
+        "babel dump",
+        "babel monitor",
+        "tunnel listen",
+        "tunnel connect",
+        "ping-matrix run",
+        "ping-matrix merge",
+        "ping-matrix report",
         "lab up",
         "lab down",
     ] {
@@ -29,6 +43,9 @@ fn every_command_names_an_option_it_does_not_know() {
 #[test]
 fn values_that_make_no_sense_are_named() {
     let join = "cert join --registry http://127.0.0.1:1/ --dir /nowhere";
+    let node = "node up --registry http://127.0.0.1:1/ --ca a --cert b --key c";
+    let listen = "tunnel listen --ca a --cert b --key c";
+    let connect = "tunnel connect --ca a --cert b --key c";
     for (command, words) in [
         ("registry init --dir /nowhere --network 10.0.0.0/8", "IPv6"),
         ("registry init --dir /nowhere --network 2001:db8::/129", "--network"),
@@ -40,6 +57,19 @@ fn values_that_make_no_sense_are_named() {
         (&format!("{join} --anonymous --fingerprint sha256:abc"), "fingerprint"),
         (&format!("{join} --anonymous --fingerprint crc32:00"), "fingerprint"),
         ("cert join --registry ftp://127.0.0.1/ --dir /nowhere --anonymous", "ftp"),
+        (&format!("{node} --ip 300.1.2.3"), "300.1.2.3"),
+        (&format!("{node} --pp 1194 quic"), "quic"),
+        (&format!("{node} --pp 0 udp"), "0"),
+        (&format!("{node} --disable-proto ipx"), "ipx"),
+        (&format!("{node} --client-count many"), "many"),
+        (&format!("{node} --neighbour paris"), "paris"),
+        ("node up --ca a --cert b --key c", "--registry"),
+        (&format!("{listen} --port 1194 --protocol sctp"), "sctp"),
+        (&format!("{listen} --port 1194 --protocol udp --cipher ROT13"), "ROT13"),
+        (&format!("{connect} 203.0.113.7"), "203.0.113.7"),
+        (&format!("{connect} 203.0.113.7,1194,sctp"), "sctp"),
+        ("ping-matrix run --targets - --planes ipv4,ipv9", "ipv9"),
+        ("ping-matrix report --format tiff", "tiff"),
     ] {
         let arguments: Vec<&str> = command.split(' ').collect();
         refuses(&arguments, 2, &[words]);

@@ -2,11 +2,13 @@
 #![allow(dead_code, reason = "not every test looks at everything")]
 
 mod certificates;
+mod joined;
 pub mod network;
 pub mod node;
 pub mod ours;
 pub mod pairs;
 pub mod registry;
+mod served;
 
 use std::time::Duration;
 

@@ -1,44 +1,16 @@
-//! Certificates across: stock's `re6st-conf` at our registry, our `cert join` at stock's.
+//! Our `cert join` at stock's registry, in each of the ways it knows.
 
 use std::path::Path;
 
 use tempfile::TempDir;
 
-use super::node::{Application, StockNode, token_for};
-use super::ours::{OurNode, OurRegistry};
+use super::node::{Application, token_for};
+use super::ours::OurNode;
 use super::registry::{Authority, StockRegistry};
 use crate::internet::Internet;
-use crate::namespace::{RE6ST, run};
+use crate::namespace::run;
 
 const REGISTRY: &str = "http://10.77.0.2/";
-
-/// Goal: a stock node can get its certificate from us.
-/// Method: `re6st-conf` in each of the ways it knows, one after the other.
-#[test]
-fn re6st_conf_gets_certificates_from_our_registry() {
-    let directory = TempDir::new().unwrap();
-    let internet = Internet::new();
-    let host = internet.host("reg", 2);
-    let mailbox = directory.path().join("mbox");
-    let registry =
-        OurRegistry::start(&host, directory.path(), &["--mailhost", mailbox.to_str().unwrap()]);
-    let join = |name: &str, octet, application| {
-        let folder = directory.path().join(name);
-        let host = internet.host(name, octet);
-        StockNode::join(host, &folder, REGISTRY, &registry.fingerprint, application)
-    };
-    let by_mail = join("mail", 11, Application::Email(&mailbox));
-    let anonymous = join("anon", 12, Application::Anonymous);
-    let folder = directory.path().join("registry");
-    let folder = folder.to_str().unwrap();
-    let token = host.run(RE6ST, &["registry", "token", "add", "--dir", folder, "a@example.com"]);
-    let by_token = join("token", 13, Application::Token(token.split_whitespace().next().unwrap()));
-    let names = [&by_mail, &anonymous, &by_token].map(|node| node.common_name.as_str());
-    assert_eq!(names, ["0/16", "1/16", "2/16"]);
-    for node in [&by_mail, &anonymous, &by_token] {
-        assert_issued(&node.directory, &node.common_name);
-    }
-}
 
 /// Goal: a node of ours can get its certificate from a stock registry.
 /// Method: `cert join` in each of the ways it knows, one after the other.

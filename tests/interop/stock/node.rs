@@ -126,7 +126,7 @@ impl Drop for StockNode {
     fn drop(&mut self) {
         if std::thread::panicking() {
             let log = self.log("re6stnet");
-            let lines: Vec<&str> = log.lines().collect();
+            let lines: Vec<&str> = log.lines().filter(|line| line.len() < 300).collect();
             let last = &lines[lines.len().saturating_sub(25)..];
             eprintln!("--- {}: the end of its log\n{}", self.name, last.join("\n"));
         }
