@@ -1,6 +1,7 @@
 //! Stock re6stnet (0.642 of PyPI, with Debian's openvpn and babeld) and ours in one network.
 #![allow(dead_code, reason = "not every test looks at everything")]
 
+pub mod babel;
 mod certificates;
 mod joined;
 pub mod network;

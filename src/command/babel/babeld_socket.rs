@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::task::JoinSet;
-use tracing::debug;
+use tracing::{debug, info};
 
 use crate::command::babel::service::{Babel, BabelError};
 use crate::proto::babel::control::{
@@ -105,7 +105,11 @@ async fn answer(request: Request, babel: &Babel) -> Result<Vec<u8>, BabelError> 
             };
             let done = babel.set_cost_multiplier(&interface.name, address, multiplier).await;
             match done {
-                Ok(()) => Ok(answer_set_cost_multiplier(Multiplied::Done)),
+                Ok(()) => {
+                    let (factor, name) = (multiplier.in_256ths(), &interface.name);
+                    info!("the cost of {address} on {name} is multiplied by {factor}/256");
+                    Ok(answer_set_cost_multiplier(Multiplied::Done))
+                }
                 Err(BabelError::NoNeighbour { .. }) => {
                     Ok(answer_set_cost_multiplier(Multiplied::NoNeighbour))
                 }

@@ -17,7 +17,7 @@ use super::node::{Application, StockNode};
 use super::pairs::{self, Member};
 use super::registry::{Authority, StockRegistry};
 use crate::internet::{Gateway, Internet};
-use crate::namespace::Namespace;
+use crate::namespace::{Namespace, RE6ST};
 
 /// A running stock network; drop it to end it.
 pub struct StockNetwork {
@@ -54,7 +54,19 @@ impl StockNetwork {
     /// Starts registry and nodes; they need about 40 s to find each other. `registry_options` go to
     /// `re6st-registry`, whose hello interval is 4 s here instead of 15 s.
     pub fn start(registry_options: &[&str]) -> Self {
-        let directory = tempfile::Builder::new().prefix("re6st-stock-").tempdir().unwrap();
+        Self::start_in(new_directory(), registry_options)
+    }
+
+    /// The same, with our executable where the nodes look for babeld.
+    pub fn start_on_our_babel(registry_options: &[&str]) -> Self {
+        let directory = new_directory();
+        let programs = directory.path().join("bin");
+        std::fs::create_dir(&programs).unwrap();
+        std::os::unix::fs::symlink(RE6ST, programs.join("babeld")).unwrap();
+        Self::start_in(directory, registry_options)
+    }
+
+    fn start_in(directory: TempDir, registry_options: &[&str]) -> Self {
         let authority = Authority::new(directory.path());
         let internet = Internet::new();
         let gateway = internet.gateway(9);
@@ -138,4 +150,8 @@ impl Drop for StockNetwork {
         self.registry.ask_to_stop();
         self.nodes.iter().for_each(StockNode::ask_to_stop);
     }
+}
+
+fn new_directory() -> TempDir {
+    tempfile::Builder::new().prefix("re6st-stock-").tempdir().unwrap()
 }

@@ -24,7 +24,8 @@ pub fn stock_venv() -> PathBuf {
     venv
 }
 
-/// A program of stock re6stnet in `namespace`, with the shims before Debian's programs; its folder is `directory`.
+/// A program of stock re6stnet in `namespace`, with the shims before Debian's programs, and before these
+/// what is in a folder `bin` beside its own folder, `directory`.
 pub fn stock_command(
     namespace: &Namespace,
     directory: &Path,
@@ -33,7 +34,13 @@ pub fn stock_command(
 ) -> Command {
     let venv = stock_venv();
     let shim = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/interop/stock/shim");
-    let path = format!("{}:{}/bin:/usr/sbin:/usr/bin:/sbin:/bin", shim.display(), venv.display());
+    let beside = directory.parent().unwrap_or(directory).join("bin");
+    let path = format!(
+        "{}:{}:{}/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        beside.display(),
+        shim.display(),
+        venv.display()
+    );
     let mut command = namespace.command(venv.join("bin").join(program), arguments);
     command.env_clear().env("PATH", path).env("HOME", "/root").env("LANG", "C.UTF-8");
     command.env("PYTHONUNBUFFERED", "1").env("PYTHONWARNINGS", "ignore");
