@@ -142,6 +142,9 @@ _re6st() {
             re6st__subcmd__registry,init)
                 cmd="re6st__subcmd__registry__subcmd__init"
                 ;;
+            re6st__subcmd__registry,invite)
+                cmd="re6st__subcmd__registry__subcmd__invite"
+                ;;
             re6st__subcmd__registry,nodes)
                 cmd="re6st__subcmd__registry__subcmd__nodes"
                 ;;
@@ -1047,7 +1050,7 @@ _re6st() {
             return 0
             ;;
         re6st__subcmd__registry)
-            opts="-h --help init serve nodes token revoke rotate-key versions topology check"
+            opts="-h --help init serve nodes token invite revoke rotate-key versions topology check"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1114,6 +1117,48 @@ _re6st() {
                     return 0
                     ;;
                 --email)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        re6st__subcmd__registry__subcmd__invite)
+            opts="-h --registry --valid --grace-period --prefix-length --dir --ca --db --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --registry)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --valid)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --grace-period)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --prefix-length)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --ca)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --db)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -34,16 +34,17 @@ complete -c re6st -n "__fish_re6st_needs_command" -f -a "babel" -d 'Route betwee
 complete -c re6st -n "__fish_re6st_needs_command" -f -a "ping-matrix" -d 'Measure who reaches whom, and how fast, over IPv4, IPv6 and the SDN'
 complete -c re6st -n "__fish_re6st_needs_command" -f -a "lab" -d 'Make a network of hosts on one machine, with an emulated Internet between them'
 complete -c re6st -n "__fish_re6st_needs_command" -f -a "manual" -d 'Write the man pages and the shell completions'
-complete -c re6st -n "__fish_re6st_using_subcommand registry; and not __fish_seen_subcommand_from init serve nodes token revoke rotate-key versions topology check" -s h -l help -d 'Print help'
-complete -c re6st -n "__fish_re6st_using_subcommand registry; and not __fish_seen_subcommand_from init serve nodes token revoke rotate-key versions topology check" -f -a "init" -d 'Make the authority of a new network: its key, its certificate, a sample configuration'
-complete -c re6st -n "__fish_re6st_using_subcommand registry; and not __fish_seen_subcommand_from init serve nodes token revoke rotate-key versions topology check" -f -a "serve" -d 'Hand out certificates and tell nodes the parameters of the network'
-complete -c re6st -n "__fish_re6st_using_subcommand registry; and not __fish_seen_subcommand_from init serve nodes token revoke rotate-key versions topology check" -f -a "nodes" -d 'List the members of the network'
-complete -c re6st -n "__fish_re6st_using_subcommand registry; and not __fish_seen_subcommand_from init serve nodes token revoke rotate-key versions topology check" -f -a "token" -d 'Make, list and remove the tokens that are worth a certificate'
-complete -c re6st -n "__fish_re6st_using_subcommand registry; and not __fish_seen_subcommand_from init serve nodes token revoke rotate-key versions topology check" -f -a "revoke" -d 'End the membership of a node, or one certificate'
-complete -c re6st -n "__fish_re6st_using_subcommand registry; and not __fish_seen_subcommand_from init serve nodes token revoke rotate-key versions topology check" -f -a "rotate-key" -d 'Take the next of three steps to a new key of Babel\'s'
-complete -c re6st -n "__fish_re6st_using_subcommand registry; and not __fish_seen_subcommand_from init serve nodes token revoke rotate-key versions topology check" -f -a "versions" -d 'Tell what software each node runs'
-complete -c re6st -n "__fish_re6st_using_subcommand registry; and not __fish_seen_subcommand_from init serve nodes token revoke rotate-key versions topology check" -f -a "topology" -d 'Tell who has tunnels to whom'
-complete -c re6st -n "__fish_re6st_using_subcommand registry; and not __fish_seen_subcommand_from init serve nodes token revoke rotate-key versions topology check" -f -a "check" -d 'Check that a database holds together'
+complete -c re6st -n "__fish_re6st_using_subcommand registry; and not __fish_seen_subcommand_from init serve nodes token invite revoke rotate-key versions topology check" -s h -l help -d 'Print help'
+complete -c re6st -n "__fish_re6st_using_subcommand registry; and not __fish_seen_subcommand_from init serve nodes token invite revoke rotate-key versions topology check" -f -a "init" -d 'Make the authority of a new network: its key, its certificate, a sample configuration'
+complete -c re6st -n "__fish_re6st_using_subcommand registry; and not __fish_seen_subcommand_from init serve nodes token invite revoke rotate-key versions topology check" -f -a "serve" -d 'Hand out certificates and tell nodes the parameters of the network'
+complete -c re6st -n "__fish_re6st_using_subcommand registry; and not __fish_seen_subcommand_from init serve nodes token invite revoke rotate-key versions topology check" -f -a "nodes" -d 'List the members of the network'
+complete -c re6st -n "__fish_re6st_using_subcommand registry; and not __fish_seen_subcommand_from init serve nodes token invite revoke rotate-key versions topology check" -f -a "token" -d 'Make, list and remove the tokens that are worth a certificate'
+complete -c re6st -n "__fish_re6st_using_subcommand registry; and not __fish_seen_subcommand_from init serve nodes token invite revoke rotate-key versions topology check" -f -a "invite" -d 'Print one line that somebody else joins the network with'
+complete -c re6st -n "__fish_re6st_using_subcommand registry; and not __fish_seen_subcommand_from init serve nodes token invite revoke rotate-key versions topology check" -f -a "revoke" -d 'End the membership of a node, or one certificate'
+complete -c re6st -n "__fish_re6st_using_subcommand registry; and not __fish_seen_subcommand_from init serve nodes token invite revoke rotate-key versions topology check" -f -a "rotate-key" -d 'Take the next of three steps to a new key of Babel\'s'
+complete -c re6st -n "__fish_re6st_using_subcommand registry; and not __fish_seen_subcommand_from init serve nodes token invite revoke rotate-key versions topology check" -f -a "versions" -d 'Tell what software each node runs'
+complete -c re6st -n "__fish_re6st_using_subcommand registry; and not __fish_seen_subcommand_from init serve nodes token invite revoke rotate-key versions topology check" -f -a "topology" -d 'Tell who has tunnels to whom'
+complete -c re6st -n "__fish_re6st_using_subcommand registry; and not __fish_seen_subcommand_from init serve nodes token invite revoke rotate-key versions topology check" -f -a "check" -d 'Check that a database holds together'
 complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from init" -l network -d 'The IPv6 prefix of the network, for example 2001:db8:42::/48' -r
 complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from init" -s d -l dir -d 'The folder for ca.key, ca.crt and registry.conf; it is made if it is not there' -r -F
 complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from init" -l key-bits -d 'Length of the authority\'s key; every node\'s key is as long' -r
@@ -89,6 +90,14 @@ complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_su
 complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from token" -f -a "add" -d 'Make a token and print it'
 complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from token" -f -a "list" -d 'List the tokens that were not used yet'
 complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from token" -f -a "remove" -d 'Remove a token'
+complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from invite" -l registry -d 'The registry, by an address that the invited can reach' -r
+complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from invite" -l valid -d 'How long the invitation is good for' -r
+complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from invite" -l grace-period -d 'The grace period of the registry, in seconds, if it is not the usual one' -r
+complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from invite" -l prefix-length -d 'Bits of the prefix that it is worth' -r
+complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from invite" -l dir -d 'The folder with ca.crt and registry.db' -r -F
+complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from invite" -l ca -d 'The authority\'s certificate, if it is not DIR/ca.crt' -r -F
+complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from invite" -l db -d 'The database, if it is not DIR/registry.db' -r -F
+complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from invite" -s h -l help -d 'Print help'
 complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from revoke" -l registry -d 'The registry, by an address from which it takes administrators\' calls' -r
 complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from revoke" -s h -l help -d 'Print help'
 complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from rotate-key" -l registry -d 'The registry, by an address from which it takes administrators\' calls' -r

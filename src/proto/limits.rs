@@ -66,6 +66,9 @@ pub const CONTROL_REQUEST_OCTETS_MAX: u32 = 64;
 /// Connections that a registry serves at a time; more wait to be accepted.
 pub const REGISTRY_CONNECTIONS_MAX: usize = 512;
 
+/// Connections that a registry serves at a time to one address; more are closed.
+pub const REGISTRY_CONNECTIONS_OF_ONE_MAX: usize = 64;
+
 /// How long a registry waits for a request's headers before it closes the connection.
 pub const REGISTRY_HEADERS_PATIENCE: Duration = Duration::from_secs(5);
 

@@ -311,6 +311,25 @@ fn the_network_is_told_in_numbers() {
 }
 
 #[test]
+fn the_invited_join_with_one_line() {
+    let registry = Registry::start(&[]);
+    let (dir, url) = (registry.path().to_str().unwrap(), registry.url().to_string());
+    let invite = ["registry", "invite", "one@example.com", "--dir", dir, "--registry", &url];
+    let invitation = re6st_must(&invite);
+    assert_eq!(invitation.lines().count(), 1, "{invitation}");
+    let folder = registry.path().join("one");
+    let join = ["cert", "join", invitation.trim(), "--dir", folder.to_str().unwrap()];
+    re6st_must(&join);
+    assert_eq!(nodes(&registry)[0]["name"], "0/16");
+    let again = registry.path().join("two");
+    let again = ["cert", "join", invitation.trim(), "--dir", again.to_str().unwrap()];
+    assert!(re6st_refused(&again, 1).contains("was it used already"));
+    let both = [&join[..], &["--anonymous"]].concat();
+    re6st_refused(&both, 2);
+    re6st_refused(&[&invite[..], &["--valid", "200days"]].concat(), 2);
+}
+
+#[test]
 fn communities_have_their_own_parts_of_the_network() {
     let registry = Registry::start(ANONYMOUS);
     let file = registry.path().join("communities");

@@ -15,6 +15,7 @@ use crate::proto::certificate::{
 };
 use crate::proto::prefix::Network;
 use crate::proto::registry::client::ReplyError;
+use crate::proto::registry::invitation::Invitation;
 use crate::proto::registry::url::RegistryUrl;
 
 use super::files::{Files, broken, unusable};
@@ -22,9 +23,12 @@ use super::files::{Files, broken, unusable};
 /// Options of `re6st cert join`.
 #[derive(Debug, Args)]
 pub struct Options {
+    /// An invitation, as `re6st registry invite` prints it: names the registry, its authority and a token
+    #[arg(value_name = "INVITATION", conflicts_with_all = ["registry", "fingerprint", "how"])]
+    invitation: Option<Invitation>,
     /// The registry, for example http://re6st.example.com/
-    #[arg(long, value_name = "URL")]
-    registry: RegistryUrl,
+    #[arg(long, value_name = "URL", required_unless_present = "invitation")]
+    registry: Option<RegistryUrl>,
     /// The fingerprint of the network's authority, which its operator told you: sha256:HEX
     #[arg(long, value_name = "ALG:FINGERPRINT")]
     fingerprint: Option<Fingerprint>,
@@ -54,8 +58,19 @@ pub struct Options {
     location: String,
 }
 
+impl Options {
+    fn registry(&self) -> &RegistryUrl {
+        self.registry.as_ref().expect("given, or taken from the invitation")
+    }
+}
+
 /// Does what `re6st cert join` was asked.
-pub fn run(options: Options) -> Outcome {
+pub fn run(mut options: Options) -> Outcome {
+    if let Some(invitation) = options.invitation.take() {
+        options.registry = Some(invitation.registry);
+        options.fingerprint = Some(invitation.fingerprint);
+        options.token = Some(invitation.token);
+    }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::failed(format!("cannot start: {error}")))?;
     runtime.block_on(join(options))
@@ -86,7 +101,8 @@ async fn join(options: Options) -> Outcome {
     let key = key(&files, &authority)?;
     let request = request(&options, &key)?;
     let token = token(&options).await?;
-    let given = client::request_certificate(&options.registry, &token, &request, &options.location);
+    let given =
+        client::request_certificate(options.registry(), &token, &request, &options.location);
     let certificate = given.await.map_err(|error| refused(&options, &error))?.ok_or_else(|| {
         Failure::failed(if options.anonymous {
             "the registry gives no anonymous certificates".to_owned()
@@ -100,7 +116,7 @@ async fn join(options: Options) -> Outcome {
 /// Asks for the authority and compares it with the fingerprint.
 async fn authority(options: &Options) -> Result<Authority, Failure> {
     let authority =
-        client::get_ca(&options.registry).await.map_err(|error| failed(options, &error))?;
+        client::get_ca(options.registry()).await.map_err(|error| failed(options, &error))?;
     let Some(expected) = &options.fingerprint else {
         if !options.is_needed {
             eprintln!(
@@ -115,7 +131,7 @@ async fn authority(options: &Options) -> Result<Authority, Failure> {
         return Err(Failure::failed(format!(
             "the authority at {} has another fingerprint ({found}): somebody may be in between, or \
              the network has a new authority",
-            options.registry
+            options.registry()
         )));
     }
     Ok(authority)
@@ -183,7 +199,7 @@ async fn token(options: &Options) -> Result<String, Failure> {
     let Some(email) = &options.email else {
         return Ok(options.token.clone().unwrap_or_default());
     };
-    let asked = client::request_token(&options.registry, email).await;
+    let asked = client::request_token(options.registry(), email).await;
     asked.map_err(|error| refused(options, &error))?;
     eprint!("Enter the token that was sent to {email}: ");
     let _ = io::stderr().flush();
@@ -210,7 +226,7 @@ fn keep_certificate(
     let pem = certificate.to_pem().map_err(wrong)?;
     file::create(&files.certificate, &pem, Access::All).map_err(unusable)?;
     if !files.configuration.exists() {
-        let sample = sample(&options.registry);
+        let sample = sample(options.registry());
         file::create(&files.configuration, sample.as_bytes(), Access::All).map_err(unusable)?;
     }
     let subnet = authority.network().subnet(prefix);
@@ -239,7 +255,7 @@ fn sample(registry: &RegistryUrl) -> String {
 }
 
 fn failed(options: &Options, error: &CallError) -> Failure {
-    Failure::failed(format!("the registry at {}: {error}", options.registry))
+    Failure::failed(format!("the registry at {}: {error}", options.registry()))
 }
 
 /// What a registry means by its status when it is asked for tokens or certificates.
@@ -247,7 +263,7 @@ fn refused(options: &Options, error: &CallError) -> Failure {
     match error {
         CallError::Reply(ReplyError::Status(403)) => Failure::failed(format!(
             "the registry at {} does not register {}",
-            options.registry,
+            options.registry(),
             if options.anonymous { "anonymously" } else { "by mail or token" }
         )),
         _ => failed(options, error),

@@ -20,7 +20,7 @@ pub struct Options {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Join a network: make a key, ask its registry for a certificate, write a sample configuration
-    Join(join::Options),
+    Join(Box<join::Options>),
     /// Show what a certificate says
     Show(show::Show),
     /// Check a certificate against its network's authority, the date, and its key
@@ -34,7 +34,7 @@ enum Command {
 /// Does what `re6st cert` was asked.
 pub fn run(options: Options) -> Outcome {
     match options.command {
-        Command::Join(options) => join::run(options),
+        Command::Join(options) => join::run(*options),
         Command::Show(options) => options.run(),
         Command::Verify(options) => options.run(),
         Command::Renew(options) => renew::run(&options),

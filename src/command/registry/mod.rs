@@ -34,6 +34,8 @@ enum Command {
     Nodes(administration::Nodes),
     /// Make, list and remove the tokens that are worth a certificate
     Token(administration::Token),
+    /// Print one line that somebody else joins the network with
+    Invite(administration::Invite),
     /// End the membership of a node, or one certificate
     Revoke(administration::Revoke),
     /// Take the next of three steps to a new key of Babel's
@@ -53,6 +55,7 @@ pub fn run(options: Options) -> Outcome {
         Command::Serve(options) => serve::run(*options),
         Command::Nodes(options) => options.run(),
         Command::Token(options) => options.run(),
+        Command::Invite(options) => options.run(),
         Command::Revoke(options) => options.run(),
         Command::RotateKey(options) => options.run(),
         Command::Versions(options) => options.run(),

@@ -16,8 +16,8 @@ use crate::os::{entropy, file, log, smtp};
 use crate::proto::certificate::Issuer;
 use crate::proto::cidr::Cidr;
 use crate::proto::limits::{
-    REGISTRY_CONNECTION_PATIENCE, REGISTRY_CONNECTIONS_MAX, REGISTRY_HEADERS_PATIENCE,
-    REGISTRY_REQUEST_OCTETS_MAX,
+    REGISTRY_CONNECTION_PATIENCE, REGISTRY_CONNECTIONS_MAX, REGISTRY_CONNECTIONS_OF_ONE_MAX,
+    REGISTRY_HEADERS_PATIENCE, REGISTRY_REQUEST_OCTETS_MAX,
 };
 use crate::proto::registry::PROTOCOL;
 use crate::proto::registry::community::Communities;
@@ -148,6 +148,7 @@ async fn serve(options: Options) -> Outcome {
     let registry = Arc::new(registry);
     let bounds = Bounds {
         connections: REGISTRY_CONNECTIONS_MAX,
+        connections_of_one: REGISTRY_CONNECTIONS_OF_ONE_MAX,
         headers: REGISTRY_HEADERS_PATIENCE,
         whole: REGISTRY_CONNECTION_PATIENCE,
         headers_octets: REGISTRY_REQUEST_OCTETS_MAX,

@@ -1,10 +1,11 @@
 //! HTTP, answering: one request a connection, bounded in number, time and size.
 
+use std::collections::HashMap;
 use std::convert::Infallible;
 use std::future::Future;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use http_body_util::Full;
@@ -49,6 +50,8 @@ pub struct Answer {
 pub struct Bounds {
     /// Connections at a time; more wait to be accepted.
     pub connections: usize,
+    /// Connections at a time from one address, unless it is this host's own; more are closed at once.
+    pub connections_of_one: usize,
     /// From a connection to the end of its request's headers.
     pub headers: Duration,
     /// From a connection to its end.
@@ -84,6 +87,7 @@ where
     F: Future<Output = Answer> + Send + 'static,
 {
     let free = Arc::new(Semaphore::new(bounds.connections));
+    let guests = Guests::default();
     loop {
         let Ok(place) = Arc::clone(&free).acquire_owned().await else { return };
         let (stream, source) = match listener.accept().await {
@@ -95,14 +99,54 @@ where
                 continue;
             }
         };
+        let Some(guest) = guests.admit(source.ip().to_canonical(), bounds.connections_of_one)
+        else {
+            continue;
+        };
         let answer = answer.clone();
         tokio::spawn(async move {
             let whole = timeout(bounds.whole, connection(stream, source.ip(), bounds, answer));
             if whole.await.is_err() {
                 tracing::debug!("{source}: took too long");
             }
-            drop(place);
+            drop((place, guest));
         });
+    }
+}
+
+/// How many connections each address has.
+#[derive(Clone, Default)]
+struct Guests(Arc<Mutex<HashMap<IpAddr, usize>>>);
+
+/// One connection; no longer counted when dropped.
+struct Guest {
+    guests: Guests,
+    address: IpAddr,
+}
+
+impl Guests {
+    /// Counts one more connection of `address`; `None` if it has enough.
+    fn admit(&self, address: IpAddr, enough: usize) -> Option<Guest> {
+        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = counts.entry(address).or_default();
+        // A proxy on this host stands for many.
+        if *count >= enough && !address.is_loopback() {
+            return None;
+        }
+        *count += 1;
+        Some(Guest { guests: self.clone(), address })
+    }
+}
+
+impl Drop for Guest {
+    fn drop(&mut self) {
+        let mut counts = self.guests.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = counts.get_mut(&self.address) {
+            *count -= 1;
+            if *count == 0 {
+                counts.remove(&self.address);
+            }
+        }
     }
 }
 
@@ -148,4 +192,22 @@ fn response(answer: Answer) -> Response<Full<Bytes>> {
         response.headers_mut().insert(name, value);
     }
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_address_cannot_take_all_places() {
+        let guests = Guests::default();
+        let [one, other, own] = ["192.0.2.1", "192.0.2.2", "127.0.0.1"].map(|a| a.parse().unwrap());
+        let held: Vec<_> = (0..3).filter_map(|_| guests.admit(one, 2)).collect();
+        assert_eq!(held.len(), 2);
+        assert!(guests.admit(other, 2).is_some());
+        let proxied: Vec<_> = (0..9).filter_map(|_| guests.admit(own, 2)).collect();
+        assert_eq!(proxied.len(), 9);
+        drop((held, proxied));
+        assert!(guests.0.lock().unwrap().is_empty(), "nothing is remembered");
+    }
 }

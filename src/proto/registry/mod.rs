@@ -13,7 +13,8 @@
 //! Both ends: [`call`] (requests as values), [`session`] (the chain of keys that authenticates them),
 //! [`parameters`] (what holds for the whole network), [`ipv4`], [`passed_on`]. The member's end: [`url`], [`client`]. The
 //! registry's end: [`request`] (what is asked), [`sessions`], [`allocation`] (prefixes), [`community`], [`token`],
-//! [`configuration`], [`hmac`] (Babel's keys, changed in three steps).
+//! [`configuration`], [`hmac`] (Babel's keys, changed in three steps). Between
+//! people: [`invitation`].
 
 pub mod allocation;
 pub mod call;
@@ -21,6 +22,7 @@ pub mod client;
 pub mod community;
 pub mod configuration;
 pub mod hmac;
+pub mod invitation;
 pub mod ipv4;
 pub mod parameters;
 pub mod passed_on;

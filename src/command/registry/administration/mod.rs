@@ -1,6 +1,7 @@
 //! Administration: what a registry's private calls and its database tell, as tables and JSON.
 
 mod check;
+mod invite;
 mod nodes;
 mod steer;
 mod token;
@@ -23,6 +24,7 @@ use crate::proto::registry::url::RegistryUrl;
 use super::client;
 
 pub use check::Check;
+pub use invite::Invite;
 pub use nodes::{Nodes, describe};
 pub use steer::{Revoke, RotateKey};
 pub use token::Token;
