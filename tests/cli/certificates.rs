@@ -8,6 +8,10 @@ use tempfile::TempDir;
 
 use super::authority::{Authority, Days, VALID};
 use super::{assert_refusal, refuses};
+use crate::internet::Internet;
+use crate::interop::stock::network::REGISTRY;
+use crate::interop::stock::node::Application;
+use crate::interop::stock::ours::{OurNode, OurRegistry};
 use crate::namespace::{Namespace, RE6ST};
 
 /// 2001:db8:42::/48, and the network after it.
@@ -55,6 +59,33 @@ fn a_node_does_not_start_with_a_certificate_that_cannot_be_used() {
         assert_eq!(namespace.ip("-6 addr show scope global"), "", "{what}");
         assert_eq!(namespace.ip("-6 route show table main"), "", "{what}");
     }
+}
+
+/// Goal: who was revoked is told so, and leaves nothing on its host.
+/// Method: join, be revoked, start for the first time.
+#[test]
+fn a_node_does_not_start_with_a_revoked_certificate() {
+    let directory = TempDir::new().unwrap();
+    let internet = Internet::new();
+    let host = internet.host("reg", 2);
+    let registry = OurRegistry::start(&host, directory.path(), &[]);
+    let join = |name: &str, octet| {
+        let (host, folder) = (internet.host(name, octet), directory.path().join(name));
+        let fingerprint = &registry.fingerprint;
+        OurNode::join(host, &folder, REGISTRY, fingerprint, Application::Anonymous)
+    };
+    let (_first, node) = (join("one", 11), join("two", 12));
+    host.run(RE6ST, &["registry", "revoke", &node.common_name]);
+    let folder = node.directory.display();
+    let up = format!(
+        "20 {RE6ST} node up --registry {REGISTRY} --ca {folder}/ca.crt --cert {folder}/cert.crt \
+         --key {folder}/cert.key --state {folder}/state --run {folder}/run"
+    );
+    let arguments: Vec<&str> = up.split_whitespace().collect();
+    let output = node.namespace.output("timeout", &arguments);
+    assert_refusal("revoked", &output, 1, &["revoked"]);
+    assert_eq!(node.namespace.ip("-6 addr show scope global"), "");
+    assert_eq!(node.namespace.ip("-6 route show table main").matches("2001:db8:42").count(), 0);
 }
 
 #[test]
