@@ -39,6 +39,7 @@ fn a_ring_of_every_make_survives_a_cut_and_a_kill() {
     std::thread::sleep(Duration::from_secs(8));
     // Gone without a word: what led through it is found out by silence.
     let killed = routers.all.remove(2);
+    killed.namespace.signal("KILL");
     drop(killed);
     let took = routers.wait_until_whole(PATIENCE);
     println!("whole {:.1} s after a router was gone", took.as_secs_f64());
