@@ -9,6 +9,7 @@ mod manual;
 mod matrix;
 mod namespace;
 mod node;
+mod pipes;
 mod registry;
 mod sim;
 mod tidy;

@@ -2,4 +2,4 @@
 
 mod failures;
 mod mesh;
-mod underlay;
+pub mod underlay;
