@@ -148,7 +148,7 @@ complete -c re6st -n "__fish_re6st_using_subcommand node; and not __fish_seen_su
 complete -c re6st -n "__fish_re6st_using_subcommand node; and not __fish_seen_subcommand_from up status peers tunnels routes down" -f -a "tunnels" -d 'List its tunnels'
 complete -c re6st -n "__fish_re6st_using_subcommand node; and not __fish_seen_subcommand_from up status peers tunnels routes down" -f -a "routes" -d 'List the nodes it has a way to'
 complete -c re6st -n "__fish_re6st_using_subcommand node; and not __fish_seen_subcommand_from up status peers tunnels routes down" -f -a "down" -d 'Make the node leave the network and end'
-complete -c re6st -n "__fish_re6st_using_subcommand node; and __fish_seen_subcommand_from up" -l registry -d 'Where the registry is: http://HOST[:PORT][/PATH]' -r
+complete -c re6st -n "__fish_re6st_using_subcommand node; and __fish_seen_subcommand_from up" -l registry -d 'Where the registry is: `http://HOST[:PORT][/PATH]`' -r
 complete -c re6st -n "__fish_re6st_using_subcommand node; and __fish_seen_subcommand_from up" -l ca -d 'The network\'s authority' -r -F
 complete -c re6st -n "__fish_re6st_using_subcommand node; and __fish_seen_subcommand_from up" -l cert -d 'This node\'s certificate' -r -F
 complete -c re6st -n "__fish_re6st_using_subcommand node; and __fish_seen_subcommand_from up" -l key -d 'The key of this node\'s certificate' -r -F

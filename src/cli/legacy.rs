@@ -5,7 +5,7 @@ use std::path::Path;
 
 /// An old program and the command it is now.
 pub struct Alias {
-    /// The file name of argv[0], matched exactly.
+    /// The file name of `argv[0]`, matched exactly.
     pub name: &'static str,
     /// The words it stands for.
     pub command: &'static [&'static str],

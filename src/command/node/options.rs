@@ -34,7 +34,7 @@ impl FromStr for Announced {
 /// Options of `re6st node up`
 #[derive(Debug, clap::Args)]
 pub struct Options {
-    /// Where the registry is: http://HOST[:PORT][/PATH]
+    /// Where the registry is: `http://HOST[:PORT][/PATH]`
     #[arg(long, value_name = "URL")]
     pub registry: RegistryUrl,
     /// The network's authority
