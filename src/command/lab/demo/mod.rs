@@ -162,13 +162,16 @@ fn farewell(options: &Options, hosts: &Hosts, progress: &Progress) {
         let name = &options.name;
         let host = hosts.registry_name();
         let folder = hosts.folder().display().to_string();
+        // The demo comes before the installation: the name alone would not be found.
+        let re6st = std::env::current_exe()
+            .map_or_else(|_| "re6st".into(), |path| path.display().to_string());
         eprintln!(
             "\nEverything is still running. Look around:\n  \
-             re6st lab status --name {name}\n  \
-             re6st lab exec --name {name} {host} -- ip -6 route\n  \
-             re6st node status --run {folder}/{host}/run\n  \
-             re6st lab fault --name {name} cut {host} '*'\n\
-             End it:\n  re6st lab down --name {name}"
+             {re6st} lab status --name {name}\n  \
+             {re6st} lab exec --name {name} {host} -- ip -6 route\n  \
+             {re6st} node status --run {folder}/{host}/run\n  \
+             {re6st} lab fault --name {name} cut {host} '*'\n\
+             End it:\n  {re6st} lab down --name {name}"
         );
     }
 }
