@@ -10,11 +10,20 @@ use super::ours::OurNode;
 use super::pairs::Member;
 use crate::namespace::eventually;
 
-/// Name, place and options of our nodes: one with both transports, one with each, one behind NAT.
+/// Name, place and options of our nodes: one with both transports, one with each, one behind NAT. Those
+/// with one transport open one tunnel only, so that the others must come from stock nodes.
 const OURS: [(&str, Place, &str); 4] = [
     ("both", Place::Public(21), "--ip 10.77.0.21 --pp 1194 udp --pp 1194 tcp --disable-proto none"),
-    ("udp", Place::Public(22), "--ip 10.77.0.22 --pp 1194 udp --disable-proto tcp"),
-    ("tcp", Place::Public(23), "--ip 10.77.0.23 --pp 1194 tcp --disable-proto udp"),
+    (
+        "udp",
+        Place::Public(22),
+        "--ip 10.77.0.22 --pp 1194 udp --disable-proto tcp --client-count 1",
+    ),
+    (
+        "tcp",
+        Place::Public(23),
+        "--ip 10.77.0.23 --pp 1194 tcp --disable-proto udp --client-count 1",
+    ),
     ("nat", Place::BehindNat(30), "--ip any --disable-proto none"),
 ];
 
