@@ -91,5 +91,10 @@ fn a_second_node_on_one_host_is_refused() {
     let (code, sentence) = last_words(underlay.node_command(0, &[]));
     assert!(sentence.contains("another node runs with the state folder"), "{sentence}");
     assert_eq!(code, Some(1));
+    let traces = underlay.traces(0);
+    let (code, sentence) = last_words(underlay.other_node_command(0));
+    assert!(sentence.contains("UDP port 326"), "{sentence}");
+    assert_eq!(code, Some(1));
+    assert_eq!(underlay.traces(0), traces, "the refused node changed the host");
     underlay.stop(0);
 }

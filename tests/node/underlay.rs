@@ -81,10 +81,21 @@ impl Underlay {
     pub fn node_command(&self, at: usize, options: &[&str]) -> Command {
         let folder = self.node_folder(at);
         let part = |name: &str| folder.join(name).to_str().unwrap().to_owned();
+        self.up_command(at, &part("state"), &part("run"), options)
+    }
+
+    /// The same with folders of its own, as a second node on that host.
+    pub fn other_node_command(&self, at: usize) -> Command {
+        let part = |name: &str| self.node_folder(at).join(name).to_str().unwrap().to_owned();
+        self.up_command(at, &part("other-state"), &part("other-run"), &[])
+    }
+
+    fn up_command(&self, at: usize, state: &str, run: &str, options: &[&str]) -> Command {
+        let folder = self.node_folder(at);
+        let part = |name: &str| folder.join(name).to_str().unwrap().to_owned();
         let (ca, cert, key) = (part("ca.crt"), part("cert.crt"), part("cert.key"));
-        let (state, run) = (part("state"), part("run"));
         let up = ["node", "up", "--registry", "http://10.99.0.1/", "--ca", &ca, "--cert", &cert];
-        let up = up.into_iter().chain(["--key", &key, "--state", &state, "--run", &run]);
+        let up = up.into_iter().chain(["--key", &key, "--state", state, "--run", run]);
         let up: Vec<&str> = up.chain(["-v", "3"]).chain(options.iter().copied()).collect();
         self.hosts[at].command(RE6ST, &up)
     }

@@ -116,6 +116,8 @@ impl Drive {
         let mut client = RegistryClient::new(options.registry.clone(), identity.clone());
         let (parameters, old) = setup::parameters(store.as_ref(), &mut client).await?;
         let places = setup::places(&parameters, &identity)?;
+        // Before anything of the host is touched: whoever has this port is a node that runs.
+        let socket = setup::open_socket()?;
         let host = Host::prepare(places.clone(), &options.main_interface).await?;
         let wanted = Wanted { options, identity: &identity, parameters: &parameters };
         let services = wanted.open(&preferences, &ports, &places, &mut random).await;
@@ -147,7 +149,7 @@ impl Drive {
             registry,
             registry_answers,
             registry_url: options.registry.to_string(),
-            socket: services.socket,
+            socket,
             control: services.control,
             questions: services.questions,
             signals,
@@ -502,7 +504,6 @@ impl Drive {
 
 /// What is opened once the host is prepared.
 struct Services {
-    socket: UdpSocket,
     tunnels: Tunnels,
     tunnel_events: mpsc::Receiver<Event>,
     control: Control,
@@ -526,7 +527,6 @@ impl Wanted<'_> {
         places: &[Place],
         random: &mut Random,
     ) -> Result<Services, Failure> {
-        let socket = setup::open_socket()?;
         let (events, tunnel_events) = mpsc::channel(QUEUE);
         let (identity, parameters) = (self.identity, self.parameters);
         let tunnels = Tunnels::start(identity, parameters, preferences, ports, events).await?;
@@ -537,7 +537,7 @@ impl Wanted<'_> {
         })?;
         let router_id = RouterId::draw(random);
         let (babel, babel_notices) = start_babel(self.parameters, places, router_id)?;
-        Ok(Services { socket, tunnels, tunnel_events, control, questions, babel, babel_notices })
+        Ok(Services { tunnels, tunnel_events, control, questions, babel, babel_notices })
     }
 }
 

@@ -182,7 +182,7 @@ const INTERRUPTED: &str = "interrupted; everything is removed again";
 const ROUTES_PATIENCE: Duration = Duration::from_secs(90);
 
 /// Routes that were not better by half a per cent for so long are not expected to become so.
-const SETTLED_AFTER: Duration = Duration::from_secs(6);
+const SETTLED_AFTER: Duration = Duration::from_secs(12);
 
 /// How long routes may go on getting better.
-const SETTLE_PATIENCE: Duration = Duration::from_secs(25);
+const SETTLE_PATIENCE: Duration = Duration::from_secs(40);
