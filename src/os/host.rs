@@ -95,6 +95,11 @@ pub fn is_root() -> bool {
     nix::unistd::geteuid().is_root()
 }
 
+/// The user that this process acts as.
+pub fn user() -> u32 {
+    nix::unistd::geteuid().as_raw()
+}
+
 /// Takes a lock file, which the kernel gives back when the process ends, however it ends. `None` if
 /// another process has it.
 pub fn lock(path: &Path) -> io::Result<Option<Flock<File>>> {

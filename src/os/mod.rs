@@ -18,6 +18,7 @@ pub mod namespace;
 pub mod offload;
 pub mod ping;
 pub mod route;
+pub mod route_owner;
 pub mod smtp;
 pub mod store;
 pub mod sys;

@@ -55,6 +55,14 @@ impl Default for KernelSettings {
     }
 }
 
+impl KernelSettings {
+    /// Every table that routes may be put into.
+    pub fn tables(&self) -> BTreeSet<u32> {
+        let by_rule = self.install.iter().filter_map(|rule| rule.action.table);
+        by_rule.chain([self.table]).collect()
+    }
+}
+
 /// Where and how one route is put into the kernel.
 struct Placement {
     source: Cidr,
@@ -166,11 +174,12 @@ impl Routes {
         filter.header.protocol = RouteProtocol::Babel;
         let request = RouteNetlinkMessage::GetRoute(filter);
         self.send(vec![(request, NLM_F_REQUEST | NLM_F_DUMP)])?;
+        let tables = self.settings.tables();
         let mut routes = Vec::new();
         while self.receive(|_, payload| {
             if let NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewRoute(route)) = payload
                 && route.header.protocol == RouteProtocol::Babel
-                && self.has_table(table_of(&route))
+                && tables.contains(&table_of(&route))
             {
                 routes.push(route);
             }
@@ -265,12 +274,6 @@ impl Routes {
             table: action.table.unwrap_or(self.settings.table),
             preferred_source: action.preferred_source.or(preferred_source),
         })
-    }
-
-    /// Whether routes are put into that table.
-    fn has_table(&self, table: u32) -> bool {
-        let by_rule = self.settings.install.iter().filter_map(|rule| rule.action.table);
-        table == self.settings.table || by_rule.into_iter().any(|ruled| ruled == table)
     }
 
     /// Sends requests at once and waits for the last to be done; the errors and their places.

@@ -2,4 +2,5 @@
 
 mod failures;
 mod mesh;
+mod ownership;
 pub mod underlay;

@@ -122,6 +122,16 @@ impl Underlay {
         node.stop();
     }
 
+    /// The process of a running node.
+    pub fn pid(&self, at: usize) -> u32 {
+        self.nodes[at].as_ref().unwrap().id()
+    }
+
+    /// The routes of a host that a Babel router put there.
+    pub fn babel_routes(&self, at: usize) -> String {
+        self.hosts[at].ip("-6 route show proto babel")
+    }
+
     /// Asks a running node.
     pub fn ask(&self, at: usize, question: &str) -> Vec<Value> {
         let folder = self.node_folder(at).join("run");

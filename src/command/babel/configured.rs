@@ -94,6 +94,17 @@ async fn route(job: Job, plan: Plan) -> Outcome {
         accepted: Vec::new(),
         keys: plan.keys,
     };
+    let cannot_listen = |path: &PathBuf, error: std::io::Error| {
+        Failure::failed(format!("cannot listen on {}: {error}", path.display()))
+    };
+    // All that can fail comes before the router, which removes what a dead one left.
+    let mut asked = match &socket {
+        Some(path) => {
+            let opened = control::ControlSocket::open(path).await;
+            Some(opened.map_err(|error| cannot_listen(path, error))?)
+        }
+        None => None,
+    };
     let kernel = kernel(&configuration);
     let (babel, _notices) = Babel::start(settings, kernel).map_err(failed)?;
     babel.set_bad_signatures(plan.bad_signatures).await.map_err(failed)?;
@@ -101,16 +112,9 @@ async fn route(job: Job, plan: Plan) -> Outcome {
     for interface in plan.interfaces {
         babel.add_interface(&interface.name, interface.settings).await.map_err(failed)?;
     }
-    let cannot_listen = |path: &PathBuf, error: std::io::Error| {
-        Failure::failed(format!("cannot listen on {}: {error}", path.display()))
-    };
-    let _socket = match &socket {
-        Some(path) => {
-            let opened = control::ControlSocket::open(path, babel.clone()).await;
-            Some(opened.map_err(|error| cannot_listen(path, error))?)
-        }
-        None => None,
-    };
+    if let Some(asked) = &mut asked {
+        asked.serve(babel.clone());
+    }
     if json {
         tokio::spawn(print_changes(babel.clone()));
     }

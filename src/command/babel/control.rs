@@ -16,11 +16,13 @@ use crate::command::json::Object;
 /// Where a router is asked; removed when dropped.
 pub struct ControlSocket {
     path: PathBuf,
+    /// Until somebody answers.
+    listener: Option<UnixListener>,
 }
 
 impl ControlSocket {
-    /// Listens, and answers from a task of its own. A socket file that nobody listens on is replaced.
-    pub async fn open(path: &Path, babel: Babel) -> io::Result<Self> {
+    /// Listens: who asks waits. A socket file that nobody listens on is replaced.
+    pub async fn open(path: &Path) -> io::Result<Self> {
         if UnixStream::connect(path).await.is_ok() {
             return Err(io::ErrorKind::AddrInUse.into());
         }
@@ -29,7 +31,14 @@ impl ControlSocket {
             _ => {}
         }
         let listener = UnixListener::bind(path)?;
+        let socket = Self { path: path.to_owned(), listener: Some(listener) };
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
+        Ok(socket)
+    }
+
+    /// Answers from a task of its own.
+    pub fn serve(&mut self, babel: Babel) {
+        let Some(listener) = self.listener.take() else { return };
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 let babel = babel.clone();
@@ -40,7 +49,6 @@ impl ControlSocket {
                 });
             }
         });
-        Ok(Self { path: path.to_owned() })
     }
 }
 

@@ -13,6 +13,7 @@ use crate::os::forwarding::Forwarding;
 use crate::os::link_changes::{LinkChanges, UsableLink};
 use crate::os::multicast::MulticastSocket;
 use crate::os::route::{Change, KernelSettings, Routes};
+use crate::os::route_owner::RouteOwner;
 use crate::proto::babel::configuration::options::KernelSetup;
 use crate::proto::babel::event::{Input, Link, Output};
 use crate::proto::babel::mac::{GROUP, PORT, Path};
@@ -34,6 +35,8 @@ pub struct Engine {
     notices: mpsc::Sender<String>,
     /// Kernel switches, switched back at the end.
     _forwarding: Forwarding,
+    /// Given back last, when no route is left.
+    _owner: RouteOwner,
 }
 
 /// Whether the loop goes on.
@@ -56,13 +59,10 @@ impl Engine {
         };
         let socket = MulticastSocket::open(GROUP, PORT)
             .map_err(failed("bind Babel's UDP port 6696: is another Babel router running here"))?;
+        let owner = RouteOwner::claim(&kernel.tables())?;
         let setup = kernel.setup;
         let mut routes =
             Routes::open(kernel).map_err(failed("open a netlink socket for routes"))?;
-        let left = routes.remove_leftovers().map_err(failed("list the kernel's routes"))?;
-        if left > 0 {
-            info!("removed {left} routes that an earlier Babel router left");
-        }
         let links = LinkChanges::open().map_err(failed("open a netlink socket for links"))?;
         let forwarding = match setup {
             KernelSetup::Done => Forwarding::enable(),
@@ -71,6 +71,11 @@ impl Engine {
         let forwarding = forwarding.map_err(failed("let the kernel forward packets"))?;
         for (switch, before) in forwarding.switched() {
             info!("switched {switch} from {before}, until the end");
+        }
+        // Last of all: whoever cannot start changes no route.
+        let left = routes.remove_leftovers().map_err(failed("list the kernel's routes"))?;
+        if left > 0 {
+            info!("removed {left} routes that an earlier Babel router left");
         }
         info!("router-id {}", settings.router_id);
         Ok(Self {
@@ -83,6 +88,7 @@ impl Engine {
             active: BTreeMap::new(),
             notices,
             _forwarding: forwarding,
+            _owner: owner,
         })
     }
 

@@ -136,39 +136,33 @@ fn run_configured(options: Options) -> Outcome {
 
 async fn route(options: Options) -> Outcome {
     let failed = |error: BabelError| Failure::failed(error.to_string());
-    let (babel, _notices) = Babel::start(settings(&options), kernel(&options)).map_err(failed)?;
-    let socket = ControlSocket::open(&options.socket, babel.clone()).await;
-    let _socket = socket.map_err(|error| {
+    // All that can fail comes before the router, which removes what a dead one left.
+    let mut events = Events::open(&options).await?;
+    let socket = ControlSocket::open(&options.socket).await;
+    let mut socket = socket.map_err(|error| {
         let path = options.socket.display();
         Failure::failed(format!("cannot listen on {path}: {error}; give another --socket"))
     })?;
+    let (babel, _notices) = Babel::start(settings(&options), kernel(&options)).map_err(failed)?;
+    socket.serve(babel.clone());
     for name in &options.interface {
         babel.add_interface(name, interface(&options)).await.map_err(failed)?;
     }
     if options.json {
         tokio::spawn(print_changes(babel.clone()));
     }
-    let done = follow(&options, &babel).await;
+    let done = follow(&options, &babel, &mut events).await;
     babel.stop().await.map_err(failed)?;
     info!("every route is removed");
     done
 }
 
 /// Adds and removes interfaces as told, until a signal says that it is enough.
-async fn follow(options: &Options, babel: &Babel) -> Outcome {
+async fn follow(options: &Options, babel: &Babel, events: &mut Events) -> Outcome {
     let cannot =
         |error: std::io::Error| Failure::failed(format!("cannot wait for signals: {error}"));
     let mut terminate = signal(SignalKind::terminate()).map_err(cannot)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(cannot)?;
-    let mut events = match options.interfaces.as_deref() {
-        None => Events::None,
-        Some("-") => Events::Input(BufReader::new(tokio::io::stdin()).lines()),
-        Some(path) => {
-            let file = tokio::fs::File::open(path).await;
-            let file = file.map_err(|e| Failure::failed(format!("cannot read {path}: {e}")))?;
-            Events::File(BufReader::new(file).lines())
-        }
-    };
     loop {
         tokio::select! {
             _ = terminate.recv() => return Ok(()),
@@ -196,6 +190,12 @@ async fn follow_line(options: &Options, babel: &Babel, line: &str) -> Outcome {
     .map_err(failed)
 }
 
+fn no_interfaces(path: &str, error: &std::io::Error) -> Failure {
+    Failure::failed(format!(
+        "cannot read {path}: {error}; --interfaces takes a file, and interfaces are named without it"
+    ))
+}
+
 /// Where tunnels are told of.
 enum Events {
     None,
@@ -204,6 +204,18 @@ enum Events {
 }
 
 impl Events {
+    async fn open(options: &Options) -> Result<Self, Failure> {
+        Ok(match options.interfaces.as_deref() {
+            None => Self::None,
+            Some("-") => Self::Input(BufReader::new(tokio::io::stdin()).lines()),
+            Some(path) => {
+                let file = tokio::fs::File::open(path).await;
+                let file = file.map_err(|error| no_interfaces(path, &error))?;
+                Self::File(BufReader::new(file).lines())
+            }
+        })
+    }
+
     /// The next line; never comes once there are no more: interfaces stay.
     async fn next(&mut self) -> String {
         let line = match self {

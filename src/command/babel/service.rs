@@ -6,6 +6,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::command::babel::engine::Engine;
 use crate::os::route::KernelSettings;
+use crate::os::route_owner::ClaimError;
 use crate::proto::babel::dump::Dump;
 use crate::proto::babel::filter::Filters;
 use crate::proto::babel::mac::{BadSignatures, Keys};
@@ -39,6 +40,9 @@ pub enum BabelError {
         #[source]
         cause: std::io::Error,
     },
+    /// Another router lives that has the same routes.
+    #[error("{0}: stop it first, or give this router a table of its own")]
+    Claim(#[from] ClaimError),
     /// No neighbour has that address on that interface.
     #[error("no neighbour {address} on {interface}")]
     NoNeighbour {
