@@ -1,13 +1,16 @@
 //! What makes a host a node: routes that forbid, forwarding, and the one who may do it.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 
+use futures_util::TryStreamExt;
 use nix::fcntl::{Flock, FlockArg};
 use rtnetlink::packet_route::AddressFamily;
-use rtnetlink::packet_route::route::{RouteProtocol, RouteType};
+use rtnetlink::packet_route::route::{
+    RouteAddress, RouteAttribute, RouteMessage, RouteProtocol, RouteType,
+};
 use rtnetlink::{Handle, RouteMessageBuilder};
 
 use crate::proto::cidr::Cidr;
@@ -32,13 +35,29 @@ impl Barriers {
         request.execute().await.map_err(io_error)
     }
 
+    /// Every prefix that was made unreachable this way, by whatever process.
+    pub async fn list(&self) -> io::Result<Vec<Cidr>> {
+        let mut found = Vec::new();
+        for any in [Cidr::IPV6_DEFAULT, Cidr::IPV4_DEFAULT] {
+            let mut filter = message(any);
+            filter.attributes.clear();
+            let mut routes = self.handle.route().get(filter).execute();
+            while let Some(route) = routes.try_next().await.map_err(io_error)? {
+                if route.header.protocol == RouteProtocol::Other(PROTOCOL) {
+                    found.extend(destination(&route));
+                }
+            }
+        }
+        Ok(found)
+    }
+
     /// Takes that back.
     pub async fn remove(&self, prefix: Cidr) -> io::Result<()> {
         self.handle.route().del(message(prefix)).execute().await.map_err(io_error)
     }
 }
 
-fn message(prefix: Cidr) -> rtnetlink::packet_route::route::RouteMessage {
+fn message(prefix: Cidr) -> RouteMessage {
     let message = match prefix.address() {
         IpAddr::V6(address) => RouteMessageBuilder::<Ipv6Addr>::new()
             .destination_prefix(address, prefix.length())
@@ -57,36 +76,19 @@ fn message(prefix: Cidr) -> rtnetlink::packet_route::route::RouteMessage {
     message
 }
 
+fn destination(route: &RouteMessage) -> Option<Cidr> {
+    let address = route.attributes.iter().find_map(|attribute| match attribute {
+        RouteAttribute::Destination(RouteAddress::Inet(address)) => Some(IpAddr::V4(*address)),
+        RouteAttribute::Destination(RouteAddress::Inet6(address)) => Some(IpAddr::V6(*address)),
+        _ => None,
+    });
+    Cidr::new(address?, route.header.destination_prefix_length).ok()
+}
+
 fn io_error(error: rtnetlink::Error) -> io::Error {
     match error {
         rtnetlink::Error::NetlinkError(message) => message.to_io(),
         other => io::Error::other(other),
-    }
-}
-
-/// A kernel parameter below /proc/sys that was changed, and goes back when asked to.
-#[derive(Debug)]
-pub struct Changed {
-    name: &'static str,
-    before: String,
-}
-
-impl Changed {
-    /// Sets a parameter; `None` if it was so already.
-    pub fn set(name: &'static str, value: &str) -> io::Result<Option<Self>> {
-        let path = Path::new("/proc/sys").join(name);
-        let before = fs::read_to_string(&path)?.trim().to_owned();
-        if before == value {
-            return Ok(None);
-        }
-        fs::write(&path, value)?;
-        Ok(Some(Self { name, before }))
-    }
-
-    /// Sets it back.
-    pub fn restore(self) {
-        // Nothing is left to be done about a kernel that no longer lets us.
-        let _ = fs::write(Path::new("/proc/sys").join(self.name), self.before);
     }
 }
 

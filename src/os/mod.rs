@@ -24,5 +24,6 @@ pub mod store;
 pub mod sys;
 pub mod tap;
 pub mod tcp;
+pub mod traces;
 pub mod tun;
 pub mod udp;

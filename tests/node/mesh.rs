@@ -30,12 +30,16 @@ fn nodes_become_one_network_and_stay_one_without_the_registry() {
 }
 
 /// Goal: what a node changed on its host goes when it ends, however it ends.
-/// Method: compare interfaces, addresses and routes before, after SIGTERM, and after kill -9 with
-/// another start and SIGTERM.
+/// Method: compare interfaces, addresses, routes and kernel switches before, after SIGTERM, and after
+/// kill -9 with another start and SIGTERM, the second time with another main interface.
 #[test]
 fn a_node_leaves_nothing_behind() {
     let mut underlay = Underlay::new(2, &[]);
+    for switch in ["ipv6.conf.all.forwarding=0", "ipv4.conf.all.forwarding=0"] {
+        underlay.hosts[1].sysctl(&format!("net.{switch}"));
+    }
     let before = underlay.traces(1);
+    assert!(before.contains("net.ipv6.conf.all.accept_redirects = 1"), "{before}");
     underlay.start(0, &[]);
     underlay.start(1, &[]);
     underlay.wait_for_all_pairs(&[0, 1], PATIENCE);
@@ -54,6 +58,22 @@ fn a_node_leaves_nothing_behind() {
         (count == 1).then_some(())
     });
     assert!(!tunnels.is_empty());
+    let said = underlay.printed(1);
+    for words in [
+        "a node that was killed had set net/ipv6/conf/all/forwarding, which was 0",
+        "a node that was killed left 2001:db8:42:1::1 on lo",
+        "a node that was killed left 2001:db8:42::/48 unreachable",
+    ] {
+        assert!(said.contains(words), "{words}: {said}");
+    }
+    underlay.kill(1);
+    underlay.start(1, &["--main-interface", "eth0"]);
+    underlay.wait_for_all_pairs(&[0, 1], PATIENCE);
+    let said = underlay.printed(1);
+    assert!(
+        said.contains("removing 2001:db8:42:1::1, which a node that was killed left on lo"),
+        "{said}"
+    );
     underlay.stop(1);
     assert_eq!(underlay.traces(1), before);
 }

@@ -175,12 +175,23 @@ impl Underlay {
         self.hosts[0].run(RE6ST, &words)
     }
 
-    /// Interfaces, addresses and routes of a host, without what changes by itself.
+    /// What a running node printed, and earlier ones on that host.
+    pub fn printed(&self, at: usize) -> String {
+        self.nodes[at].as_ref().unwrap().printed()
+    }
+
+    /// Interfaces, addresses, routes and switches of a host, without what changes by itself.
     pub fn traces(&self, at: usize) -> String {
         let host = &self.hosts[at];
         let addresses = host.ip("-o addr");
         let routes = host.ip("-6 route show table all");
-        let lines = addresses.lines().chain(routes.lines());
+        let switches =
+            ["ipv6.conf.all.forwarding", "ipv4.ip_forward", "ipv6.conf.all.accept_redirects"];
+        let switches = host.run(
+            "sysctl",
+            &switches.map(|name| format!("net.{name}")).each_ref().map(String::as_str),
+        );
+        let lines = addresses.lines().chain(routes.lines()).chain(switches.lines());
         let lines = lines.filter(|line| !line.contains("fe80") && !line.contains("ff00"));
         let mut lines: Vec<String> = lines
             .map(|line| line.split("expires").next().unwrap().trim_end().to_owned())

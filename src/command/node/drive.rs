@@ -12,10 +12,11 @@ use tokio::sync::mpsc;
 use crate::command::babel::service::Babel;
 use crate::command::node::control::Question as Asking;
 use crate::command::node::control::{Asked, Control};
+use crate::command::node::host::Host;
 use crate::command::node::network::{self, Preferences};
 use crate::command::node::options::{self, Options, Port};
 use crate::command::node::registry::{self, Answer, Question};
-use crate::command::node::setup::{self, Host, Place};
+use crate::command::node::setup::{self, Place};
 use crate::command::node::tunnels::{Change, Tunnels};
 use crate::command::registry::client::RegistryClient;
 use crate::command::tunnel::event::Event;
@@ -24,6 +25,7 @@ use crate::os::clock::{self, Clock};
 use crate::os::route::KernelSettings;
 use crate::os::store::Store;
 use crate::os::{entropy, host, log};
+use crate::proto::babel::configuration::options::KernelSetup;
 use crate::proto::babel::destination::Destination;
 use crate::proto::babel::dump::Dump;
 use crate::proto::babel::router_id::RouterId;
@@ -118,7 +120,7 @@ impl Drive {
         let places = setup::places(&parameters, &identity)?;
         // Before anything of the host is touched: whoever has this port is a node that runs.
         let socket = setup::open_socket()?;
-        let host = Host::prepare(places.clone(), &options.main_interface).await?;
+        let host = Host::prepare(places.clone(), &options.main_interface, &options.run).await?;
         let wanted = Wanted { options, identity: &identity, parameters: &parameters };
         let services = wanted.open(&preferences, &ports, &places, &mut random).await;
         let services = match services {
@@ -558,7 +560,9 @@ fn start_babel(
         accepted: networks.chain(default).collect(),
         keys: network::babel_keys(parameters),
     };
-    let mut kernel = KernelSettings { metric: ROUTE_METRIC, ..KernelSettings::default() };
+    // The node itself has the host forward, and remembers what it changed for that.
+    let setup = KernelSetup::Skipped;
+    let mut kernel = KernelSettings { metric: ROUTE_METRIC, setup, ..KernelSettings::default() };
     for place in places {
         match place.address {
             IpAddr::V6(address) => {

@@ -2,6 +2,7 @@
 
 pub mod control;
 pub mod drive;
+pub mod host;
 pub mod network;
 pub mod options;
 pub mod registry;

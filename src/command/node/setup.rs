@@ -14,8 +14,7 @@ use crate::command::node::network;
 use crate::command::node::options::Options;
 use crate::command::registry::client::{CallError, RegistryClient};
 use crate::os::clock;
-use crate::os::host::{self, Barriers, Changed};
-use crate::os::link::{LinkError, Links};
+use crate::os::host;
 use crate::os::store::Store;
 use crate::proto::certificate::{CertificateError, Identity};
 use crate::proto::cidr::Cidr;
@@ -174,84 +173,6 @@ fn place_v4(parameters: &Parameters, identity: &Identity) -> Option<Place> {
     let (address, length) = ipv4::subnet(network, bits, serial)?;
     let subnet = Cidr::new(address.into(), length).ok()?;
     Some(Place { network, subnet, address: address.into() })
-}
-
-/// What was changed on the host, to be changed back.
-pub struct Host {
-    links: Links,
-    barriers: Barriers,
-    index: u32,
-    places: Vec<Place>,
-    changed: Vec<Changed>,
-}
-
-impl Host {
-    /// Gives the host its addresses, makes what is not routed in the network unreachable, and lets it
-    /// forward. What a killed predecessor left is replaced.
-    pub async fn prepare(places: Vec<Place>, interface: &str) -> Result<Self, Failure> {
-        let failed = |error: LinkError| Failure::failed(error.to_string());
-        let links = Links::open().map_err(failed)?;
-        let link = links.find(interface).await.map_err(failed)?;
-        let link = link.ok_or_else(|| {
-            Failure::usage(format!("--main-interface: there is no interface {interface}"))
-        })?;
-        let index = link.index;
-        links.set_up(index).await.map_err(failed)?;
-        let barriers = Barriers::open()
-            .map_err(|error| Failure::failed(format!("cannot open a netlink socket: {error}")))?;
-        let mut host = Self { links, barriers, index, places, changed: Vec::new() };
-        // First of all: the kernel counts an address that it completes while this changes twice, as a
-        // router's anycast address, and keeps that after the address is gone.
-        for name in ["net/ipv6/conf/all/forwarding", "net/ipv4/ip_forward"] {
-            match Changed::set(name, "1") {
-                Ok(changed) => host.changed.extend(changed),
-                Err(error) => tracing::warn!("cannot set {name}, so nothing is forwarded: {error}"),
-            }
-        }
-        for place in host.places.clone() {
-            host.take_place(&place, interface).await.map_err(failed)?;
-            host.barriers.add(place.network).await.map_err(|error| {
-                Failure::failed(format!("cannot make {} unreachable: {error}", place.network))
-            })?;
-        }
-        Ok(host)
-    }
-
-    async fn take_place(&self, place: &Place, interface: &str) -> Result<(), LinkError> {
-        for (old, _) in self.links.addresses(self.index).await? {
-            if place.network.contains(old) && old != place.address {
-                tracing::info!("removing {old}, which an earlier node left on {interface}");
-                self.links.delete_address(self.index, old).await?;
-            }
-        }
-        self.links.add_address(self.index, place.address, place.subnet.length()).await
-    }
-
-    /// Gives a tunnel our IPv4 address, the next hop of IPv4 routes of stock peers.
-    pub async fn address_tunnel(&self, index: u32) {
-        let ipv4 = self.places.iter().map(|place| place.address).filter(IpAddr::is_ipv4);
-        for address in ipv4 {
-            if let Err(error) = self.links.add_address(index, address, 32).await {
-                tracing::warn!("{error}");
-            }
-        }
-    }
-
-    /// Changes everything back.
-    pub async fn restore(self) {
-        for place in self.places {
-            if let Err(error) = self.barriers.remove(place.network).await {
-                let network = place.network;
-                tracing::debug!("the unreachable route to {network} was gone already: {error}");
-            }
-            if let Err(error) = self.links.delete_address(self.index, place.address).await {
-                tracing::warn!("{error}");
-            }
-        }
-        for changed in self.changed {
-            changed.restore();
-        }
-    }
 }
 
 /// Opens UDP port 326 for what comes over the network.
