@@ -67,7 +67,7 @@ complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_su
 complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from serve" -l ipv4 -d 'An IPv4 network, and how many of its bits name a node: 10.42.0.0/16 8' -r
 complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from serve" -s l -l logfile -d 'Write the log to this file instead of standard error' -r -F
 complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from serve" -s r -l run -d 'Accepted for compatibility: nodes are found in the kernel\'s routes' -r -F
-complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from serve" -s v -l verbose -d '0: errors, 1: warnings, 2: calls, 3: details, 4: everything' -r
+complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from serve" -s v -l verbose -d '0: errors, 1: warnings and what changes the network, 2: calls, 3: details, 4: everything' -r
 complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from serve" -l min-protocol -d 'The oldest protocol that nodes may speak' -r
 complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from serve" -l authorized-origin -d 'An address from which administrators may ask; may be repeated' -r
 complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from serve" -l community -d 'A file that says which parts of the network are for which countries and continents' -r -F
@@ -80,10 +80,11 @@ complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_su
 complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from serve" -l smtp-starttls -d 'Encrypt the connection to the mail server'
 complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from serve" -l encrypt -d 'Encrypt tunnels'
 complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from serve" -s h -l help -d 'Print help'
-complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from nodes" -l dir -d 'The folder with ca.crt and registry.db' -r -F
+complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from nodes" -l dir -d 'The folder with ca.crt, ca.key and registry.db' -r -F
 complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from nodes" -l ca -d 'The authority\'s certificate, if it is not DIR/ca.crt' -r -F
+complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from nodes" -l key -d 'The authority\'s key, if it is not DIR/ca.key' -r -F
 complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from nodes" -l db -d 'The database, if it is not DIR/registry.db' -r -F
-complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from nodes" -l registry -d 'Ask this running registry instead of looking into its folder; it also asks nodes where they are' -r
+complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from nodes" -l registry -d 'Ask the running registry at this address, from which it takes administrators\' calls; without this and --dir, the folder here if it is a registry\'s, else http://127.0.0.1/' -r
 complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from nodes" -l json -d 'Print JSON, one node a line, as `re6st ping-matrix run --targets -` reads it'
 complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from nodes" -s h -l help -d 'Print help'
 complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from token" -s h -l help -d 'Print help'
@@ -94,22 +95,40 @@ complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_su
 complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from invite" -l valid -d 'How long the invitation is good for' -r
 complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from invite" -l grace-period -d 'The grace period of the registry, in seconds, if it is not the usual one' -r
 complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from invite" -l prefix-length -d 'Bits of the prefix that it is worth' -r
-complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from invite" -l dir -d 'The folder with ca.crt and registry.db' -r -F
+complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from invite" -l dir -d 'The folder with ca.crt, ca.key and registry.db' -r -F
 complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from invite" -l ca -d 'The authority\'s certificate, if it is not DIR/ca.crt' -r -F
+complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from invite" -l key -d 'The authority\'s key, if it is not DIR/ca.key' -r -F
 complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from invite" -l db -d 'The database, if it is not DIR/registry.db' -r -F
 complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from invite" -s h -l help -d 'Print help'
-complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from revoke" -l registry -d 'The registry, by an address from which it takes administrators\' calls' -r
+complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from revoke" -l dir -d 'The folder with ca.crt, ca.key and registry.db' -r -F
+complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from revoke" -l ca -d 'The authority\'s certificate, if it is not DIR/ca.crt' -r -F
+complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from revoke" -l key -d 'The authority\'s key, if it is not DIR/ca.key' -r -F
+complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from revoke" -l db -d 'The database, if it is not DIR/registry.db' -r -F
+complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from revoke" -l registry -d 'Ask the running registry at this address, from which it takes administrators\' calls; without this and --dir, the folder here if it is a registry\'s, else http://127.0.0.1/' -r
 complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from revoke" -s h -l help -d 'Print help'
-complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from rotate-key" -l registry -d 'The registry, by an address from which it takes administrators\' calls' -r
+complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from rotate-key" -l dir -d 'The folder with ca.crt, ca.key and registry.db' -r -F
+complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from rotate-key" -l ca -d 'The authority\'s certificate, if it is not DIR/ca.crt' -r -F
+complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from rotate-key" -l key -d 'The authority\'s key, if it is not DIR/ca.key' -r -F
+complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from rotate-key" -l db -d 'The database, if it is not DIR/registry.db' -r -F
+complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from rotate-key" -l registry -d 'Ask the running registry at this address, from which it takes administrators\' calls; without this and --dir, the folder here if it is a registry\'s, else http://127.0.0.1/' -r
 complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from rotate-key" -s h -l help -d 'Print help'
-complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from versions" -l registry -d 'The registry, by an address from which it takes administrators\' calls' -r
+complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from versions" -l dir -d 'The folder with ca.crt, ca.key and registry.db' -r -F
+complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from versions" -l ca -d 'The authority\'s certificate, if it is not DIR/ca.crt' -r -F
+complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from versions" -l key -d 'The authority\'s key, if it is not DIR/ca.key' -r -F
+complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from versions" -l db -d 'The database, if it is not DIR/registry.db' -r -F
+complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from versions" -l registry -d 'Ask the running registry at this address, from which it takes administrators\' calls; without this and --dir, the folder here if it is a registry\'s, else http://127.0.0.1/' -r
 complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from versions" -l json -d 'Print JSON, one node a line'
 complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from versions" -s h -l help -d 'Print help'
-complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from topology" -l registry -d 'The registry, by an address from which it takes administrators\' calls' -r
+complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from topology" -l dir -d 'The folder with ca.crt, ca.key and registry.db' -r -F
+complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from topology" -l ca -d 'The authority\'s certificate, if it is not DIR/ca.crt' -r -F
+complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from topology" -l key -d 'The authority\'s key, if it is not DIR/ca.key' -r -F
+complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from topology" -l db -d 'The database, if it is not DIR/registry.db' -r -F
+complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from topology" -l registry -d 'Ask the running registry at this address, from which it takes administrators\' calls; without this and --dir, the folder here if it is a registry\'s, else http://127.0.0.1/' -r
 complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from topology" -l json -d 'Print JSON, one node a line'
 complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from topology" -s h -l help -d 'Print help'
-complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from check" -l dir -d 'The folder with ca.crt and registry.db' -r -F
+complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from check" -l dir -d 'The folder with ca.crt, ca.key and registry.db' -r -F
 complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from check" -l ca -d 'The authority\'s certificate, if it is not DIR/ca.crt' -r -F
+complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from check" -l key -d 'The authority\'s key, if it is not DIR/ca.key' -r -F
 complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from check" -l db -d 'The database, if it is not DIR/registry.db' -r -F
 complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from check" -l json -d 'Print JSON, one problem a line'
 complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from check" -s h -l help -d 'Print help'

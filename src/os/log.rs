@@ -12,6 +12,9 @@ use tracing_subscriber::fmt::writer::{BoxMakeWriter, MakeWriter};
 
 use crate::os::clock::unix_time;
 
+/// The target of what an operator is told even where only warnings are logged: what begins, ends, changes.
+pub const NOTABLE: &str = "notable";
+
 /// Starts logging; `level` is 0 (errors) to 4 (everything). `RE6ST_LOG` overrides it, for example
 /// `RE6ST_LOG=re6st::command::babel=trace`.
 pub fn start(level: u8) {
@@ -46,7 +49,7 @@ fn filter(level: u8) -> EnvFilter {
     EnvFilter::try_from_env("RE6ST_LOG").unwrap_or_else(|_| {
         EnvFilter::new(match level {
             0 => "error",
-            1 => "warn",
+            1 => "warn,notable=info",
             2 => "info",
             3 => "debug",
             _ => "trace",

@@ -10,6 +10,9 @@ pub const DATAGRAM_OCTETS_MAX: usize = 65_535;
 /// Octets of a registry's reply; a longer one is an error.
 pub const REGISTRY_REPLY_OCTETS_MAX: usize = 1 << 20;
 
+/// Octets of the sentence in which a registry refuses; a longer text is not shown.
+pub const REGISTRY_SENTENCE_OCTETS_MAX: usize = 400;
+
 /// Octets of a network's parameters once decompressed; more is an error.
 pub const PARAMETERS_OCTETS_MAX: usize = 1 << 22;
 

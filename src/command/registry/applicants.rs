@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::os::database::{Leaf, Tables, Token};
+use crate::os::log::NOTABLE;
 use crate::os::{mail, smtp};
 use crate::proto::certificate::{Certificate, CertificateRequest, Terms};
 use crate::proto::limits::{REGISTRY_MAILS_MAX, REGISTRY_TOKENS_MAX};
@@ -25,7 +26,7 @@ impl Registry {
         if waiting.iter().filter(|token| token.email == email).count() >= REGISTRY_MAILS_MAX {
             return Err(Refusal::Forbidden("too many tokens are waiting at that address"));
         }
-        let token = self.add_token(email, None)?;
+        let token = self.add_token(email, None, None)?;
         let text = token::mail(self.issuer.email().as_deref(), email, &token);
         match mailbox {
             Mailbox::File(path) => {
@@ -37,9 +38,20 @@ impl Registry {
     }
 
     /// Makes a token; draws one if none is chosen.
-    pub(super) fn add_token(&self, email: &str, chosen: Option<&str>) -> Result<String, Refusal> {
-        let length = self.policy.prefix_length;
-        let prefix_length = length.ok_or(Refusal::Forbidden("this registry takes no tokens"))?;
+    pub(super) fn add_token(
+        &self,
+        email: &str,
+        chosen: Option<&str>,
+        length: Option<u8>,
+    ) -> Result<String, Refusal> {
+        let usual = self.policy.prefix_length;
+        let usual =
+            usual.ok_or(Refusal::Forbidden("this registry does not register by mail or token"))?;
+        let prefix_length = length.unwrap_or(usual);
+        let longest = 128 - self.network().cidr().length();
+        if !(1..=longest).contains(&prefix_length) {
+            return Err(Refusal::Length { length: prefix_length, longest });
+        }
         if !token::is_address(email) {
             return Err(Refusal::Bad("not the address of a mailbox"));
         }
@@ -68,9 +80,9 @@ impl Registry {
         if request.key_octets() != self.issuer.authority().certificate().key_octets() {
             return Err(Refusal::Bad("the key must be as long as the authority's"));
         }
-        let (given, announce) = self.write(|tables| {
+        let (given, issued, first) = self.write(|tables| {
             let Some((email, length)) = self.worth(tables, token)? else {
-                return Ok((Vec::new(), false));
+                return Ok((Vec::new(), None, false));
             };
             let prefix = self.take_prefix(tables, self.policy.communities.at(location), length)?;
             let first = network::set_registry_prefix(tables, prefix)?;
@@ -86,10 +98,15 @@ impl Registry {
                 not_after: now + CERTIFICATE_LASTS,
             };
             let certificate = self.issuer.issue(&request, terms)?;
-            Ok((put_certificate(tables, prefix, email, &certificate)?, first))
+            let owner = email.clone().unwrap_or_else(|| "an anonymous node".into());
+            let given = put_certificate(tables, prefix, email, &certificate)?;
+            Ok((given, Some((certificate, owner)), first))
         })?;
-        if announce {
-            tracing::info!("the first certificate is that of the registry's own node");
+        if let Some((certificate, email)) = issued {
+            tracing::info!(target: NOTABLE, "issued {} to {email}", told(&certificate));
+        }
+        if first {
+            tracing::info!(target: NOTABLE, "the first certificate is that of the registry's own node");
         }
         Ok(given)
     }
@@ -102,11 +119,12 @@ impl Registry {
     ) -> Result<Option<(Option<String>, u8)>, Refusal> {
         if token.is_empty() {
             let length = self.policy.anonymous_prefix_length;
-            let length = length.ok_or(Refusal::Forbidden("no anonymous certificates here"))?;
+            let length =
+                length.ok_or(Refusal::Forbidden("this registry does not register anonymously"))?;
             return Ok(Some((None, length)));
         }
         if self.policy.prefix_length.is_none() {
-            return Err(Refusal::Forbidden("this registry takes no tokens"));
+            return Err(Refusal::Forbidden("this registry does not register by mail or token"));
         }
         let Some(token) = tables.token(token)? else { return Ok(None) };
         tables.delete_token(&token.token)?;
@@ -123,7 +141,14 @@ impl Registry {
         let free: BTreeSet<Prefix> = tables.free()?.into_iter().collect();
         let longest = 128 - self.network().cidr().length();
         let allocation =
-            allocation::allocate(&free, community, length, longest).ok_or(Refusal::Exhausted)?;
+            allocation::allocate(&free, community, length, longest).ok_or_else(|| {
+                let longest = longest.saturating_sub(community.length());
+                if (1..=longest).contains(&length) {
+                    Refusal::Exhausted(length)
+                } else {
+                    Refusal::Length { length, longest }
+                }
+            })?;
         tables.remove_leaf(allocation.cut_from)?;
         for prefix in allocation.left {
             tables.put_leaf(&Leaf { prefix, email: None, certificate: None })?;
@@ -134,6 +159,13 @@ impl Registry {
         }
         Ok(allocation.taken)
     }
+}
+
+/// What a log says of a certificate.
+pub(super) fn told(certificate: &Certificate) -> String {
+    let name = certificate.common_name().unwrap_or_default();
+    let serial = certificate.serial().unwrap_or_default();
+    format!("{name}, serial number {serial}, until {}", certificate.not_after())
 }
 
 /// Puts a certificate in its place; gives its PEM.
@@ -176,8 +208,8 @@ pub(super) fn certificate_of(leaf: &Leaf) -> Option<Certificate> {
 
 /// The certificate of the member with `prefix`.
 pub(super) fn member(tables: &Tables<'_>, prefix: Prefix) -> Result<(Leaf, Certificate), Refusal> {
-    let leaf = tables.leaf(prefix)?.ok_or(Refusal::Unknown)?;
-    let certificate = certificate_of(&leaf).ok_or(Refusal::Unknown)?;
+    let leaf = tables.leaf(prefix)?.ok_or(Refusal::UnknownNode(prefix))?;
+    let certificate = certificate_of(&leaf).ok_or(Refusal::UnknownNode(prefix))?;
     Ok((leaf, certificate))
 }
 

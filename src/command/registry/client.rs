@@ -6,6 +6,7 @@ use crate::os::http::{self, Bounds, Get, HttpError};
 use crate::proto::certificate::{Authority, Certificate, CertificateError, Identity};
 use crate::proto::limits::{
     REGISTRY_CALL_PATIENCE, REGISTRY_CONNECT_PATIENCE, REGISTRY_REPLY_OCTETS_MAX,
+    REGISTRY_SENTENCE_OCTETS_MAX,
 };
 use crate::proto::prefix::Prefix;
 use crate::proto::registry::call::{MemberCall, OpenCall};
@@ -24,6 +25,14 @@ pub enum CallError {
     /// An answer that is none.
     #[error("{0}")]
     Reply(#[from] ReplyError),
+    /// It said no, and why.
+    #[error("{sentence}")]
+    Refused {
+        /// The HTTP status.
+        status: u16,
+        /// In its words.
+        sentence: String,
+    },
     /// A certificate that is none.
     #[error("the registry sent a certificate that {0}")]
     Certificate(#[from] CertificateError),
@@ -119,7 +128,10 @@ impl RegistryClient {
             Ok(country) => {
                 Ok(String::from_utf8(country).ok().filter(|country| !country.is_empty()))
             }
-            Err(CallError::Reply(ReplyError::Status(400))) => Ok(None),
+            // Stock's answer if it has no list of countries.
+            Err(
+                CallError::Reply(ReplyError::Status(400)) | CallError::Refused { status: 400, .. },
+            ) => Ok(None),
             Err(error) => Err(error),
         }
     }
@@ -128,9 +140,11 @@ impl RegistryClient {
         let (mut exchange, mut request) = self.core.begin(call);
         loop {
             let reply = send(&self.url, &request).await?;
-            match exchange.handle(&mut self.core, reply)? {
-                Progress::Send(next) => request = next,
-                Progress::Done(answer) => return Ok(answer),
+            let said = sentence(&reply);
+            match exchange.handle(&mut self.core, reply) {
+                Ok(Progress::Send(next)) => request = next,
+                Ok(Progress::Done(answer)) => return Ok(answer),
+                Err(error) => return Err(refused(error, said)),
             }
         }
     }
@@ -150,8 +164,25 @@ async fn ask_target(url: &RegistryUrl, target: String) -> Result<Vec<u8>, CallEr
     let reply = send(url, &Request { target, mac: None }).await?;
     match reply.status {
         200 | 204 => Ok(reply.body),
-        status => Err(ReplyError::Status(status).into()),
+        status => Err(refused(ReplyError::Status(status), sentence(&reply))),
     }
+}
+
+fn refused(error: ReplyError, said: Option<String>) -> CallError {
+    match (error, said) {
+        (ReplyError::Status(status), Some(sentence)) => CallError::Refused { status, sentence },
+        (error, _) => error.into(),
+    }
+}
+
+/// Why a registry refuses, if it says so in one sentence: ours does, stock's sends a page.
+fn sentence(reply: &Reply) -> Option<String> {
+    let text = std::str::from_utf8(&reply.body).ok()?.trim();
+    let is_sentence = reply.status >= 400
+        && (1..=REGISTRY_SENTENCE_OCTETS_MAX).contains(&text.len())
+        && !text.starts_with('<')
+        && !text.contains(char::is_control);
+    is_sentence.then(|| text.to_owned())
 }
 
 async fn send(url: &RegistryUrl, request: &Request) -> Result<Reply, HttpError> {

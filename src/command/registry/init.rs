@@ -1,5 +1,6 @@
 //! `re6st registry init`: the authority of a new network.
 
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use crate::command::{Failure, Outcome};
 use crate::os::clock::unix_time;
 use crate::os::file::{self, Access, FileError};
 use crate::proto::certificate::{AuthoritySubject, Certificate, Issuer, PrivateKey};
-use crate::proto::cidr::Cidr;
+use crate::proto::cidr::{Cidr, CidrError};
 use crate::proto::prefix::Network;
 
 /// How long an authority's certificate lasts.
@@ -19,7 +20,7 @@ const LASTS: Duration = Duration::from_secs(3_650 * 86_400);
 #[derive(Debug, Args)]
 pub struct Options {
     /// The IPv6 prefix of the network, for example 2001:db8:42::/48
-    #[arg(long, value_name = "CIDR")]
+    #[arg(long, value_name = "CIDR", value_parser = whole_prefix)]
     network: Cidr,
     /// The folder for ca.key, ca.crt and registry.conf; it is made if it is not there
     #[arg(long, short, value_name = "DIR", default_value = ".")]
@@ -34,6 +35,19 @@ pub struct Options {
     /// The address that the registry's mails come from
     #[arg(long, value_name = "ADDRESS")]
     email: Option<String>,
+}
+
+/// Reads a prefix; one with bits beyond its length may be a slip in the length, which is for ever.
+fn whole_prefix(text: &str) -> Result<Cidr, String> {
+    let cidr: Cidr = text.parse().map_err(|error: CidrError| error.to_string())?;
+    let address = text.split('/').next().and_then(|address| address.parse::<IpAddr>().ok());
+    if address != Some(cidr.address()) {
+        return Err(format!(
+            "it has bits beyond its first {}: did you mean {cidr}?",
+            cidr.length()
+        ));
+    }
+    Ok(cidr)
 }
 
 /// Does what `re6st registry init` was asked.

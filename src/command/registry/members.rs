@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::os::log::NOTABLE;
 use crate::os::member_routes;
 use crate::proto::certificate::{Certificate, Terms};
 use crate::proto::limits::REGISTRY_ROUTED_LASTS;
@@ -11,7 +12,7 @@ use crate::proto::registry::configuration::{self, Sent};
 use crate::proto::registry::session::SessionKey;
 use crate::proto::time::UnixTime;
 
-use super::applicants::{CERTIFICATE_LASTS, is_due, member, next_serial, put_certificate};
+use super::applicants::{CERTIFICATE_LASTS, is_due, member, next_serial, put_certificate, told};
 use super::network;
 use super::own_node::{OwnNode, Question};
 use super::server::{Given, Refusal, Registry};
@@ -39,7 +40,11 @@ impl Registry {
         protocol: u32,
     ) -> Given {
         match call {
-            MemberCall::GetDh => Ok(self.policy.dh.clone()),
+            MemberCall::GetDh => {
+                self.blocking(move |registry| registry.read(|tables| member(tables, prefix)))
+                    .await?;
+                Ok(self.policy.dh.clone())
+            }
             MemberCall::GetNetworkConfig => {
                 self.blocking(move |registry| registry.network_config(prefix)).await
             }
@@ -54,7 +59,7 @@ impl Registry {
     fn network_config(&self, prefix: Prefix) -> Given {
         let (certificate, parameters, version, keys, valid_until) = self.read(|tables| {
             let (_, certificate) = member(tables, prefix)?;
-            let own = network::registry_prefix(tables)?.ok_or(Refusal::Unknown)?;
+            let own = network::registry_prefix(tables)?.ok_or(Refusal::Empty)?;
             let crl: Vec<u64> = tables.revoked()?.into_iter().map(|(serial, _)| serial).collect();
             let parameters = self.policy.settings.parameters(own, &crl);
             let valid_until: Option<i64> = tables.config("valid_until")?;
@@ -74,7 +79,7 @@ impl Registry {
     /// A certificate that lasts longer, the same one if it lasts long enough. One whose serial number was
     /// revoked is replaced without lasting longer.
     fn renew(&self, prefix: Prefix) -> Given {
-        self.write(|tables| {
+        let (given, renewed) = self.write(|tables| {
             let (leaf, certificate) = member(tables, prefix)?;
             let now = Self::unix_time();
             let not_after = if is_due(&certificate, now) {
@@ -82,7 +87,7 @@ impl Registry {
             } else if is_revoked(&certificate, &tables.revoked()?) {
                 certificate.not_after()
             } else {
-                return Ok(certificate.to_pem()?);
+                return Ok((certificate.to_pem()?, None));
             };
             let terms = Terms {
                 prefix,
@@ -92,8 +97,12 @@ impl Registry {
                 not_after,
             };
             let renewed = self.issuer.reissue(&certificate, terms)?;
-            put_certificate(tables, prefix, leaf.email, &renewed)
-        })
+            Ok((put_certificate(tables, prefix, leaf.email, &renewed)?, Some(renewed)))
+        })?;
+        if let Some(renewed) = renewed {
+            tracing::info!(target: NOTABLE, "renewed {}", told(&renewed));
+        }
+        Ok(given)
     }
 
     /// The addresses of a routed node chosen at random, sealed; nothing if it does not answer.
@@ -118,7 +127,7 @@ impl Registry {
 
     /// Each routed node in turn, in random order; the registry's own if there is none.
     fn choose_peer(&self, asking: Prefix) -> Result<Prefix, Refusal> {
-        let own = self.read(network::registry_prefix)?.ok_or(Refusal::Unknown)?;
+        let own = self.read(network::registry_prefix)?.ok_or(Refusal::Empty)?;
         let now = self.now();
         let mut state = self.state();
         if state.routed.0.is_empty() || state.routed.1 <= now {

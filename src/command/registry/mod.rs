@@ -7,10 +7,12 @@ pub mod init;
 pub mod members;
 pub mod metrics;
 pub mod network;
+pub mod open;
 pub mod own_node;
 pub mod private;
 pub mod serve;
 pub mod server;
+pub mod told;
 
 use clap::Subcommand;
 

@@ -2,17 +2,22 @@
 
 use std::collections::BTreeSet;
 
+use serde_json::{Map, Value, json};
+
 use crate::os::clock::unix_time;
 use crate::os::database::{Database, Leaf, Tables};
+use crate::os::log::NOTABLE;
 use crate::proto::certificate::{Certificate, Issuer};
 use crate::proto::prefix::Prefix;
 use crate::proto::random::Random;
 use crate::proto::registry::allocation;
 use crate::proto::registry::configuration::stored_text;
 use crate::proto::registry::hmac::Keys;
+use crate::proto::registry::request::Revoked;
 use crate::proto::time::UnixTime;
 use crate::proto::version::NetworkVersion;
 
+use super::applicants::{certificate_of, member, told};
 use super::own_node::{OwnNode, Question};
 use super::server::{Policy, Refusal, Registry};
 
@@ -77,6 +82,72 @@ pub(super) fn refresh(
     Ok(true)
 }
 
+/// The same, where only the list of revoked certificates may have changed: the settings of a registry
+/// that runs need not be known.
+fn refresh_revoked(tables: &Tables<'_>, issuer: &Issuer) -> Result<bool, Refusal> {
+    let stored: Option<String> = tables.config("last_config")?;
+    let stored = stored.and_then(|text| serde_json::from_str::<Map<String, Value>>(&text).ok());
+    let Some(mut parameters) = stored else { return Ok(false) };
+    let crl: Vec<u64> = tables.revoked()?.into_iter().map(|(serial, _)| serial).collect();
+    if parameters.insert("crl".into(), json!(crl)) == Some(json!(crl)) {
+        return Ok(false);
+    }
+    raise_version(tables, issuer)?;
+    tables.set_config("last_config", Some(stored_text(&parameters)))?;
+    Ok(true)
+}
+
+/// A certificate that was ended.
+pub(super) struct Ended {
+    /// When it would have ended by itself.
+    pub not_after: UnixTime,
+    /// Whether nodes are to be told.
+    pub changed: bool,
+}
+
+/// Ends a membership, or one certificate.
+pub(super) fn revoke(
+    tables: &Tables<'_>,
+    issuer: &Issuer,
+    revoked: Revoked,
+    now: UnixTime,
+) -> Result<Ended, Refusal> {
+    let (node, certificate) = match revoked {
+        Revoked::Node(prefix) => {
+            if registry_prefix(tables)? == Some(prefix) {
+                return Err(Refusal::Bad("that is the registry's own node, which must stay"));
+            }
+            let (_, certificate) = member(tables, prefix)?;
+            // Who gets the prefix next must not meet a certificate that still names it.
+            hold(tables, prefix, certificate.not_after())?;
+            (prefix, certificate)
+        }
+        Revoked::Serial(serial) => {
+            let found = tables.leaves()?.into_iter().find_map(|leaf| {
+                let found = certificate_of(&leaf).filter(|it| it.serial() == Some(serial));
+                found.map(|certificate| (leaf.prefix, certificate))
+            });
+            found.ok_or(Refusal::UnknownSerial(serial))?
+        }
+    };
+    let not_after = certificate.not_after();
+    let serial = certificate.serial().ok_or(Refusal::UnknownNode(node))?;
+    if now < not_after {
+        tables.revoke(serial, not_after)?;
+    }
+    let changed = refresh_revoked(tables, issuer)?;
+    tracing::info!(target: NOTABLE, "revoked {}", told(&certificate));
+    Ok(Ended { not_after, changed })
+}
+
+/// Tells the registry's own node that there is a new version; the node tells the others.
+pub(super) async fn announce(own: Prefix) {
+    if let Ok(node) = OwnNode::open().await {
+        // Without a node there, the next one to ask will get the new version anyway.
+        let _ = node.ask(own, Question::NewVersion).await;
+    }
+}
+
 /// The signed version, as it travels.
 pub(super) fn version(tables: &Tables<'_>) -> Result<Vec<u8>, Refusal> {
     Ok(tables.config("version")?.unwrap_or_else(|| vec![0]))
@@ -117,7 +188,9 @@ pub(super) fn change_keys(
     set_keys(tables, &keys(tables)?.next(new))?;
     // Nodes that miss the notice ask again within the hour.
     tables.set_config("valid_until", Some((now.as_secs() + 3_600).cast_signed()))?;
-    raise_version(tables, issuer)
+    raise_version(tables, issuer)?;
+    tracing::info!(target: NOTABLE, "Babel's keys: {}", keys(tables)?.step().sentence());
+    Ok(())
 }
 
 /// Forgets what is older than the grace period: tokens, certificates; frees and joins their prefixes.
@@ -175,6 +248,15 @@ fn merge_free(tables: &Tables<'_>) -> Result<(), Refusal> {
 }
 
 impl Registry {
+    /// How many members there are, and the network's version.
+    pub fn summary(&self) -> Result<(usize, u64), Refusal> {
+        self.read(|tables| {
+            let members = tables.leaves()?.iter().filter_map(certificate_of).count();
+            let version = NetworkVersion::parse(&version(tables)?, self.issuer.authority());
+            Ok((members, version.map_or(0, |version| version.number())))
+        })
+    }
+
     /// Forgets what is too old; to be called now and then.
     pub fn forget_old(&self) -> Result<bool, Refusal> {
         self.write(|tables| {
@@ -183,12 +265,10 @@ impl Registry {
         })
     }
 
-    /// Tells the registry's own node that there is a new version; the node tells the others.
+    /// Tells the nodes that there is a new version.
     pub async fn announce(&self) {
-        let Ok(Some(prefix)) = self.read(registry_prefix) else { return };
-        if let Ok(node) = OwnNode::open().await {
-            // Without a node there, the next one to ask will get the new version anyway.
-            let _ = node.ask(prefix, Question::NewVersion).await;
+        if let Ok(Some(own)) = self.read(registry_prefix) {
+            announce(own).await;
         }
     }
 }

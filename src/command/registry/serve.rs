@@ -12,6 +12,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::command::{Failure, Outcome};
 use crate::os::database::Database;
 use crate::os::http::server::{self, Bounds};
+use crate::os::log::NOTABLE;
 use crate::os::{entropy, file, log, smtp};
 use crate::proto::certificate::Issuer;
 use crate::proto::cidr::Cidr;
@@ -19,12 +20,14 @@ use crate::proto::limits::{
     REGISTRY_CONNECTION_PATIENCE, REGISTRY_CONNECTIONS_MAX, REGISTRY_CONNECTIONS_OF_ONE_MAX,
     REGISTRY_HEADERS_PATIENCE, REGISTRY_REQUEST_OCTETS_MAX,
 };
+use crate::proto::prefix::{Network, Prefix};
 use crate::proto::registry::PROTOCOL;
 use crate::proto::registry::community::Communities;
 use crate::proto::registry::configuration::Settings;
 
+use super::open;
 use super::private::authorized;
-use super::server::{Mailbox, Policy, Registry};
+use super::server::{Mailbox, Policy, Refusal, Registry};
 
 /// How often what is too old is forgotten.
 const FORGET_EVERY: Duration = Duration::from_secs(3_600);
@@ -86,7 +89,7 @@ pub struct Options {
     /// Accepted for compatibility: nodes are found in the kernel's routes
     #[arg(long, short, value_name = "DIR")]
     run: Option<PathBuf>,
-    /// 0: errors, 1: warnings, 2: calls, 3: details, 4: everything
+    /// 0: errors, 1: warnings and what changes the network, 2: calls, 3: details, 4: everything
     #[arg(long, short, default_value_t = 1)]
     verbose: u8,
     /// The oldest protocol that nodes may speak
@@ -140,8 +143,9 @@ pub fn run(options: Options) -> Outcome {
 }
 
 async fn serve(options: Options) -> Outcome {
-    let (issuer, database) = open(&options)?;
+    let (issuer, database) = open_both(&options)?;
     let policy = policy(&options, issuer.email())?;
+    allow_lengths(&policy, issuer.authority().network())?;
     let network = issuer.authority().network().cidr();
     let registry = Registry::new(issuer, policy, database, entropy::random());
     let registry = registry.map_err(|error| Failure::failed(format!("the database: {error}")))?;
@@ -160,6 +164,8 @@ async fn serve(options: Options) -> Outcome {
         tokio::spawn(server::serve(listener, bounds, answer));
     }
     registry.announce().await;
+    let (members, version) = registry.summary().unwrap_or_default();
+    tracing::info!(target: NOTABLE, "serving {network}: {members} members, version {version}");
     // Without systemd there is nobody to tell.
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
     let wait_for = |kind| {
@@ -170,12 +176,14 @@ async fn serve(options: Options) -> Outcome {
     let mut reopen = wait_for(SignalKind::user_defined1())?;
     loop {
         tokio::select! {
-            _ = terminate.recv() => return Ok(()),
+            _ = terminate.recv() => break,
             _ = reopen.recv() => {}
-            _ = tokio::signal::ctrl_c() => return Ok(()),
+            _ = tokio::signal::ctrl_c() => break,
             () = tokio::time::sleep(FORGET_EVERY) => forget_old(&registry).await,
         }
     }
+    tracing::info!(target: NOTABLE, "ended by a signal");
+    Ok(())
 }
 
 async fn forget_old(registry: &Arc<Registry>) {
@@ -186,7 +194,24 @@ async fn forget_old(registry: &Arc<Registry>) {
     }
 }
 
-fn open(options: &Options) -> Result<(Issuer, Database), Failure> {
+/// Refuses prefix lengths that no node of the network, or of one of its communities, can have.
+fn allow_lengths(policy: &Policy, network: Network) -> Outcome {
+    let longest = 128 - network.cidr().length();
+    let taken = policy.communities.prefixes().map(Prefix::length).max().unwrap_or(0);
+    let longest = longest.saturating_sub(taken);
+    for (option, length) in [
+        ("--prefix-length", policy.prefix_length),
+        ("--anonymous-prefix-length", policy.anonymous_prefix_length),
+    ] {
+        if let Some(length) = length.filter(|length| *length > longest) {
+            let error = Refusal::Length { length, longest };
+            return Err(Failure::usage(format!("{option} {length}: {error}")));
+        }
+    }
+    Ok(())
+}
+
+fn open_both(options: &Options) -> Result<(Issuer, Database), Failure> {
     let place = |given: &Option<PathBuf>, name: &str| {
         let folder = options.dir.as_deref().unwrap_or_else(|| Path::new("."));
         given.clone().unwrap_or_else(|| folder.join(name))
@@ -196,17 +221,7 @@ fn open(options: &Options) -> Result<(Issuer, Database), Failure> {
         place(&options.key, "ca.key"),
         place(&options.db, "registry.db"),
     );
-    let failed = |error: file::FileError| Failure::failed(error.to_string());
-    let (ca_text, key_text) = (file::read(&ca).map_err(failed)?, file::read(&key).map_err(failed)?);
-    if !file::is_private(&key).map_err(failed)? {
-        let key = key.display();
-        return Err(Failure::failed(format!(
-            "others may read the authority's key {key}; chmod 600 {key}"
-        )));
-    }
-    let issuer = Issuer::from_pem(&ca_text, &key_text).map_err(|error| {
-        Failure::failed(format!("the authority in {} and {} {error}", ca.display(), key.display()))
-    })?;
+    let issuer = open::issuer(&ca, &key)?;
     let database = Database::open(&db)
         .map_err(|error| Failure::failed(format!("cannot open {}: {error}", db.display())))?;
     Ok((issuer, database))

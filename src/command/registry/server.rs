@@ -75,23 +75,37 @@ pub(super) struct State {
 #[derive(Debug, thiserror::Error)]
 pub enum Refusal {
     /// The request makes no sense, or is not authenticated.
-    #[error("bad request: {0}")]
+    #[error("{0}")]
     Bad(&'static str),
     /// No session: say hello.
-    #[error("no session")]
+    #[error("no session: say hello")]
     NoSession,
     /// Not from there, or not offered.
-    #[error("forbidden: {0}")]
+    #[error("{0}")]
     Forbidden(&'static str),
     /// No such member.
-    #[error("unknown")]
-    Unknown,
+    #[error("there is no node {0} in this network")]
+    UnknownNode(Prefix),
+    /// No certificate that lasts has that number.
+    #[error("no node has a certificate with the serial number {0}")]
+    UnknownSerial(u64),
+    /// Nobody joined yet.
+    #[error("this network has no node yet")]
+    Empty,
     /// It is there already.
-    #[error("conflict")]
+    #[error("there is such a token already")]
     Conflict,
+    /// Nobody may have a prefix of so many bits.
+    #[error("a node's prefix in this network has 1 to {longest} bits, and not {length}")]
+    Length {
+        /// What was asked for.
+        length: u8,
+        /// What there is.
+        longest: u8,
+    },
     /// There is nothing left to give.
-    #[error("no prefix of that length is left")]
-    Exhausted,
+    #[error("no prefix of {0} bits is left in this network")]
+    Exhausted(u8),
     /// The database failed.
     #[error("the database failed: {0}")]
     Database(#[from] DatabaseError),
@@ -107,18 +121,29 @@ pub enum Refusal {
 }
 
 impl Refusal {
+    /// What the one who asked is told: what failed within is the log's.
+    fn sentence(&self) -> String {
+        match self {
+            Self::Database(_) => "the registry cannot use its database; its log says why".into(),
+            Self::Certificate(_) => {
+                "the registry cannot use a certificate; its log says why".into()
+            }
+            Self::Mail(_) | Self::Smtp(_) => {
+                "the registry could not send the mail; its log says why".into()
+            }
+            told => told.to_string(),
+        }
+    }
+
     const fn status(&self) -> u16 {
         match self {
             Self::Bad(_) => 400,
             Self::NoSession => 401,
             Self::Forbidden(_) => 403,
-            Self::Unknown => 404,
+            Self::UnknownNode(_) | Self::UnknownSerial(_) | Self::Empty => 404,
             Self::Conflict => 409,
-            Self::Exhausted
-            | Self::Database(_)
-            | Self::Certificate(_)
-            | Self::Mail(_)
-            | Self::Smtp(_) => 500,
+            Self::Length { .. } | Self::Exhausted(_) => 507,
+            Self::Database(_) | Self::Certificate(_) | Self::Mail(_) | Self::Smtp(_) => 500,
         }
     }
 }
@@ -155,7 +180,7 @@ impl Registry {
                 Err(refusal) => refused(source, &line, &refusal),
             }
         } else {
-            error_page(501)
+            error_page(501, "only GET is understood here")
         };
         self.requests.count(answer.status);
         answer
@@ -164,7 +189,7 @@ impl Registry {
     async fn dispatch(self: Arc<Self>, request: Request) -> Result<Told, Refusal> {
         let asked = request::parse(&request.target).map_err(|error| {
             tracing::debug!("{}: {error}", request.source);
-            Refusal::Bad("no such call")
+            Refusal::Bad("the registry does not understand that call")
         })?;
         match asked {
             Asked::Open { call, protocol } => {
@@ -176,14 +201,18 @@ impl Registry {
                 let accepted = self.state().sessions.accept(prefix, &request.target, mac);
                 let accepted = accepted.map_err(|error| match error {
                     SessionError::Unknown => Refusal::NoSession,
-                    SessionError::Wrong => Refusal::Bad("wrong MAC"),
+                    SessionError::Wrong => {
+                        Refusal::Bad("the call is not authenticated as it should be")
+                    }
                 })?;
                 let given = self.member(prefix, call, accepted.protocol).await?;
                 Ok(Told { body: given, key: Some(accepted.key), form: None })
             }
             Asked::Private(call) => {
                 if !self.is_authorized(&request) {
-                    return Err(Refusal::Forbidden("only from the registry's own host"));
+                    return Err(Refusal::Forbidden(
+                        "administrators ask from the registry's own host",
+                    ));
                 }
                 let form = (call == PrivateCall::Metrics).then_some(metrics::FORM);
                 Ok(Told { body: self.private(call).await?, key: None, form })
@@ -286,7 +315,7 @@ fn refused(source: IpAddr, line: &str, refusal: &Refusal) -> Answer {
     } else {
         tracing::info!("{source}: {line}: {refusal}");
     }
-    error_page(status)
+    error_page(status, &refusal.sentence())
 }
 
 /// A target without its query, which may hold a token.
@@ -294,18 +323,12 @@ fn path_of(target: &str) -> &str {
     target.split('?').next().unwrap_or_default()
 }
 
-/// What a browser shows; clients look at the status alone.
-fn error_page(status: u16) -> Answer {
-    let reason = hyper::StatusCode::from_u16(status).ok();
-    let reason = reason.and_then(|status| status.canonical_reason()).unwrap_or("Error");
-    let body = format!(
-        "<!DOCTYPE html>\n<html lang=\"en\">\n<head><meta charset=\"utf-8\"><title>{status}</title>\
-         </head>\n<body><h1>{status} {reason}</h1></body>\n</html>\n"
-    );
+/// One sentence, which our clients show; stock's look at the status alone.
+fn error_page(status: u16, sentence: &str) -> Answer {
     Answer {
         status,
         header: None,
-        content_type: Some("text/html;charset=utf-8"),
-        body: body.into_bytes(),
+        content_type: Some("text/plain;charset=utf-8"),
+        body: format!("{sentence}\n").into_bytes(),
     }
 }

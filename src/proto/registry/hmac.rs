@@ -27,6 +27,22 @@ pub enum Step {
     Changed,
 }
 
+impl Step {
+    /// Where the network is, and what comes next, in words.
+    pub const fn sentence(self) -> &'static str {
+        match self {
+            Self::Open => "packets have no MAC; the next step brings a key",
+            Self::Settled => "one key is in use; the next step announces a new one",
+            Self::Announced => {
+                "a new key is accepted beside the old one; once all nodes know it, go on"
+            }
+            Self::Changed => {
+                "the new key signs and the old one is still accepted; once all nodes follow, go on"
+            }
+        }
+    }
+}
+
 impl Keys {
     /// Octets of a key.
     pub const OCTETS: usize = 16;

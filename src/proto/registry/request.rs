@@ -38,7 +38,11 @@ pub enum PrivateCall {
         email: String,
         /// Which.
         token: Option<String>,
+        /// Bits of the prefix that it is worth, if not as usual. Not an argument of stock's.
+        prefix_length: Option<u8>,
     },
+    /// The tokens that were not used yet. Not a call of stock's.
+    Tokens,
     /// Forgets a token.
     DeleteToken(String),
     /// Ends a certificate.
@@ -147,7 +151,12 @@ fn private_call(method: &str, arguments: &mut Arguments) -> Result<PrivateCall, 
         "addToken" => PrivateCall::AddToken {
             email: arguments.text("email")?,
             token: arguments.0.remove("token").filter(|token| !token.is_empty()),
+            prefix_length: match arguments.0.remove("prefix_len") {
+                None => None,
+                Some(bits) => Some(bits.parse().map_err(|_| RequestError::Argument("prefix_len"))?),
+            },
         },
+        "tokens" => PrivateCall::Tokens,
         "deleteToken" => PrivateCall::DeleteToken(arguments.text("token")?),
         "revoke" => {
             let name = arguments.text("cn_or_serial")?;
@@ -233,7 +242,7 @@ mod tests {
         assert_eq!(revoked("2%2F16"), PrivateCall::Revoke(Revoked::Node("2/16".parse().unwrap())));
         assert_eq!(
             private("/addToken?email=a@b&token="),
-            PrivateCall::AddToken { email: "a@b".into(), token: None }
+            PrivateCall::AddToken { email: "a@b".into(), token: None, prefix_length: None }
         );
         assert_eq!(private("/topology"), PrivateCall::Topology);
     }

@@ -7,13 +7,14 @@ use clap::Args;
 use crate::command::json::{self, Object};
 use crate::command::{Failure, Outcome};
 use crate::os::clock::unix_time;
-use crate::os::database::{DatabaseError, Leaf, Tables};
+use crate::os::database::{Leaf, Tables};
 use crate::proto::certificate::{Authority, Certificate};
 use crate::proto::prefix::Prefix;
 use crate::proto::version::NetworkVersion;
 
 use super::{Folder, print_all};
 use crate::command::registry::network::{HELD, RESERVED};
+use crate::command::registry::server::Refusal;
 
 /// Options of `re6st registry check`.
 #[derive(Debug, Args)]
@@ -47,10 +48,7 @@ impl Check {
 }
 
 /// Everything that is wrong with a database.
-fn problems(
-    tables: &Tables<'_>,
-    authority: &Authority,
-) -> Result<Vec<json::Problem>, DatabaseError> {
+fn problems(tables: &Tables<'_>, authority: &Authority) -> Result<Vec<json::Problem>, Refusal> {
     let mut problems = Problems::default();
     let leaves = tables.leaves()?;
     tree(&leaves, &mut problems);

@@ -29,8 +29,7 @@ pub struct Invite {
     #[arg(long, value_name = "SECONDS", default_value_t = 8_640_000)]
     grace_period: u64,
     /// Bits of the prefix that it is worth
-    #[arg(long, value_name = "BITS", default_value_t = 16,
-          value_parser = clap::value_parser!(u8).range(1..=112))]
+    #[arg(long, value_name = "BITS", default_value_t = 16)]
     prefix_length: u8,
     #[command(flatten)]
     folder: Folder,
@@ -47,6 +46,7 @@ impl Invite {
         if self.valid.is_zero() || self.valid > grace {
             return Err(Failure::usage("--valid is more than nothing and no more than 100 days"));
         }
+        self.folder.allow_length(self.prefix_length)?;
         let authority = self.folder.authority()?;
         let fingerprint = authority.certificate().fingerprint().ok();
         let fingerprint = fingerprint.and_then(|text| text.parse().ok());
@@ -59,7 +59,7 @@ impl Invite {
             prefix_length: self.prefix_length,
             date,
         };
-        if !self.folder.write(|tables| tables.add_token(&row))? {
+        if !self.folder.write(|tables| Ok(tables.add_token(&row)?))? {
             return Err(Failure::failed("the same token was drawn twice; try again"));
         }
         let invitation = Invitation {

@@ -8,58 +8,89 @@ mod token;
 mod told;
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde_json::Value;
 
 use crate::command::json::{self, Object};
 use crate::command::{Failure, Outcome};
-use crate::os::database::{Database, DatabaseError, Tables};
+use crate::os::database::{Database, Tables};
 use crate::os::file;
-use crate::proto::certificate::Authority;
+use crate::proto::certificate::{Authority, Issuer};
 use crate::proto::registry::call::target;
 use crate::proto::registry::url::RegistryUrl;
 
-use super::client;
+use super::server::Refusal;
+use super::{client, open};
 
 pub use check::Check;
 pub use invite::Invite;
 pub use nodes::{Nodes, describe};
 pub use steer::{Revoke, RotateKey};
-pub use token::Token;
+pub use token::{Token, described};
 pub use told::{Topology, Versions};
 
-/// A registry that runs on this host.
-#[derive(Debug, Args)]
-pub struct Running {
-    /// The registry, by an address from which it takes administrators' calls
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1/")]
-    registry: RegistryUrl,
-}
-
-/// A registry's folder.
+/// A registry's folder on this host.
 #[derive(Debug, Args)]
 pub struct Folder {
-    /// The folder with ca.crt and registry.db
+    /// The folder with ca.crt, ca.key and registry.db
     #[arg(long, value_name = "DIR", default_value = ".")]
     dir: PathBuf,
     /// The authority's certificate, if it is not DIR/ca.crt
     #[arg(long, value_name = "FILE")]
     ca: Option<PathBuf>,
+    /// The authority's key, if it is not DIR/ca.key
+    #[arg(long, value_name = "FILE")]
+    key: Option<PathBuf>,
     /// The database, if it is not DIR/registry.db
     #[arg(long, value_name = "FILE")]
     db: Option<PathBuf>,
+}
+
+/// Which registry: its folder on this host, or the address at which it runs.
+#[derive(Debug, Args)]
+pub struct Place {
+    #[command(flatten)]
+    folder: Folder,
+    /// Ask the running registry at this address, from which it takes administrators' calls; without this
+    /// and --dir, the folder here if it is a registry's, else http://127.0.0.1/
+    #[arg(long, value_name = "URL", conflicts_with_all = ["dir", "ca", "key", "db"])]
+    registry: Option<RegistryUrl>,
+}
+
+/// A registry that runs.
+struct Running {
+    registry: RegistryUrl,
+}
+
+/// Where to go.
+enum Reach<'a> {
+    Folder(&'a Folder),
+    Running(Running),
+}
+
+impl Place {
+    fn reach(&self) -> Reach<'_> {
+        let here = Path::new(".");
+        if let Some(registry) = &self.registry {
+            return Reach::Running(Running { registry: registry.clone() });
+        }
+        let folder = &self.folder;
+        let given = folder.dir != here || folder.ca.is_some() || folder.db.is_some();
+        if given || here.join("ca.crt").exists() {
+            return Reach::Folder(folder);
+        }
+        let registry = RegistryUrl { host: "127.0.0.1".into(), port: 80, path: String::new() };
+        Reach::Running(Running { registry })
+    }
 }
 
 impl Running {
     fn ask(&self, method: &str, arguments: &[(&str, &str)]) -> Result<Vec<u8>, Failure> {
         let target =
             if arguments.is_empty() { format!("/{method}") } else { target(method, arguments) };
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let runtime = runtime.map_err(|error| Failure::failed(format!("cannot start: {error}")))?;
-        runtime
-            .block_on(client::ask_privately(&self.registry, target))
+        block_on(client::ask_privately(&self.registry, target))?
             .map_err(|error| Failure::failed(format!("the registry at {}: {error}", self.registry)))
     }
 
@@ -72,36 +103,61 @@ impl Running {
     }
 }
 
+/// Runs a future to its end.
+fn block_on<T>(future: impl Future<Output = T>) -> Result<T, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Failure::failed(format!("cannot start: {error}")))?;
+    Ok(runtime.block_on(future))
+}
+
 impl Folder {
+    fn ca(&self) -> PathBuf {
+        self.ca.clone().unwrap_or_else(|| self.dir.join("ca.crt"))
+    }
+
     fn authority(&self) -> Result<Authority, Failure> {
-        let path = self.ca.clone().unwrap_or_else(|| self.dir.join("ca.crt"));
+        let path = self.ca();
         let pem = file::read(&path).map_err(|error| Failure::failed(error.to_string()))?;
         Authority::from_pem(&pem)
             .map_err(|error| Failure::failed(format!("{} {error}", path.display())))
+    }
+
+    fn issuer(&self) -> Result<Issuer, Failure> {
+        let key = self.key.clone().unwrap_or_else(|| self.dir.join("ca.key"));
+        open::issuer(&self.ca(), &key)
     }
 
     fn db(&self) -> PathBuf {
         self.db.clone().unwrap_or_else(|| self.dir.join("registry.db"))
     }
 
-    fn failed(&self, error: &DatabaseError) -> Failure {
-        Failure::failed(format!("cannot use {}: {error}", self.db().display()))
+    fn failed(&self, error: &Refusal) -> Failure {
+        match error {
+            Refusal::Database(error) => {
+                Failure::failed(format!("cannot use {}: {error}", self.db().display()))
+            }
+            error => Failure::failed(error.to_string()),
+        }
     }
 
-    fn read<T>(
-        &self,
-        work: impl FnOnce(&Tables<'_>) -> Result<T, DatabaseError>,
-    ) -> Result<T, Failure> {
-        let database = Database::open_to_read(&self.db());
+    fn read<T>(&self, work: impl FnOnce(&Tables<'_>) -> Result<T, Refusal>) -> Result<T, Failure> {
+        let database = Database::open_to_read(&self.db()).map_err(Refusal::from);
         database.and_then(|mut database| database.read(work)).map_err(|e| self.failed(&e))
     }
 
-    fn write<T>(
-        &self,
-        work: impl FnOnce(&Tables<'_>) -> Result<T, DatabaseError>,
-    ) -> Result<T, Failure> {
-        let database = Database::open(&self.db());
+    fn write<T>(&self, work: impl FnOnce(&Tables<'_>) -> Result<T, Refusal>) -> Result<T, Failure> {
+        let database = Database::open(&self.db()).map_err(Refusal::from);
         database.and_then(|mut database| database.write(work)).map_err(|e| self.failed(&e))
+    }
+
+    /// Refuses a prefix length that no node of the network can have.
+    fn allow_length(&self, length: u8) -> Outcome {
+        let longest = 128 - self.authority()?.network().cidr().length();
+        if (1..=longest).contains(&length) {
+            return Ok(());
+        }
+        let error = Refusal::Length { length, longest };
+        Err(Failure::usage(format!("--prefix-length {length}: {error}")))
     }
 }
 

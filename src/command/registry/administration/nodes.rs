@@ -11,19 +11,15 @@ use crate::command::{Failure, Outcome};
 use crate::os::database::Leaf;
 use crate::proto::endpoint::Endpoint;
 use crate::proto::prefix::{Network, Prefix};
-use crate::proto::registry::url::RegistryUrl;
 
-use super::{Folder, Running, print_all};
+use super::{Place, Reach, print_all};
 use crate::command::registry::applicants::certificate_of;
 
 /// Options of `re6st registry nodes`.
 #[derive(Debug, Args)]
 pub struct Nodes {
     #[command(flatten)]
-    folder: Folder,
-    /// Ask this running registry instead of looking into its folder; it also asks nodes where they are
-    #[arg(long, value_name = "URL", conflicts_with_all = ["dir", "ca", "db"])]
-    registry: Option<RegistryUrl>,
+    place: Place,
     /// Print JSON, one node a line, as `re6st ping-matrix run --targets -` reads it
     #[arg(long)]
     json: bool,
@@ -54,12 +50,14 @@ impl Nodes {
     }
 
     fn nodes(&self) -> Result<Vec<json::Node>, Failure> {
-        if let Some(registry) = &self.registry {
-            return Running { registry: registry.clone() }.ask_json("nodes");
+        match self.place.reach() {
+            Reach::Running(running) => running.ask_json("nodes"),
+            Reach::Folder(folder) => {
+                let network = folder.authority()?.network();
+                let leaves = folder.read(|tables| Ok(tables.leaves()?))?;
+                Ok(describe(&leaves, network, &BTreeMap::new()))
+            }
         }
-        let network = self.folder.authority()?.network();
-        let leaves = self.folder.read(|tables| tables.leaves())?;
-        Ok(describe(&leaves, network, &BTreeMap::new()))
     }
 }
 

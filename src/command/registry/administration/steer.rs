@@ -2,10 +2,15 @@
 
 use clap::Args;
 
+use crate::command::registry::network::{self, Ended};
+use crate::command::registry::server::Refusal;
 use crate::command::{Failure, Outcome};
+use crate::os::clock::unix_time;
+use crate::os::entropy;
 use crate::proto::prefix::Prefix;
+use crate::proto::registry::request::Revoked;
 
-use super::Running;
+use super::{Folder, Place, Reach, block_on};
 
 /// Options of `re6st registry revoke`.
 #[derive(Debug, Args)]
@@ -14,32 +19,86 @@ pub struct Revoke {
     #[arg(value_name = "NODE|SERIAL")]
     what: String,
     #[command(flatten)]
-    running: Running,
+    place: Place,
 }
 
 /// Options of `re6st registry rotate-key`.
 #[derive(Debug, Args)]
 pub struct RotateKey {
     #[command(flatten)]
-    running: Running,
+    place: Place,
 }
 
 impl Revoke {
     /// Does what `re6st registry revoke` was asked.
     pub fn run(&self) -> Outcome {
-        if self.what.parse::<u64>().is_err() && self.what.parse::<Prefix>().is_err() {
-            let what = &self.what;
-            return Err(Failure::usage(format!(
-                "{what:?} is neither a node, as 2/16, nor a number"
-            )));
+        let what = &self.what;
+        let revoked = match (what.parse::<u64>(), what.parse::<Prefix>()) {
+            (Ok(serial), _) => Revoked::Serial(serial),
+            (_, Ok(prefix)) => Revoked::Node(prefix),
+            _ => {
+                return Err(Failure::usage(format!(
+                    "{what:?} is neither a node, as 2/16, nor a number"
+                )));
+            }
+        };
+        match self.place.reach() {
+            Reach::Running(running) => {
+                running.ask("revoke", &[("cn_or_serial", what)])?;
+            }
+            Reach::Folder(folder) => {
+                let issuer = folder.issuer()?;
+                let ended: Ended = change(folder, |tables| {
+                    network::revoke(tables, &issuer, revoked, unix_time())
+                })?;
+                println!("It would have lasted until {}.", ended.not_after);
+            }
         }
-        self.running.ask("revoke", &[("cn_or_serial", &self.what)]).map(drop)
+        match revoked {
+            Revoked::Node(node) => println!(
+                "{node} is no member any more: nodes refuse it as soon as they hear of it. Its \
+                 prefix is held back until its certificate would have ended."
+            ),
+            Revoked::Serial(serial) => println!(
+                "Certificate {serial} is revoked: nodes refuse it as soon as they hear of it. Its \
+                 node can renew it."
+            ),
+        }
+        Ok(())
     }
 }
 
 impl RotateKey {
     /// Does what `re6st registry rotate-key` was asked.
     pub fn run(&self) -> Outcome {
-        self.running.ask("updateHMAC", &[]).map(drop)
+        match self.place.reach() {
+            Reach::Running(running) => {
+                running.ask("updateHMAC", &[])?;
+                println!("The next of three steps to a new key of Babel's is taken.");
+            }
+            Reach::Folder(folder) => {
+                let issuer = folder.issuer()?;
+                let step = change(folder, |tables| {
+                    let new = entropy::random().octets();
+                    network::change_keys(tables, &issuer, new, unix_time())?;
+                    Ok(network::keys(tables)?.step())
+                })?;
+                println!("Babel's keys: {}.", step.sentence());
+            }
+        }
+        Ok(())
     }
+}
+
+/// Changes the database, then has the registry's own node tell the others.
+fn change<T>(
+    folder: &Folder,
+    work: impl FnOnce(&crate::os::database::Tables<'_>) -> Result<T, Refusal>,
+) -> Result<T, Failure> {
+    let (done, own) =
+        folder.write(|tables| Ok((work(tables)?, network::registry_prefix(tables)?)))?;
+    if let Some(own) = own {
+        block_on(network::announce(own))?;
+    }
+    Ok(done)
 }

@@ -9,7 +9,7 @@ use crate::os::clock::unix_time;
 use crate::os::{database, entropy};
 use crate::proto::registry::token;
 
-use super::{Folder, print_all};
+use super::{Folder, Place, Reach, Running, print_all};
 
 /// Options of `re6st registry token`.
 #[derive(Debug, Args)]
@@ -29,16 +29,15 @@ enum TokenCommand {
         #[arg(long)]
         token: Option<String>,
         /// Bits of the prefix that it is worth
-        #[arg(long, value_name = "BITS", default_value_t = 16,
-              value_parser = clap::value_parser!(u8).range(1..=112))]
+        #[arg(long, value_name = "BITS", default_value_t = 16)]
         prefix_length: u8,
         #[command(flatten)]
-        folder: Folder,
+        place: Place,
     },
     /// List the tokens that were not used yet
     List {
         #[command(flatten)]
-        folder: Folder,
+        place: Place,
         /// Print JSON, one token a line
         #[arg(long)]
         json: bool,
@@ -48,7 +47,7 @@ enum TokenCommand {
         /// Which
         token: String,
         #[command(flatten)]
-        folder: Folder,
+        place: Place,
     },
 }
 
@@ -56,12 +55,32 @@ impl Token {
     /// Does what `re6st registry token` was asked.
     pub fn run(self) -> Outcome {
         match self.command {
-            TokenCommand::Add { email, token, prefix_length, folder } => {
-                add_token(&folder, email, token, prefix_length)
+            TokenCommand::Add { email, token, prefix_length, place } => {
+                if !token::is_address(&email) {
+                    let sentence = format!("{email:?} is not the address of a mailbox");
+                    return Err(Failure::usage(sentence));
+                }
+                if token.as_deref().is_some_and(|chosen| !token::is_usable(chosen)) {
+                    return Err(Failure::usage("a token is 1 to 128 visible ASCII characters"));
+                }
+                match place.reach() {
+                    Reach::Folder(folder) => add_token(folder, email, token, prefix_length),
+                    Reach::Running(running) => ask_for(&running, &email, token, prefix_length),
+                }
             }
-            TokenCommand::List { folder, json } => list_tokens(&folder, json),
-            TokenCommand::Remove { token, folder } => {
-                if folder.write(|tables| tables.delete_token(&token))? {
+            TokenCommand::List { place, json } => list_tokens(&place, json),
+            TokenCommand::Remove { token, place } => {
+                let there = match place.reach() {
+                    Reach::Folder(folder) => {
+                        folder.write(|tables| Ok(tables.delete_token(&token)?))?
+                    }
+                    Reach::Running(running) => {
+                        let there = !running.ask("isToken", &[("token", &token)])?.is_empty();
+                        running.ask("deleteToken", &[("token", &token)])?;
+                        there
+                    }
+                };
+                if there {
                     return Ok(());
                 }
                 Err(Failure::failed(format!("there is no token {token}")))
@@ -71,38 +90,50 @@ impl Token {
 }
 
 fn add_token(folder: &Folder, email: String, chosen: Option<String>, length: u8) -> Outcome {
-    if !token::is_address(&email) {
-        return Err(Failure::usage(format!("{email:?} is not the address of a mailbox")));
-    }
-    if chosen.as_deref().is_some_and(|chosen| !token::is_usable(chosen)) {
-        return Err(Failure::usage("a token is 1 to 128 visible ASCII characters"));
-    }
+    folder.allow_length(length)?;
     let name = chosen.unwrap_or_else(|| token::draw(&mut entropy::random()));
     let date = unix_time();
     let row = database::Token { token: name, email, prefix_length: length, date };
-    if !folder.write(|tables| tables.add_token(&row))? {
+    if !folder.write(|tables| Ok(tables.add_token(&row)?))? {
         return Err(Failure::failed(format!("there is a token {} already", row.token)));
     }
     println!("{}", row.token);
     Ok(())
 }
 
-fn list_tokens(folder: &Folder, as_json: bool) -> Outcome {
-    let tokens = folder.read(|tables| tables.tokens())?;
+fn ask_for(running: &Running, email: &str, chosen: Option<String>, length: u8) -> Outcome {
+    let (token, length) = (chosen.unwrap_or_default(), length.to_string());
+    let arguments = [("email", email), ("token", &token), ("prefix_len", &length)];
+    let drawn = running.ask("addToken", &arguments)?;
+    // The registry repeats no token that it was told.
+    let drawn = String::from_utf8_lossy(&drawn);
+    println!("{}", if token.is_empty() { &drawn } else { token.as_str() });
+    Ok(())
+}
+
+/// The tokens as others are told them.
+pub fn described(tokens: Vec<database::Token>) -> Vec<json::Token> {
+    let described = tokens.into_iter().map(|token| json::Token {
+        token: token.token,
+        email: token.email,
+        prefix_length: token.prefix_length,
+        time: token.date.to_string(),
+    });
+    described.collect()
+}
+
+fn list_tokens(place: &Place, as_json: bool) -> Outcome {
+    let tokens: Vec<json::Token> = match place.reach() {
+        Reach::Folder(folder) => described(folder.read(|tables| Ok(tables.tokens()?))?),
+        Reach::Running(running) => running.ask_json("tokens")?,
+    };
     if as_json {
-        return print_all(tokens.into_iter().map(|token| {
-            Object::Token(json::Token {
-                token: token.token,
-                email: token.email,
-                prefix_length: token.prefix_length,
-                time: token.date.to_string(),
-            })
-        }));
+        return print_all(tokens.into_iter().map(Object::Token));
     }
     let mut table = Table::new();
     table.set_header(["token", "mail", "bits", "since"]);
     for token in tokens {
-        let (bits, since) = (token.prefix_length.to_string(), token.date.to_string());
+        let (bits, since) = (token.prefix_length.to_string(), token.time);
         table.add_row([token.token, token.email, bits, since]);
     }
     println!("{table}");

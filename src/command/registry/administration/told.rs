@@ -9,13 +9,15 @@ use crate::command::Outcome;
 use crate::command::json::{self, Object};
 use crate::proto::prefix::Prefix;
 
-use super::{Running, print_all};
+use super::{Place, Reach, block_on, print_all};
+use crate::command::registry::network::registry_prefix;
+use crate::command::registry::told;
 
 /// Options of `re6st registry versions`.
 #[derive(Debug, Args)]
 pub struct Versions {
     #[command(flatten)]
-    running: Running,
+    place: Place,
     /// Print JSON, one node a line
     #[arg(long)]
     json: bool,
@@ -25,7 +27,7 @@ pub struct Versions {
 #[derive(Debug, Args)]
 pub struct Topology {
     #[command(flatten)]
-    running: Running,
+    place: Place,
     /// Print JSON, one node a line
     #[arg(long)]
     json: bool,
@@ -34,7 +36,13 @@ pub struct Topology {
 impl Versions {
     /// Does what `re6st registry versions` was asked.
     pub fn run(&self) -> Outcome {
-        let told: BTreeMap<String, Option<String>> = self.running.ask_json("versions")?;
+        let told: BTreeMap<String, Option<String>> = match self.place.reach() {
+            Reach::Running(running) => running.ask_json("versions")?,
+            Reach::Folder(folder) => {
+                let own = folder.read(registry_prefix)?;
+                block_on(told::versions(folder.authority()?.network(), own))?
+            }
+        };
         let nodes = told.into_iter().map(|(bits, software)| {
             let name = Prefix::from_bits(&bits).map_or(bits, |prefix| prefix.to_string());
             (name, software)
@@ -57,14 +65,17 @@ impl Versions {
 impl Topology {
     /// Does what `re6st registry topology` was asked.
     pub fn run(&self) -> Outcome {
-        let mut told: BTreeMap<String, Vec<String>> = self.running.ask_json("topology")?;
+        let mut told: told::Graph = match self.place.reach() {
+            Reach::Running(running) => running.ask_json("topology")?,
+            Reach::Folder(folder) => block_on(told::topology(folder.read(registry_prefix)?))?,
+        };
         let answered = told.remove("").unwrap_or_default();
         for name in &answered {
             told.entry(name.clone()).or_default();
         }
         if self.json {
             return print_all(told.into_iter().map(|(name, peers)| {
-                let common_name = Some(name.clone());
+                let (common_name, peers) = (Some(name.clone()), peers.into_iter().collect());
                 Object::Node(json::Node { name, common_name, peers, ..json::Node::default() })
             }));
         }
@@ -72,7 +83,7 @@ impl Topology {
         table.set_header(["node", "made tunnels to", "answers"]);
         for (name, peers) in told {
             let answers = if answered.contains(&name) { "yes" } else { "no" };
-            table.add_row([name, peers.join(" "), answers.to_owned()]);
+            table.add_row([name, Vec::from_iter(peers).join(" "), answers.to_owned()]);
         }
         println!("{table}");
         Ok(())
