@@ -68,6 +68,12 @@ pub fn is_private(path: &Path) -> Result<bool, FileError> {
     Ok(metadata.permissions().mode() & 0o077 == 0)
 }
 
+/// Has only its owner read a file.
+pub fn set_private(path: &Path) -> Result<(), FileError> {
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600))
+        .map_err(|cause| FileError::new("protect", path, cause))
+}
+
 fn write_beside(path: &Path, octets: &[u8], access: Access) -> Result<PathBuf, FileError> {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(format!(".new-{}", std::process::id()));

@@ -90,6 +90,12 @@ pub const REGISTRY_ROUTED_LASTS: Duration = Duration::from_secs(60);
 /// Tokens that wait at one mail address; no more are mailed there, whoever asks.
 pub const REGISTRY_MAILS_MAX: usize = 20;
 
+/// Connections of one registry to a database on a server; more transactions wait for one.
+pub const REGISTRY_DATABASE_CONNECTIONS_MAX: usize = 8;
+
+/// How long a registry waits for a database on a server: to connect, for a query, for a free connection.
+pub const REGISTRY_DATABASE_PATIENCE: Duration = Duration::from_secs(10);
+
 /// Tokens that wait to be used; one more is refused.
 pub const REGISTRY_TOKENS_MAX: usize = 100_000;
 /// A Babel neighbour of which nothing is heard for so long is forgotten.

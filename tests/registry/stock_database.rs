@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use re6st::os::database::{Database, DatabaseError};
+use re6st::os::database::{Database, DatabaseError, Location};
 use re6st::proto::version::NetworkVersion;
 use tempfile::TempDir;
 
@@ -71,8 +71,9 @@ fn a_database_of_something_else_is_refused() {
     let path = folder.path().join("other.db");
     let made = "CREATE TABLE token (token TEXT, other TEXT)";
     crate::namespace::run("sqlite3", &[path.to_str().unwrap(), made]);
-    let refused = Database::open(&path).err().unwrap();
+    let place = Location::File(path.clone());
+    let refused = Database::open(&place).err().unwrap();
     assert!(matches!(refused, DatabaseError::Schema(table) if table == "token"));
     fs::write(&path, b"not a database at all, only text").unwrap();
-    assert!(Database::open(&path).is_err());
+    assert!(Database::open(&place).is_err());
 }

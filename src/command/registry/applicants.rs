@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use crate::os::clock::unix_time;
 use crate::os::database::{Leaf, Tables, Token};
 use crate::os::log::NOTABLE;
 use crate::os::{mail, smtp};
@@ -82,7 +83,7 @@ impl Registry {
         }
         let (given, issued, first) = self.write(|tables| {
             let Some((email, length)) = self.worth(tables, token)? else {
-                return Ok((Vec::new(), None, false));
+                return Ok((given_already(tables, token, &request)?, None, false));
             };
             let prefix = self.take_prefix(tables, self.policy.communities.at(location), length)?;
             let first = network::set_registry_prefix(tables, prefix)?;
@@ -100,6 +101,9 @@ impl Registry {
             let certificate = self.issuer.issue(&request, terms)?;
             let owner = email.clone().unwrap_or_else(|| "an anonymous node".into());
             let given = put_certificate(tables, prefix, email, &certificate)?;
+            if !token.is_empty() {
+                tables.keep_receipt(token, prefix, now)?;
+            }
             Ok((given, Some((certificate, owner)), first))
         })?;
         if let Some((certificate, email)) = issued {
@@ -159,6 +163,16 @@ impl Registry {
         }
         Ok(allocation.taken)
     }
+}
+
+/// The certificate that a token was spent on, for the very key it was spent with: its answer was lost.
+fn given_already(tables: &Tables<'_>, token: &str, request: &CertificateRequest) -> Given {
+    let Some(prefix) = tables.receipt(token, unix_time())? else { return Ok(Vec::new()) };
+    let certificate = tables.leaf(prefix)?.as_ref().and_then(certificate_of);
+    let same = |certificate: &Certificate| {
+        certificate.x509().public_key().is_ok_and(|key| key.public_eq(request.key()))
+    };
+    certificate.filter(same).map_or(Ok(Vec::new()), |certificate| Ok(certificate.to_pem()?))
 }
 
 /// What a log says of a certificate.

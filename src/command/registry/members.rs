@@ -28,7 +28,7 @@ impl Registry {
         let mut reply = certificate.encrypt(key.octets())?;
         let signature = self.issuer.key().sign(&reply)?;
         reply.extend(signature);
-        self.state().sessions.hello(prefix, key, protocol);
+        self.begin_session(prefix, key, protocol)?;
         Ok(reply)
     }
 

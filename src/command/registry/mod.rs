@@ -10,8 +10,10 @@ pub mod network;
 pub mod open;
 pub mod own_node;
 pub mod private;
+pub mod restore;
 pub mod serve;
 pub mod server;
+pub mod sessions;
 pub mod told;
 
 use clap::Subcommand;
@@ -48,6 +50,12 @@ enum Command {
     Topology(administration::Topology),
     /// Check that a database holds together
     Check(administration::Check),
+    /// Copy the database while a registry uses it
+    Backup(administration::Backup),
+    /// Go back to a copy, without forgetting who was revoked or who joined since
+    Restore(administration::Restore),
+    /// Copy the database from SQLite to PostgreSQL, or back
+    Migrate(administration::Migrate),
 }
 
 /// Does what `re6st registry` was asked.
@@ -63,5 +71,8 @@ pub fn run(options: Options) -> Outcome {
         Command::Versions(options) => options.run(),
         Command::Topology(options) => options.run(),
         Command::Check(options) => options.run(),
+        Command::Backup(options) => options.run(),
+        Command::Restore(options) => options.run(),
+        Command::Migrate(options) => options.run(),
     }
 }

@@ -1,6 +1,7 @@
 //! What holds for the whole network: its version, raised and announced at every change; its keys; its age.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
@@ -32,7 +33,7 @@ pub(super) const RESERVED: &str = "reserved";
 
 /// Brings a database up to date when a registry starts: old entries, a first key, changed settings.
 pub(super) fn begin(
-    database: &mut Database,
+    database: &Database,
     issuer: &Issuer,
     policy: &Policy,
     mut random: Random,
@@ -157,9 +158,18 @@ fn raise_version(tables: &Tables<'_>, issuer: &Issuer) -> Result<(), Refusal> {
     let stored = version(tables)?;
     // Before there is a first one, the number zero stands alone.
     let number = NetworkVersion::parse(&stored, issuer.authority()).map_or(0, |v| v.number());
+    raise_version_above(tables, issuer, number).map(drop)
+}
+
+/// Signs the version after `number`, and has what it stands for compared anew.
+pub(super) fn raise_version_above(
+    tables: &Tables<'_>,
+    issuer: &Issuer,
+    number: u64,
+) -> Result<u64, Refusal> {
     let version = NetworkVersion::sign(number + 1, issuer.key())?;
     tables.set_config("version", Some(version.octets()))?;
-    Ok(())
+    Ok(number + 1)
 }
 
 /// Babel's keys.
@@ -266,8 +276,8 @@ impl Registry {
     }
 
     /// Tells the nodes that there is a new version.
-    pub async fn announce(&self) {
-        if let Ok(Some(own)) = self.read(registry_prefix) {
+    pub async fn announce(self: &Arc<Self>) {
+        if let Ok(Some(own)) = self.own().await {
             announce(own).await;
         }
     }

@@ -36,7 +36,7 @@ impl Registry {
         }
     }
 
-    async fn announce_if(&self, changed: bool) -> Given {
+    async fn announce_if(self: &Arc<Self>, changed: bool) -> Given {
         if changed {
             self.announce().await;
         }
@@ -94,7 +94,7 @@ impl Registry {
         let now = Self::unix_time();
         let ended = self.write(|tables| network::revoke(tables, &self.issuer, revoked, now))?;
         if let Revoked::Node(prefix) = revoked {
-            self.state().sessions.end(prefix);
+            self.end_sessions(prefix)?;
         }
         Ok(ended.changed)
     }
@@ -108,21 +108,26 @@ impl Registry {
     async fn nodes(self: &Arc<Self>) -> Given {
         let leaves = self.blocking(|registry| registry.read(|tables| Ok(tables.leaves()?))).await?;
         let mut routed = member_routes::routed(self.network()).unwrap_or_default();
-        routed.extend(self.read(network::registry_prefix)?);
+        routed.extend(self.own().await?);
         let addresses = OwnNode::ask_all(routed, Question::Addresses).await;
         let nodes = administration::describe(&leaves, self.network(), &addresses);
         Ok(json!(nodes).to_string().into_bytes())
     }
 
+    /// The prefix of the registry's own node.
+    pub(super) async fn own(self: &Arc<Self>) -> Result<Option<Prefix>, Refusal> {
+        self.blocking(|registry| registry.read(network::registry_prefix)).await
+    }
+
     /// What each routed node runs; null if it does not answer.
-    async fn versions(&self) -> Given {
-        let own = self.read(network::registry_prefix)?;
+    async fn versions(self: &Arc<Self>) -> Given {
+        let own = self.own().await?;
         Ok(json!(told::versions(self.network(), own).await).to_string().into_bytes())
     }
 
     /// Who has tunnels to whom: the nodes that each one connected to; under the empty name, who answered.
-    async fn topology(&self) -> Given {
-        let own = self.read(network::registry_prefix)?;
+    async fn topology(self: &Arc<Self>) -> Given {
+        let own = self.own().await?;
         Ok(json!(told::topology(own).await).to_string().into_bytes())
     }
 }

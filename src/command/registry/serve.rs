@@ -10,7 +10,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::command::{Failure, Outcome};
-use crate::os::database::Database;
+use crate::os::database::{Database, Location};
 use crate::os::http::server::{self, Bounds};
 use crate::os::log::NOTABLE;
 use crate::os::{entropy, file, log, smtp};
@@ -50,9 +50,10 @@ pub struct Options {
     /// The IPv6 address to listen on
     #[arg(short = '6', long = "bind6", value_name = "ADDRESS", default_value = "::")]
     bind6: Ipv6Addr,
-    /// The SQLite database; it is made if it is not there
-    #[arg(long, value_name = "FILE", required_unless_present = "dir")]
-    db: Option<PathBuf>,
+    /// The SQLite database, which is made if it is not there; or PostgreSQL's, which several registries
+    /// may serve at a time: postgres://USER:PASSWORD@HOST/DATABASE
+    #[arg(long, value_name = "FILE|postgres://…", required_unless_present = "dir")]
+    db: Option<Location>,
     /// Diffie-Hellman parameters for nodes, PEM; RFC 7919's ffdhe2048 if not given
     #[arg(long, value_name = "FILE")]
     dh: Option<PathBuf>,
@@ -139,17 +140,25 @@ pub fn run(options: Options) -> Outcome {
         .enable_all()
         .build()
         .map_err(|error| Failure::failed(format!("cannot start: {error}")))?;
-    runtime.block_on(serve(options))
+    // The database is opened and asked where waiting for it holds up nobody.
+    let registry = Arc::new(registry(&options)?);
+    runtime.block_on(serve(options, registry))
 }
 
-async fn serve(options: Options) -> Outcome {
-    let (issuer, database) = open_both(&options)?;
-    let policy = policy(&options, issuer.email())?;
+fn registry(options: &Options) -> Result<Registry, Failure> {
+    let (issuer, database) = open_both(options)?;
+    let policy = policy(options, issuer.email())?;
     allow_lengths(&policy, issuer.authority().network())?;
-    let network = issuer.authority().network().cidr();
     let registry = Registry::new(issuer, policy, database, entropy::random());
     let registry = registry.map_err(|error| Failure::failed(format!("the database: {error}")))?;
-    let registry = Arc::new(registry);
+    let (members, version) = registry.summary().unwrap_or_default();
+    let network = registry.network().cidr();
+    tracing::info!(target: NOTABLE, "serving {network}: {members} members, version {version}");
+    Ok(registry)
+}
+
+async fn serve(options: Options, registry: Arc<Registry>) -> Outcome {
+    let network = registry.network().cidr();
     let bounds = Bounds {
         connections: REGISTRY_CONNECTIONS_MAX,
         connections_of_one: REGISTRY_CONNECTIONS_OF_ONE_MAX,
@@ -164,8 +173,6 @@ async fn serve(options: Options) -> Outcome {
         tokio::spawn(server::serve(listener, bounds, answer));
     }
     registry.announce().await;
-    let (members, version) = registry.summary().unwrap_or_default();
-    tracing::info!(target: NOTABLE, "serving {network}: {members} members, version {version}");
     // Without systemd there is nobody to tell.
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
     let wait_for = |kind| {
@@ -216,14 +223,11 @@ fn open_both(options: &Options) -> Result<(Issuer, Database), Failure> {
         let folder = options.dir.as_deref().unwrap_or_else(|| Path::new("."));
         given.clone().unwrap_or_else(|| folder.join(name))
     };
-    let (ca, key, db) = (
-        place(&options.ca, "ca.crt"),
-        place(&options.key, "ca.key"),
-        place(&options.db, "registry.db"),
-    );
+    let (ca, key) = (place(&options.ca, "ca.crt"), place(&options.key, "ca.key"));
+    let db = options.db.clone().unwrap_or_else(|| Location::File(place(&None, "registry.db")));
     let issuer = open::issuer(&ca, &key)?;
     let database = Database::open(&db)
-        .map_err(|error| Failure::failed(format!("cannot open {}: {error}", db.display())))?;
+        .map_err(|error| Failure::failed(format!("cannot open {db}: {error}")))?;
     Ok((issuer, database))
 }
 

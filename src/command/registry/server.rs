@@ -17,7 +17,7 @@ use crate::proto::registry::community::Communities;
 use crate::proto::registry::configuration::Settings;
 use crate::proto::registry::request::{self, Asked, PrivateCall};
 use crate::proto::registry::session::{MAC_HEADER, SessionKey};
-use crate::proto::registry::sessions::{SessionError, Sessions};
+use crate::proto::registry::sessions::Sessions;
 use crate::proto::time::{Instant, UnixTime};
 
 use super::metrics::{self, Requests};
@@ -57,10 +57,10 @@ pub struct Registry {
     pub(super) issuer: Issuer,
     pub(super) policy: Policy,
     pub(super) requests: Requests,
+    // Apart from the state: a transaction waits for the disk, and nobody else shall.
+    pub(super) database: Database,
     clock: Clock,
     state: Mutex<State>,
-    // Apart from the state: a transaction waits for the disk, and nobody else shall.
-    database: Mutex<Database>,
 }
 
 /// What requests share, held for moments only.
@@ -109,6 +109,9 @@ pub enum Refusal {
     /// The database failed.
     #[error("the database failed: {0}")]
     Database(#[from] DatabaseError),
+    /// A call that ended in the middle.
+    #[error("the call failed within the registry")]
+    Internal,
     /// OpenSSL failed, or a certificate in the database is broken.
     #[error("a certificate {0}")]
     Certificate(#[from] CertificateError),
@@ -143,7 +146,8 @@ impl Refusal {
             Self::UnknownNode(_) | Self::UnknownSerial(_) | Self::Empty => 404,
             Self::Conflict => 409,
             Self::Length { .. } | Self::Exhausted(_) => 507,
-            Self::Database(_) | Self::Certificate(_) | Self::Mail(_) | Self::Smtp(_) => 500,
+            Self::Database(_) => 503,
+            Self::Internal | Self::Certificate(_) | Self::Mail(_) | Self::Smtp(_) => 500,
         }
     }
 }
@@ -156,13 +160,12 @@ impl Registry {
     pub fn new(
         issuer: Issuer,
         policy: Policy,
-        mut database: Database,
+        database: Database,
         random: Random,
     ) -> Result<Self, Refusal> {
-        super::network::begin(&mut database, &issuer, &policy, random.clone())?;
+        super::network::begin(&database, &issuer, &policy, random.clone())?;
         let (sessions, routed) = (Sessions::default(), (Vec::new(), Instant::ZERO));
         let state = Mutex::new(State { sessions, random, routed });
-        let database = Mutex::new(database);
         let requests = Requests::default();
         Ok(Self { issuer, policy, requests, clock: Clock::start(), state, database })
     }
@@ -198,13 +201,7 @@ impl Registry {
             }
             Asked::Member { prefix, call } => {
                 let mac = request.header(MAC_HEADER);
-                let accepted = self.state().sessions.accept(prefix, &request.target, mac);
-                let accepted = accepted.map_err(|error| match error {
-                    SessionError::Unknown => Refusal::NoSession,
-                    SessionError::Wrong => {
-                        Refusal::Bad("the call is not authenticated as it should be")
-                    }
-                })?;
+                let accepted = self.accept(prefix, &request.target, mac).await?;
                 let given = self.member(prefix, call, accepted.protocol).await?;
                 Ok(Told { body: given, key: Some(accepted.key), form: None })
             }
@@ -250,16 +247,11 @@ impl Registry {
     ) -> Result<T, Refusal> {
         let registry = Arc::clone(self);
         let done = tokio::task::spawn_blocking(move || work(&registry)).await;
-        done.unwrap_or(Err(Refusal::Bad("the call failed")))
+        done.unwrap_or(Err(Refusal::Internal))
     }
 
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn database(&self) -> MutexGuard<'_, Database> {
-        // A panic elsewhere left nothing half done: transactions are rolled back.
-        self.database.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Changes the database, all or nothing.
@@ -267,7 +259,7 @@ impl Registry {
         &self,
         work: impl FnOnce(&Tables<'_>) -> Result<T, Refusal>,
     ) -> Result<T, Refusal> {
-        self.database().write(work)
+        self.database.write(work)
     }
 
     /// Looks at the database.
@@ -275,7 +267,7 @@ impl Registry {
         &self,
         work: impl FnOnce(&Tables<'_>) -> Result<T, Refusal>,
     ) -> Result<T, Refusal> {
-        self.database().read(work)
+        self.database.read(work)
     }
 
     pub(super) const fn network(&self) -> Network {
@@ -310,7 +302,7 @@ impl From<Told> for Answer {
 
 fn refused(source: IpAddr, line: &str, refusal: &Refusal) -> Answer {
     let status = refusal.status();
-    if status == 500 {
+    if matches!(status, 500 | 503) {
         tracing::error!("{source}: {line}: {refusal}");
     } else {
         tracing::info!("{source}: {line}: {refusal}");

@@ -64,6 +64,31 @@ impl Sessions {
         Ok(Accepted { key, protocol })
     }
 
+    /// The sessions of a node as a text, for registries that keep them in one place; empty if it has none.
+    pub fn to_text(&self, node: Prefix) -> String {
+        let sessions = self.by_node.get(&node).map_or(&[][..], Vec::as_slice);
+        let one = |session: &Session| {
+            let key: String = session.key.octets().iter().map(|o| format!("{o:02x}")).collect();
+            format!("{} {key}", session.protocol)
+        };
+        sessions.iter().map(one).collect::<Vec<_>>().join("\n")
+    }
+
+    /// Takes over what [`Sessions::to_text`] gave; what makes no sense is no session.
+    pub fn load(&mut self, node: Prefix, text: &str) {
+        let one = |line: &str| {
+            let (protocol, key) = line.split_once(' ')?;
+            let octets = key
+                .as_bytes()
+                .chunks_exact(2)
+                .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok());
+            let octets: Vec<u8> = octets.collect::<Option<_>>()?;
+            let key = SessionKey::new(octets.try_into().ok()?);
+            Some(Session { key, protocol: protocol.parse().ok()? })
+        };
+        self.by_node.insert(node, text.lines().filter_map(one).collect());
+    }
+
     /// Ends the sessions of a node that is no member any more.
     pub fn end(&mut self, node: Prefix) {
         self.by_node.remove(&node);
@@ -109,6 +134,20 @@ mod tests {
         }
         assert!(call(&mut sessions, &key(1).next()).is_ok());
         assert_eq!(call(&mut sessions, &key(99)), Err(SessionError::Wrong), "dropped at first use");
+    }
+
+    #[test]
+    fn sessions_go_on_at_another_registry() {
+        let mut one = Sessions::default();
+        one.hello(node(), key(1), 8);
+        one.hello(node(), key(2), 10);
+        let mut other = Sessions::default();
+        other.load(node(), &one.to_text(node()));
+        assert_eq!(call(&mut other, &key(2)), Ok(Accepted { key: key(2), protocol: 10 }));
+        one.load(node(), &other.to_text(node()));
+        assert!(call(&mut one, &key(1)).is_err() && call(&mut one, &key(2).next()).is_ok());
+        one.load(node(), "rubbish\n10 zz\n10 0102\n\u{e9}\u{e9}");
+        assert_eq!(one.to_text(node()), "");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Administration: what a registry's private calls and its database tell, as tables and JSON.
 
 mod check;
+mod copy;
 mod invite;
 mod nodes;
 mod steer;
@@ -15,7 +16,7 @@ use serde_json::Value;
 
 use crate::command::json::{self, Object};
 use crate::command::{Failure, Outcome};
-use crate::os::database::{Database, Tables};
+use crate::os::database::{Database, Location, Tables};
 use crate::os::file;
 use crate::proto::certificate::{Authority, Issuer};
 use crate::proto::registry::call::target;
@@ -25,6 +26,7 @@ use super::server::Refusal;
 use super::{client, open};
 
 pub use check::Check;
+pub use copy::{Backup, Migrate, Restore};
 pub use invite::Invite;
 pub use nodes::{Nodes, describe};
 pub use steer::{Revoke, RotateKey};
@@ -44,8 +46,8 @@ pub struct Folder {
     #[arg(long, value_name = "FILE")]
     key: Option<PathBuf>,
     /// The database, if it is not DIR/registry.db
-    #[arg(long, value_name = "FILE")]
-    db: Option<PathBuf>,
+    #[arg(long, value_name = "FILE|postgres://…")]
+    db: Option<Location>,
 }
 
 /// Which registry: its folder on this host, or the address at which it runs.
@@ -127,14 +129,14 @@ impl Folder {
         open::issuer(&self.ca(), &key)
     }
 
-    fn db(&self) -> PathBuf {
-        self.db.clone().unwrap_or_else(|| self.dir.join("registry.db"))
+    fn db(&self) -> Location {
+        self.db.clone().unwrap_or_else(|| Location::File(self.dir.join("registry.db")))
     }
 
     fn failed(&self, error: &Refusal) -> Failure {
         match error {
             Refusal::Database(error) => {
-                Failure::failed(format!("cannot use {}: {error}", self.db().display()))
+                Failure::failed(format!("cannot use {}: {error}", self.db()))
             }
             error => Failure::failed(error.to_string()),
         }
@@ -142,12 +144,12 @@ impl Folder {
 
     fn read<T>(&self, work: impl FnOnce(&Tables<'_>) -> Result<T, Refusal>) -> Result<T, Failure> {
         let database = Database::open_to_read(&self.db()).map_err(Refusal::from);
-        database.and_then(|mut database| database.read(work)).map_err(|e| self.failed(&e))
+        database.and_then(|database| database.read(work)).map_err(|e| self.failed(&e))
     }
 
     fn write<T>(&self, work: impl FnOnce(&Tables<'_>) -> Result<T, Refusal>) -> Result<T, Failure> {
         let database = Database::open(&self.db()).map_err(Refusal::from);
-        database.and_then(|mut database| database.write(work)).map_err(|e| self.failed(&e))
+        database.and_then(|database| database.write(work)).map_err(|e| self.failed(&e))
     }
 
     /// Refuses a prefix length that no node of the network can have.

@@ -1,0 +1,113 @@
+//! `re6st registry migrate`, `backup` and `restore`: the whole database, copied.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use crate::command::registry::restore::restore;
+use crate::command::registry::server::Refusal;
+use crate::command::{Failure, Outcome};
+use crate::os::database::{Database, DatabaseError, Location};
+use crate::os::file;
+
+use super::Folder;
+
+/// Options of `re6st registry migrate`.
+#[derive(Debug, Args)]
+pub struct Migrate {
+    /// The database to copy; no registry should be changing it
+    #[arg(long, value_name = "FILE|postgres://…")]
+    from: Location,
+    /// An empty database, or a file that is not there yet
+    #[arg(long, value_name = "FILE|postgres://…")]
+    to: Location,
+}
+
+/// Options of `re6st registry backup`.
+#[derive(Debug, Args)]
+pub struct Backup {
+    /// The file for the copy, which must not be there; itself a database, for `re6st registry serve --db`
+    file: PathBuf,
+    #[command(flatten)]
+    folder: Folder,
+}
+
+/// Options of `re6st registry restore`.
+#[derive(Debug, Args)]
+pub struct Restore {
+    /// What `re6st registry backup` wrote
+    file: PathBuf,
+    #[command(flatten)]
+    folder: Folder,
+}
+
+impl Migrate {
+    /// Does what `re6st registry migrate` was asked.
+    pub fn run(&self) -> Outcome {
+        let members = copy(&self.from, &self.to)?;
+        println!("Copied {} to {}: {members} members.", self.from, self.to);
+        Ok(())
+    }
+}
+
+impl Backup {
+    /// Does what `re6st registry backup` was asked.
+    pub fn run(&self) -> Outcome {
+        let path = &self.file;
+        let there = |path: &Path| {
+            Failure::failed(format!("{} is there already; choose another FILE", path.display()))
+        };
+        if path.exists() {
+            return Err(there(path));
+        }
+        // Whole or not there: under another name until all of it is on disk.
+        let mut name = path.file_name().unwrap_or_default().to_owned();
+        name.push(format!(".new-{}", std::process::id()));
+        let beside = path.with_file_name(name);
+        let copied = copy(&self.folder.db(), &Location::File(beside.clone()));
+        let members = copied.inspect_err(|_| drop(std::fs::remove_file(&beside)))?;
+        file::set_private(&beside).map_err(|error| Failure::failed(error.to_string()))?;
+        // A link refuses to replace.
+        let linked = std::fs::hard_link(&beside, path);
+        let _ = std::fs::remove_file(&beside);
+        linked.map_err(|_| there(path))?;
+        println!("{}: {members} members. Keep ca.key apart from it, and as safe.", path.display());
+        Ok(())
+    }
+}
+
+impl Restore {
+    /// Does what `re6st registry restore` was asked.
+    pub fn run(&self) -> Outcome {
+        let source = Location::File(self.file.clone());
+        let cannot =
+            |error: DatabaseError| Failure::failed(format!("cannot use {source}: {error}"));
+        let backup = Database::open_to_read(&source).map_err(cannot)?;
+        let backup = backup.read(|tables| tables.contents()).map_err(cannot)?;
+        let issuer = self.folder.issuer()?;
+        let summary = self.folder.write(|tables| restore(tables, &issuer, backup))?;
+        println!(
+            "Restored: {} members of the backup and {} that joined since; {} revoked certificates; \
+             network version {}. Start the registry again.",
+            summary.members, summary.kept, summary.revoked, summary.version
+        );
+        Ok(())
+    }
+}
+
+/// Copies one state of a database into an empty one; how many members it has.
+fn copy(from: &Location, to: &Location) -> Result<usize, Failure> {
+    let cannot = |location: &Location, error: &dyn std::fmt::Display| {
+        Failure::failed(format!("cannot use {location}: {error}"))
+    };
+    let source = Database::open_to_read(from).map_err(|error| cannot(from, &error))?;
+    let contents = source.read(|tables| tables.contents());
+    let contents = contents.map_err(|error: DatabaseError| cannot(from, &error))?;
+    let mut target = Database::open(to).map_err(|error| cannot(to, &error))?;
+    target.keep_octets(source.has_octets());
+    let filled = target.write(|tables| Ok::<_, Refusal>(tables.fill(&contents)?));
+    filled.map_err(|error| cannot(to, &error))?;
+    let is_member =
+        |leaf: &&_| crate::command::registry::applicants::certificate_of(leaf).is_some();
+    Ok(contents.leaves.iter().filter(is_member).count())
+}

@@ -1,0 +1,110 @@
+//! Going back to a backup without forgetting: who was revoked stays so, who joined since stays a member.
+
+use std::collections::BTreeSet;
+
+use crate::os::database::{Contents, Leaf, Tables, Value};
+use crate::proto::certificate::Issuer;
+use crate::proto::prefix::Prefix;
+use crate::proto::version::NetworkVersion;
+
+use super::applicants::certificate_of;
+use super::network::raise_version_above;
+use super::server::Refusal;
+
+/// What a restored database holds.
+pub(super) struct Restored {
+    /// Members that the backup knew.
+    pub members: usize,
+    /// Members that joined after it.
+    pub kept: usize,
+    /// Revoked certificates.
+    pub revoked: usize,
+    /// The network's version.
+    pub version: u64,
+}
+
+/// How far serial numbers and the version go ahead where nothing tells how far they were.
+const LEAP: u64 = 1_000;
+
+/// Replaces what is there by `backup`, and adds to it what must not be forgotten.
+pub(super) fn restore(
+    tables: &Tables<'_>,
+    issuer: &Issuer,
+    mut backup: Contents,
+) -> Result<Restored, Refusal> {
+    let now = tables.contents()?;
+    let members = backup.leaves.iter().filter(|leaf| certificate_of(leaf).is_some()).count();
+    let (then_serial, now_serial) = (serial(&backup), serial(&now));
+    let number = |contents: &Contents| {
+        let found = contents.config.iter().find(|(name, _)| name == "version");
+        let Some((_, Value::Octets(octets))) = found else { return 0 };
+        NetworkVersion::parse(octets, issuer.authority()).map_or(0, |version| version.number())
+    };
+    // An empty database tells nothing of what was given since the backup.
+    let is_lost = now_serial == 0;
+    let ahead = if is_lost { LEAP } else { 0 };
+    let version = number(&backup).max(number(&now)) + ahead;
+    let revoked: BTreeSet<u64> = backup.revoked.iter().map(|(serial, _)| *serial).collect();
+    backup.revoked.extend(now.revoked.iter().filter(|(it, _)| !revoked.contains(it)).copied());
+    let kept = keep_newer(&mut backup.leaves, &now, then_serial);
+    tables.replace(&backup)?;
+    let counter = then_serial.max(now_serial) + ahead;
+    tables.set_config("serial", Some(counter.cast_signed()))?;
+    // Whose certificate was revoked since is no member, whatever the backup says.
+    for leaf in tables.leaves()? {
+        let certificate = certificate_of(&leaf);
+        let serial = certificate.as_ref().and_then(|certificate| certificate.serial());
+        let gone =
+            now.leaves.iter().any(|it| it.prefix == leaf.prefix && certificate_of(it).is_none());
+        if let (Some(certificate), Some(serial)) = (certificate, serial)
+            && gone
+            && backup.revoked.iter().any(|(it, _)| *it == serial)
+        {
+            super::network::hold(tables, leaf.prefix, certificate.not_after())?;
+        }
+    }
+    let version = raise_version_above(tables, issuer, version)?;
+    Ok(Restored { members, kept, revoked: backup.revoked.len(), version })
+}
+
+fn serial(contents: &Contents) -> u64 {
+    let found = contents.config.iter().find(|(name, _)| name == "serial");
+    match found {
+        Some((_, Value::Integer(serial))) => serial.cast_unsigned(),
+        _ => 0,
+    }
+}
+
+/// Puts members that joined or renewed after the backup into its tree; how many joined.
+fn keep_newer(leaves: &mut Vec<Leaf>, now: &Contents, then_serial: u64) -> usize {
+    let mut joined = 0;
+    for newer in &now.leaves {
+        let is_newer = certificate_of(newer)
+            .is_some_and(|it| it.serial().is_some_and(|serial| serial > then_serial));
+        if !is_newer {
+            continue;
+        }
+        if let Some(same) = leaves.iter_mut().find(|leaf| leaf.prefix == newer.prefix) {
+            joined += usize::from(certificate_of(same).is_none());
+            *same = newer.clone();
+        } else if cut(leaves, newer.prefix) {
+            leaves.push(newer.clone());
+            joined += 1;
+        }
+    }
+    joined
+}
+
+/// Cuts `prefix` out of the free leaf that holds it; false if it is somebody's.
+fn cut(leaves: &mut Vec<Leaf>, prefix: Prefix) -> bool {
+    let whole = |leaf: &Leaf| leaf.certificate.is_none() && leaf.prefix.covers(prefix);
+    let Some(at) = leaves.iter().position(whole) else { return false };
+    let mut rest = leaves.swap_remove(at).prefix;
+    while rest != prefix {
+        let Some((low, high)) = rest.split() else { return false };
+        let (inner, outer) = if low.covers(prefix) { (low, high) } else { (high, low) };
+        leaves.push(Leaf { prefix: outer, email: None, certificate: None });
+        rest = inner;
+    }
+    true
+}
