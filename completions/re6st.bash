@@ -136,6 +136,9 @@ _re6st() {
             re6st__subcmd__ping__subcmd__matrix,run)
                 cmd="re6st__subcmd__ping__subcmd__matrix__subcmd__run"
                 ;;
+            re6st__subcmd__registry,backup)
+                cmd="re6st__subcmd__registry__subcmd__backup"
+                ;;
             re6st__subcmd__registry,check)
                 cmd="re6st__subcmd__registry__subcmd__check"
                 ;;
@@ -145,8 +148,14 @@ _re6st() {
             re6st__subcmd__registry,invite)
                 cmd="re6st__subcmd__registry__subcmd__invite"
                 ;;
+            re6st__subcmd__registry,migrate)
+                cmd="re6st__subcmd__registry__subcmd__migrate"
+                ;;
             re6st__subcmd__registry,nodes)
                 cmd="re6st__subcmd__registry__subcmd__nodes"
+                ;;
+            re6st__subcmd__registry,restore)
+                cmd="re6st__subcmd__registry__subcmd__restore"
                 ;;
             re6st__subcmd__registry,revoke)
                 cmd="re6st__subcmd__registry__subcmd__revoke"
@@ -1050,12 +1059,42 @@ _re6st() {
             return 0
             ;;
         re6st__subcmd__registry)
-            opts="-h --help init serve nodes token invite revoke rotate-key versions topology check"
+            opts="-h --help init serve nodes token invite revoke rotate-key versions topology check backup restore migrate"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        re6st__subcmd__registry__subcmd__backup)
+            opts="-h --dir --ca --key --db --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --ca)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --key)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --db)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -1177,6 +1216,28 @@ _re6st() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        re6st__subcmd__registry__subcmd__migrate)
+            opts="-h --from --to --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --from)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --to)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         re6st__subcmd__registry__subcmd__nodes)
             opts="-h --dir --ca --key --db --registry --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
@@ -1201,6 +1262,36 @@ _re6st() {
                     return 0
                     ;;
                 --registry)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        re6st__subcmd__registry__subcmd__restore)
+            opts="-h --dir --ca --key --db --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --ca)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --key)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --db)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

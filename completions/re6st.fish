@@ -34,17 +34,20 @@ complete -c re6st -n "__fish_re6st_needs_command" -f -a "babel" -d 'Route betwee
 complete -c re6st -n "__fish_re6st_needs_command" -f -a "ping-matrix" -d 'Measure who reaches whom, and how fast, over IPv4, IPv6 and the SDN'
 complete -c re6st -n "__fish_re6st_needs_command" -f -a "lab" -d 'Make a network of hosts on one machine, with an emulated Internet between them'
 complete -c re6st -n "__fish_re6st_needs_command" -f -a "manual" -d 'Write the man pages and the shell completions'
-complete -c re6st -n "__fish_re6st_using_subcommand registry; and not __fish_seen_subcommand_from init serve nodes token invite revoke rotate-key versions topology check" -s h -l help -d 'Print help'
-complete -c re6st -n "__fish_re6st_using_subcommand registry; and not __fish_seen_subcommand_from init serve nodes token invite revoke rotate-key versions topology check" -f -a "init" -d 'Make the authority of a new network: its key, its certificate, a sample configuration'
-complete -c re6st -n "__fish_re6st_using_subcommand registry; and not __fish_seen_subcommand_from init serve nodes token invite revoke rotate-key versions topology check" -f -a "serve" -d 'Hand out certificates and tell nodes the parameters of the network'
-complete -c re6st -n "__fish_re6st_using_subcommand registry; and not __fish_seen_subcommand_from init serve nodes token invite revoke rotate-key versions topology check" -f -a "nodes" -d 'List the members of the network'
-complete -c re6st -n "__fish_re6st_using_subcommand registry; and not __fish_seen_subcommand_from init serve nodes token invite revoke rotate-key versions topology check" -f -a "token" -d 'Make, list and remove the tokens that are worth a certificate'
-complete -c re6st -n "__fish_re6st_using_subcommand registry; and not __fish_seen_subcommand_from init serve nodes token invite revoke rotate-key versions topology check" -f -a "invite" -d 'Print one line that somebody else joins the network with'
-complete -c re6st -n "__fish_re6st_using_subcommand registry; and not __fish_seen_subcommand_from init serve nodes token invite revoke rotate-key versions topology check" -f -a "revoke" -d 'End the membership of a node, or one certificate'
-complete -c re6st -n "__fish_re6st_using_subcommand registry; and not __fish_seen_subcommand_from init serve nodes token invite revoke rotate-key versions topology check" -f -a "rotate-key" -d 'Take the next of three steps to a new key of Babel\'s'
-complete -c re6st -n "__fish_re6st_using_subcommand registry; and not __fish_seen_subcommand_from init serve nodes token invite revoke rotate-key versions topology check" -f -a "versions" -d 'Tell what software each node runs'
-complete -c re6st -n "__fish_re6st_using_subcommand registry; and not __fish_seen_subcommand_from init serve nodes token invite revoke rotate-key versions topology check" -f -a "topology" -d 'Tell who has tunnels to whom'
-complete -c re6st -n "__fish_re6st_using_subcommand registry; and not __fish_seen_subcommand_from init serve nodes token invite revoke rotate-key versions topology check" -f -a "check" -d 'Check that a database holds together'
+complete -c re6st -n "__fish_re6st_using_subcommand registry; and not __fish_seen_subcommand_from init serve nodes token invite revoke rotate-key versions topology check backup restore migrate" -s h -l help -d 'Print help'
+complete -c re6st -n "__fish_re6st_using_subcommand registry; and not __fish_seen_subcommand_from init serve nodes token invite revoke rotate-key versions topology check backup restore migrate" -f -a "init" -d 'Make the authority of a new network: its key, its certificate, a sample configuration'
+complete -c re6st -n "__fish_re6st_using_subcommand registry; and not __fish_seen_subcommand_from init serve nodes token invite revoke rotate-key versions topology check backup restore migrate" -f -a "serve" -d 'Hand out certificates and tell nodes the parameters of the network'
+complete -c re6st -n "__fish_re6st_using_subcommand registry; and not __fish_seen_subcommand_from init serve nodes token invite revoke rotate-key versions topology check backup restore migrate" -f -a "nodes" -d 'List the members of the network'
+complete -c re6st -n "__fish_re6st_using_subcommand registry; and not __fish_seen_subcommand_from init serve nodes token invite revoke rotate-key versions topology check backup restore migrate" -f -a "token" -d 'Make, list and remove the tokens that are worth a certificate'
+complete -c re6st -n "__fish_re6st_using_subcommand registry; and not __fish_seen_subcommand_from init serve nodes token invite revoke rotate-key versions topology check backup restore migrate" -f -a "invite" -d 'Print one line that somebody else joins the network with'
+complete -c re6st -n "__fish_re6st_using_subcommand registry; and not __fish_seen_subcommand_from init serve nodes token invite revoke rotate-key versions topology check backup restore migrate" -f -a "revoke" -d 'End the membership of a node, or one certificate'
+complete -c re6st -n "__fish_re6st_using_subcommand registry; and not __fish_seen_subcommand_from init serve nodes token invite revoke rotate-key versions topology check backup restore migrate" -f -a "rotate-key" -d 'Take the next of three steps to a new key of Babel\'s'
+complete -c re6st -n "__fish_re6st_using_subcommand registry; and not __fish_seen_subcommand_from init serve nodes token invite revoke rotate-key versions topology check backup restore migrate" -f -a "versions" -d 'Tell what software each node runs'
+complete -c re6st -n "__fish_re6st_using_subcommand registry; and not __fish_seen_subcommand_from init serve nodes token invite revoke rotate-key versions topology check backup restore migrate" -f -a "topology" -d 'Tell who has tunnels to whom'
+complete -c re6st -n "__fish_re6st_using_subcommand registry; and not __fish_seen_subcommand_from init serve nodes token invite revoke rotate-key versions topology check backup restore migrate" -f -a "check" -d 'Check that a database holds together'
+complete -c re6st -n "__fish_re6st_using_subcommand registry; and not __fish_seen_subcommand_from init serve nodes token invite revoke rotate-key versions topology check backup restore migrate" -f -a "backup" -d 'Copy the database while a registry uses it'
+complete -c re6st -n "__fish_re6st_using_subcommand registry; and not __fish_seen_subcommand_from init serve nodes token invite revoke rotate-key versions topology check backup restore migrate" -f -a "restore" -d 'Go back to a copy, without forgetting who was revoked or who joined since'
+complete -c re6st -n "__fish_re6st_using_subcommand registry; and not __fish_seen_subcommand_from init serve nodes token invite revoke rotate-key versions topology check backup restore migrate" -f -a "migrate" -d 'Copy the database from SQLite to PostgreSQL, or back'
 complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from init" -l network -d 'The IPv6 prefix of the network, for example 2001:db8:42::/48' -r
 complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from init" -s d -l dir -d 'The folder for ca.key, ca.crt and registry.conf; it is made if it is not there' -r -F
 complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from init" -l key-bits -d 'Length of the authority\'s key; every node\'s key is as long' -r
@@ -55,7 +58,7 @@ complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_su
 complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from serve" -l port -d 'The TCP port' -r
 complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from serve" -s 4 -l bind4 -d 'The IPv4 address to listen on' -r
 complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from serve" -s 6 -l bind6 -d 'The IPv6 address to listen on' -r
-complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from serve" -l db -d 'The SQLite database; it is made if it is not there' -r -F
+complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from serve" -l db -d 'The SQLite database, which is made if it is not there; or PostgreSQL\'s, which several registries may serve at a time: postgres://USER:PASSWORD@HOST/DATABASE' -r
 complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from serve" -l dh -d 'Diffie-Hellman parameters for nodes, PEM; RFC 7919\'s ffdhe2048 if not given' -r -F
 complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from serve" -l ca -d 'The authority\'s certificate, PEM: its serial number is the network' -r -F
 complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from serve" -l key -d 'The authority\'s key, PEM' -r -F
@@ -83,7 +86,7 @@ complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_su
 complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from nodes" -l dir -d 'The folder with ca.crt, ca.key and registry.db' -r -F
 complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from nodes" -l ca -d 'The authority\'s certificate, if it is not DIR/ca.crt' -r -F
 complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from nodes" -l key -d 'The authority\'s key, if it is not DIR/ca.key' -r -F
-complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from nodes" -l db -d 'The database, if it is not DIR/registry.db' -r -F
+complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from nodes" -l db -d 'The database, if it is not DIR/registry.db' -r
 complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from nodes" -l registry -d 'Ask the running registry at this address, from which it takes administrators\' calls; without this and --dir, the folder here if it is a registry\'s, else http://127.0.0.1/' -r
 complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from nodes" -l json -d 'Print JSON, one node a line, as `re6st ping-matrix run --targets -` reads it'
 complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from nodes" -s h -l help -d 'Print help'
@@ -98,40 +101,53 @@ complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_su
 complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from invite" -l dir -d 'The folder with ca.crt, ca.key and registry.db' -r -F
 complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from invite" -l ca -d 'The authority\'s certificate, if it is not DIR/ca.crt' -r -F
 complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from invite" -l key -d 'The authority\'s key, if it is not DIR/ca.key' -r -F
-complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from invite" -l db -d 'The database, if it is not DIR/registry.db' -r -F
+complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from invite" -l db -d 'The database, if it is not DIR/registry.db' -r
 complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from invite" -s h -l help -d 'Print help'
 complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from revoke" -l dir -d 'The folder with ca.crt, ca.key and registry.db' -r -F
 complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from revoke" -l ca -d 'The authority\'s certificate, if it is not DIR/ca.crt' -r -F
 complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from revoke" -l key -d 'The authority\'s key, if it is not DIR/ca.key' -r -F
-complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from revoke" -l db -d 'The database, if it is not DIR/registry.db' -r -F
+complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from revoke" -l db -d 'The database, if it is not DIR/registry.db' -r
 complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from revoke" -l registry -d 'Ask the running registry at this address, from which it takes administrators\' calls; without this and --dir, the folder here if it is a registry\'s, else http://127.0.0.1/' -r
 complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from revoke" -s h -l help -d 'Print help'
 complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from rotate-key" -l dir -d 'The folder with ca.crt, ca.key and registry.db' -r -F
 complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from rotate-key" -l ca -d 'The authority\'s certificate, if it is not DIR/ca.crt' -r -F
 complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from rotate-key" -l key -d 'The authority\'s key, if it is not DIR/ca.key' -r -F
-complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from rotate-key" -l db -d 'The database, if it is not DIR/registry.db' -r -F
+complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from rotate-key" -l db -d 'The database, if it is not DIR/registry.db' -r
 complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from rotate-key" -l registry -d 'Ask the running registry at this address, from which it takes administrators\' calls; without this and --dir, the folder here if it is a registry\'s, else http://127.0.0.1/' -r
 complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from rotate-key" -s h -l help -d 'Print help'
 complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from versions" -l dir -d 'The folder with ca.crt, ca.key and registry.db' -r -F
 complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from versions" -l ca -d 'The authority\'s certificate, if it is not DIR/ca.crt' -r -F
 complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from versions" -l key -d 'The authority\'s key, if it is not DIR/ca.key' -r -F
-complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from versions" -l db -d 'The database, if it is not DIR/registry.db' -r -F
+complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from versions" -l db -d 'The database, if it is not DIR/registry.db' -r
 complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from versions" -l registry -d 'Ask the running registry at this address, from which it takes administrators\' calls; without this and --dir, the folder here if it is a registry\'s, else http://127.0.0.1/' -r
 complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from versions" -l json -d 'Print JSON, one node a line'
 complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from versions" -s h -l help -d 'Print help'
 complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from topology" -l dir -d 'The folder with ca.crt, ca.key and registry.db' -r -F
 complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from topology" -l ca -d 'The authority\'s certificate, if it is not DIR/ca.crt' -r -F
 complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from topology" -l key -d 'The authority\'s key, if it is not DIR/ca.key' -r -F
-complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from topology" -l db -d 'The database, if it is not DIR/registry.db' -r -F
+complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from topology" -l db -d 'The database, if it is not DIR/registry.db' -r
 complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from topology" -l registry -d 'Ask the running registry at this address, from which it takes administrators\' calls; without this and --dir, the folder here if it is a registry\'s, else http://127.0.0.1/' -r
 complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from topology" -l json -d 'Print JSON, one node a line'
 complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from topology" -s h -l help -d 'Print help'
 complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from check" -l dir -d 'The folder with ca.crt, ca.key and registry.db' -r -F
 complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from check" -l ca -d 'The authority\'s certificate, if it is not DIR/ca.crt' -r -F
 complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from check" -l key -d 'The authority\'s key, if it is not DIR/ca.key' -r -F
-complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from check" -l db -d 'The database, if it is not DIR/registry.db' -r -F
+complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from check" -l db -d 'The database, if it is not DIR/registry.db' -r
 complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from check" -l json -d 'Print JSON, one problem a line'
 complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from check" -s h -l help -d 'Print help'
+complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from backup" -l dir -d 'The folder with ca.crt, ca.key and registry.db' -r -F
+complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from backup" -l ca -d 'The authority\'s certificate, if it is not DIR/ca.crt' -r -F
+complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from backup" -l key -d 'The authority\'s key, if it is not DIR/ca.key' -r -F
+complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from backup" -l db -d 'The database, if it is not DIR/registry.db' -r
+complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from backup" -s h -l help -d 'Print help'
+complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from restore" -l dir -d 'The folder with ca.crt, ca.key and registry.db' -r -F
+complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from restore" -l ca -d 'The authority\'s certificate, if it is not DIR/ca.crt' -r -F
+complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from restore" -l key -d 'The authority\'s key, if it is not DIR/ca.key' -r -F
+complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from restore" -l db -d 'The database, if it is not DIR/registry.db' -r
+complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from restore" -s h -l help -d 'Print help'
+complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from migrate" -l from -d 'The database to copy; no registry should be changing it' -r
+complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from migrate" -l to -d 'An empty database, or a file that is not there yet' -r
+complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from migrate" -s h -l help -d 'Print help'
 complete -c re6st -n "__fish_re6st_using_subcommand cert; and not __fish_seen_subcommand_from join show verify renew fingerprint" -s h -l help -d 'Print help'
 complete -c re6st -n "__fish_re6st_using_subcommand cert; and not __fish_seen_subcommand_from join show verify renew fingerprint" -f -a "join" -d 'Join a network: make a key, ask its registry for a certificate, write a sample configuration'
 complete -c re6st -n "__fish_re6st_using_subcommand cert; and not __fish_seen_subcommand_from join show verify renew fingerprint" -f -a "show" -d 'Show what a certificate says'

@@ -35,7 +35,7 @@ pub struct Database(Driver);
 
 enum Driver {
     File(sqlite::File),
-    Server(server::Server),
+    Server(Box<server::Server>),
 }
 
 /// What a driver does within one transaction; dropped without [`Statements::commit`], nothing happened.
@@ -171,7 +171,7 @@ impl Database {
     pub fn open(location: &Location) -> Result<Self, DatabaseError> {
         Ok(Self(match location {
             Location::File(path) => Driver::File(sqlite::File::open(path)?),
-            Location::Server(url) => Driver::Server(server::Server::open(url)?),
+            Location::Server(url) => Driver::Server(Box::new(server::Server::open(url)?)),
         }))
     }
 
