@@ -1,10 +1,12 @@
 //! What a router says: Hellos, updates, requests (RFC 8966 §3.7 and §3.8.2).
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::proto::babel::composer::put_wildcard_retraction;
 use crate::proto::babel::destination::Destination;
+use crate::proto::babel::entry::{DestinationId, Kernel, Said};
 use crate::proto::babel::event::{Link, Output};
 use crate::proto::babel::filter::{Candidate, Filters, Origin};
 use crate::proto::babel::hello::{Hello, HelloKind};
@@ -14,10 +16,10 @@ use crate::proto::babel::neighbour::{NeighbourId, Neighbours};
 use crate::proto::babel::outbox::Outbox;
 use crate::proto::babel::requests::{RouteRequest, SeqnoRequest};
 use crate::proto::babel::router::Router;
-use crate::proto::babel::router_id::RouterId;
+use crate::proto::babel::routers::RouterIndex;
 use crate::proto::babel::selection::metric;
 use crate::proto::babel::settings::SplitHorizon;
-use crate::proto::babel::table::{DestinationId, Kernel, Said, Table};
+use crate::proto::babel::table::Table;
 use crate::proto::babel::update::Update;
 use crate::proto::time::Instant;
 
@@ -37,30 +39,38 @@ impl Router {
     /// Queues what changed on every link where somebody listens.
     pub(super) fn run_triggers(&mut self) {
         self.trigger_at = None;
-        let triggered = std::mem::take(&mut self.triggered);
-        for &id in &triggered {
+        let triggered: Arc<[DestinationId]> = std::mem::take(&mut self.triggered).into();
+        for &id in triggered.iter() {
             if let Some(entry) = self.table.get_mut(id) {
                 entry.is_triggered = false;
             }
         }
         for (&index, interface) in &mut self.interfaces {
             if self.neighbours.on(index).next().is_some() {
-                interface.outbox.queue(triggered.iter().copied());
+                interface.outbox.queue_all(&triggered);
             }
         }
-        for &id in &triggered {
+        for &id in triggered.iter() {
             self.note_said(id);
         }
+    }
+
+    /// The place of our own router-id; `None`, and nothing of our own can be said, only if there are too
+    /// many router-ids.
+    fn own(&mut self) -> Option<RouterIndex> {
+        self.table.intern(self.settings.router_id)
     }
 
     /// Remembers what is being said, so that only what changes is said again before its time.
     fn note_said(&mut self, id: DestinationId) {
         let current = current(&self.table, &self.neighbours, id);
-        let own = self.settings.router_id;
+        let own = self.own();
         let Some(entry) = self.table.get_mut(id) else { return };
         entry.said = match current {
-            Current::Ours { metric } => Said::Reachable { router_id: own, metric },
-            Current::Learned { router_id, metric, .. } => Said::Reachable { router_id, metric },
+            Current::Ours { metric } => {
+                own.map_or(Said::Nothing, |router| Said::Reachable { router, metric })
+            }
+            Current::Learned { router, metric, .. } => Said::Reachable { router, metric },
             Current::Unreachable if entry.said == Said::Nothing => Said::Nothing,
             Current::Unreachable => Said::Retracted,
         };
@@ -109,7 +119,7 @@ impl Router {
         let interval = interface.link.settings.update_interval;
         interface.update_at = now + self.random.between(interval.mul_f64(0.9), interval);
         if self.neighbours.on(index).next().is_some() && !interface.outbox.is_waiting() {
-            interface.outbox.queue(table);
+            interface.outbox.queue_all(&table);
         }
     }
 
@@ -123,24 +133,25 @@ impl Router {
         for neighbour in self.neighbours.iter_mut().filter(|n| is_due(n.dump_at)) {
             neighbour.dump_at = None;
             neighbour.dumped_at = Some(now);
-            neighbour.outbox.queue(table.iter().copied());
+            neighbour.outbox.queue_all(&table);
         }
     }
 
     /// All that can be announced, each originator's destinations together and sorted, so that
-    /// compression works best.
-    fn in_order(&self) -> Vec<DestinationId> {
-        let mut order: Vec<(Option<RouterId>, Destination, DestinationId)> = self
-            .table
-            .iter()
-            .filter(|(_, entry)| entry.said != Said::Nothing || entry.selected.is_some())
-            .map(|(id, entry)| {
-                let router_id = entry.selected_route().map(|route| route.router_id);
-                (router_id, entry.destination, id)
-            })
-            .collect();
-        order.sort_unstable();
-        order.into_iter().map(|(_, _, id)| id).collect()
+    /// compression works best. Sorted anew when destinations came or went: a route that changed its
+    /// originator since then only costs some octets.
+    fn in_order(&mut self) -> Arc<[DestinationId]> {
+        if self.order.changes != self.table.changes() {
+            let mut ids: Vec<DestinationId> = self.table.iter().map(|(id, _)| id).collect();
+            let table = &self.table;
+            ids.sort_unstable_by_key(|&id| {
+                let router_id =
+                    table.selected_route(id).map(|(_, r)| table.router_id(r.offer.router));
+                (router_id, table.get(id).map(|entry| entry.destination))
+            });
+            self.order = Order { changes: table.changes(), ids: ids.into() };
+        }
+        Arc::clone(&self.order.ids)
     }
 
     /// Asks one neighbour for its whole table.
@@ -166,9 +177,9 @@ impl Router {
 
     /// Turns everything that is to be said now into packets.
     pub(super) fn send_all(&mut self, now: Instant, out: &mut Vec<Output>) {
-        let Self { settings, seqno, interfaces, neighbours, table, filters, random, .. } = self;
+        let own = (self.own(), self.seqno);
+        let Self { settings, interfaces, neighbours, table, filters, random, .. } = self;
         let keys = settings.keys.as_ref();
-        let own = (settings.router_id, *seqno);
         let mut speaker = Speaker { own, table, filters, now };
         for (&index, interface) in interfaces.iter_mut() {
             speaker.fill(&interface.link, &mut interface.outbox, neighbours);
@@ -244,10 +255,18 @@ impl Router {
     pub(super) const DUMP_PAUSE: Duration = Duration::from_millis(500);
 }
 
+/// All destinations in the order in which they are announced.
+#[derive(Debug)]
+pub(super) struct Order {
+    /// What [`Table::changes`] said when they were sorted.
+    pub changes: u64,
+    pub ids: Arc<[DestinationId]>,
+}
+
 /// What we have for a destination right now.
 enum Current {
     Ours { metric: u16 },
-    Learned { router_id: RouterId, seqno: u16, metric: u16, interface: u32 },
+    Learned { router: RouterIndex, seqno: u16, metric: u16, interface: u32 },
     Unreachable,
 }
 
@@ -256,11 +275,11 @@ fn current(table: &Table, neighbours: &Neighbours, id: DestinationId) -> Current
     if let Some(metric) = entry.local {
         return Current::Ours { metric };
     }
-    let learned = entry.selected_route().and_then(|route| {
-        let neighbour = neighbours.get(route.neighbour)?;
+    let learned = table.selected_route(id).and_then(|(neighbour, route)| {
+        let neighbour = neighbours.get(neighbour)?;
         Some(Current::Learned {
-            router_id: route.router_id,
-            seqno: route.seqno,
+            router: route.offer.router,
+            seqno: route.offer.seqno,
             metric: metric(route, neighbour.cost),
             interface: neighbour.interface,
         })
@@ -270,7 +289,7 @@ fn current(table: &Table, neighbours: &Neighbours, id: DestinationId) -> Current
 
 /// Writes updates.
 struct Speaker<'a> {
-    own: (RouterId, u16),
+    own: (Option<RouterIndex>, u16),
     table: &'a mut Table,
     filters: &'a Filters,
     now: Instant,
@@ -291,22 +310,24 @@ impl Speaker<'_> {
         outbox: &mut Outbox,
         neighbours: &Neighbours,
     ) {
-        let (router_id, seqno, metric) = match current(self.table, neighbours, id) {
-            Current::Ours { metric } => (Some(self.own.0), self.own.1, metric),
+        let (router, seqno, metric) = match current(self.table, neighbours, id) {
+            Current::Ours { .. } if self.own.0.is_none() => return,
+            Current::Ours { metric } => (self.own.0, self.own.1, metric),
             // RFC 8966 §3.7.4: everyone on that link heard it from whom we heard it.
             Current::Learned { interface, .. }
                 if interface == link.index && link.settings.split_horizon == SplitHorizon::On =>
             {
                 return;
             }
-            Current::Learned { router_id, seqno, metric, .. } => (Some(router_id), seqno, metric),
+            Current::Learned { router, seqno, metric, .. } => (Some(router), seqno, metric),
             Current::Unreachable => (None, self.own.1, u16::MAX),
         };
-        let Some(entry) = self.table.get_mut(id) else { return };
+        let Some(entry) = self.table.get(id) else { return };
         if metric == u16::MAX && entry.said == Said::Nothing {
             return;
         }
         let destination = entry.destination;
+        let router_id = router.map(|router| self.table.router_id(router));
         let candidate = Candidate {
             destination,
             router_id,
@@ -327,9 +348,11 @@ impl Speaker<'_> {
             metric,
             next_within: link.settings.update_interval,
         };
-        if let (Some(router_id), true) = (router_id, metric != u16::MAX) {
-            entry.sources.announce(router_id, seqno, metric, self.now);
-            self.table.schedule(id, None);
+        if let (Some(router), true) = (router, metric != u16::MAX)
+            && let Some(entry) = self.table.get_mut(id)
+        {
+            let until = entry.sources.announce(router, seqno, metric, self.now);
+            self.table.schedule(id, until);
         }
         outbox.composer.update(&update, &destination, link.address_v4);
     }

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
+use std::num::NonZeroU32;
 
 use crate::proto::babel::counter::PeerCounter;
 use crate::proto::babel::history::History;
@@ -14,7 +15,19 @@ use crate::proto::time::{Instant, earliest};
 
 /// A neighbour's place in [`Neighbours`]; free for another once it is forgotten with all its routes.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct NeighbourId(u32);
+pub struct NeighbourId(NonZeroU32);
+
+impl NeighbourId {
+    /// `None` beyond the places that there are.
+    pub fn new(place: usize) -> Option<Self> {
+        u32::try_from(place + 1).ok().and_then(NonZeroU32::new).map(Self)
+    }
+
+    /// Its number, from zero.
+    pub const fn place(self) -> usize {
+        self.0.get() as usize - 1
+    }
+}
 
 /// A router heard on a link.
 #[derive(Clone, Debug)]
@@ -190,7 +203,7 @@ impl Neighbours {
     /// Adds one that is not there yet.
     pub fn add(&mut self, neighbour: Neighbour) -> NeighbourId {
         let place = self.places.iter().position(Option::is_none).unwrap_or(self.places.len());
-        let id = NeighbourId(u32::try_from(place).expect("bounded by the number of addresses"));
+        let id = NeighbourId::new(place).expect("bounded by the number of addresses");
         self.by_address.insert((neighbour.interface, neighbour.address), id);
         if place == self.places.len() {
             self.places.push(Some(neighbour));
@@ -202,19 +215,19 @@ impl Neighbours {
 
     /// Forgets one; nothing may refer to it any more.
     pub fn remove(&mut self, id: NeighbourId) -> Option<Neighbour> {
-        let neighbour = self.places.get_mut(id.0 as usize)?.take()?;
+        let neighbour = self.places.get_mut(id.place())?.take()?;
         self.by_address.remove(&(neighbour.interface, neighbour.address));
         Some(neighbour)
     }
 
     /// One of them.
     pub fn get(&self, id: NeighbourId) -> Option<&Neighbour> {
-        self.places.get(id.0 as usize)?.as_ref()
+        self.places.get(id.place())?.as_ref()
     }
 
     /// One of them, to be changed.
     pub fn get_mut(&mut self, id: NeighbourId) -> Option<&mut Neighbour> {
-        self.places.get_mut(id.0 as usize)?.as_mut()
+        self.places.get_mut(id.place())?.as_mut()
     }
 
     /// What one costs; infinite once it is forgotten.
@@ -224,9 +237,9 @@ impl Neighbours {
 
     /// All, in the order of their places.
     pub fn iter(&self) -> impl Iterator<Item = (NeighbourId, &Neighbour)> {
-        let id = |place: usize| NeighbourId(u32::try_from(place).unwrap_or(u32::MAX));
         let places = self.places.iter().enumerate();
-        places.filter_map(move |(place, neighbour)| Some((id(place), neighbour.as_ref()?)))
+        places
+            .filter_map(|(place, neighbour)| Some((NeighbourId::new(place)?, neighbour.as_ref()?)))
     }
 
     /// All, to be changed.
@@ -244,6 +257,6 @@ impl Neighbours {
 impl Neighbours {
     /// A place, for tests that need any.
     pub fn test_id() -> NeighbourId {
-        NeighbourId(0)
+        NeighbourId(NonZeroU32::MIN)
     }
 }

@@ -1,10 +1,11 @@
 //! What is to be said to one address: at once what fits into a burst, the rest piece by piece.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::proto::babel::composer::Composer;
-use crate::proto::babel::table::DestinationId;
+use crate::proto::babel::entry::DestinationId;
 use crate::proto::limits;
 use crate::proto::time::Instant;
 
@@ -14,21 +15,40 @@ pub struct Outbox {
     /// Packets that leave before this turn ends.
     pub composer: Composer,
     /// Destinations whose updates follow; each is said as it is when its turn comes.
-    queue: VecDeque<DestinationId>,
+    waiting: VecDeque<Batch>,
+    /// How many destinations wait.
+    count: usize,
     next_at: Instant,
+}
+
+/// Destinations that follow each other; what goes to many addresses is kept once.
+#[derive(Clone, Debug)]
+enum Batch {
+    One(DestinationId),
+    Shared { ids: Arc<[DestinationId]>, said: usize },
 }
 
 impl Outbox {
     /// Empty, for packet bodies of up to `octets_max`.
     pub fn new(octets_max: usize) -> Self {
         let composer = Composer::new(octets_max);
-        Self { composer, queue: VecDeque::new(), next_at: Instant::ZERO }
+        Self { composer, waiting: VecDeque::new(), count: 0, next_at: Instant::ZERO }
     }
 
-    /// Queues updates.
-    pub fn queue(&mut self, destinations: impl IntoIterator<Item = DestinationId>) {
-        let room = limits::BABEL_DESTINATIONS_MAX.saturating_sub(self.queue.len());
-        self.queue.extend(destinations.into_iter().take(room));
+    /// Queues one update, unless too many wait already.
+    pub fn queue(&mut self, id: DestinationId) {
+        if self.count < limits::BABEL_DESTINATIONS_MAX {
+            self.waiting.push_back(Batch::One(id));
+            self.count += 1;
+        }
+    }
+
+    /// Queues updates, unless too many wait already.
+    pub fn queue_all(&mut self, ids: &Arc<[DestinationId]>) {
+        if !ids.is_empty() && self.count < limits::BABEL_DESTINATIONS_MAX {
+            self.waiting.push_back(Batch::Shared { ids: Arc::clone(ids), said: 0 });
+            self.count += ids.len();
+        }
     }
 
     /// The next destination to be said now; `None` if none waits or the burst is large enough.
@@ -40,12 +60,23 @@ impl Outbox {
             self.next_at = now + Self::PAUSE;
             return None;
         }
-        self.queue.pop_front()
+        let (next, is_over) = match self.waiting.front_mut()? {
+            Batch::One(id) => (*id, true),
+            Batch::Shared { ids, said } => {
+                *said += 1;
+                (ids[*said - 1], *said == ids.len())
+            }
+        };
+        self.count -= 1;
+        if is_over {
+            self.waiting.pop_front();
+        }
+        Some(next)
     }
 
     /// Whether updates wait.
     pub fn is_waiting(&self) -> bool {
-        !self.queue.is_empty()
+        !self.waiting.is_empty()
     }
 
     /// When the next piece is due.

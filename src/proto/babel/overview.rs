@@ -1,9 +1,9 @@
 //! What a router shows of itself.
 
 use crate::proto::babel::dump::{Announced, Dump, Interface, Neighbour, Route};
+use crate::proto::babel::entry::{DestinationId, Entry};
 use crate::proto::babel::router::Router;
 use crate::proto::babel::selection::metric;
-use crate::proto::babel::table::Entry;
 use crate::proto::time::Instant;
 
 impl Router {
@@ -15,11 +15,11 @@ impl Router {
             neighbours: self.dump_neighbours(now),
             ..Dump::default()
         };
-        for (_, entry) in self.table.iter() {
+        for (id, entry) in self.table.iter() {
             if let Some(metric) = entry.local {
                 dump.announced.push(Announced { destination: entry.destination, metric });
             }
-            dump.routes.extend(self.dump_routes(entry));
+            dump.routes.extend(self.dump_routes(id, entry));
         }
         dump.routes.sort_by_key(|route| (route.destination, !route.installed, route.metric));
         dump.announced.sort_by_key(|announced| announced.destination);
@@ -46,21 +46,25 @@ impl Router {
         known.collect()
     }
 
-    fn dump_routes<'a>(&'a self, entry: &'a Entry) -> impl Iterator<Item = Route> + 'a {
-        entry.routes.iter().filter_map(move |route| {
-            let neighbour = self.neighbours.get(route.neighbour)?;
+    fn dump_routes<'a>(
+        &'a self,
+        id: DestinationId,
+        entry: &'a Entry,
+    ) -> impl Iterator<Item = Route> + 'a {
+        self.table.routes(id).filter_map(move |(from, route)| {
+            let neighbour = self.neighbours.get(from)?;
             let link = &self.interfaces.get(&neighbour.interface)?.link;
             Some(Route {
                 destination: entry.destination,
                 metric: metric(route, neighbour.cost),
-                refmetric: route.refmetric,
-                router_id: route.router_id,
-                seqno: route.seqno,
-                next_hop: neighbour.next_hop(route.next_hop),
+                refmetric: route.offer.refmetric,
+                router_id: self.table.router_id(route.offer.router),
+                seqno: route.offer.seqno,
+                next_hop: neighbour.next_hop(route.offer.next_hop),
                 neighbour: neighbour.address,
                 interface: link.name.clone(),
                 index: link.index,
-                installed: entry.selected == Some(route.neighbour),
+                installed: entry.selected == Some(from),
                 feasible: entry.is_feasible(route),
             })
         })

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use crate::proto::babel::acknowledgement;
 use crate::proto::babel::counter::{CHALLENGE_REPLY, CHALLENGE_REQUEST};
 use crate::proto::babel::destination::Destination;
+use crate::proto::babel::entry::DestinationId;
 use crate::proto::babel::event::{Notice, Output};
 use crate::proto::babel::filter::{Candidate, Origin};
 use crate::proto::babel::hello::{Hello, HelloKind};
@@ -18,9 +19,10 @@ use crate::proto::babel::requests::{RouteRequest, SeqnoRequest};
 use crate::proto::babel::route::{Offer, Route};
 use crate::proto::babel::router::Router;
 use crate::proto::babel::router_id::RouterId;
+use crate::proto::babel::selection::metric;
 use crate::proto::babel::settle::Step;
 use crate::proto::babel::source::is_newer;
-use crate::proto::babel::table::{DestinationId, Entry};
+use crate::proto::babel::tick::Tick;
 use crate::proto::babel::update::Update;
 use crate::proto::bytes::Writer;
 use crate::proto::limits;
@@ -215,16 +217,32 @@ impl Router {
         }
         let Some(neighbour) = self.neighbours.get_mut(id) else { return };
         let Some(next_hop) = neighbour.next_hop_place(next_hop) else { return };
-        let Some(place) = self.table.find_or_add(destination) else {
-            if !self.is_full {
-                self.is_full = true;
-                out.push(Output::Notice(Notice::TableFull));
-            }
-            return;
-        };
         let refmetric = update.metric.saturating_add(added);
-        let offer = Offer { router_id, seqno: update.seqno, refmetric, next_hop };
-        self.receive_offer(id, place, offer, update, now);
+        let said = Offer { router: router_id, next_hop, seqno: update.seqno, refmetric };
+        let expires = Tick::at(now + update.next_within * 7 / 2);
+        let Some(place) = self.table.find_or_add_for(id, destination) else {
+            return self.tell_full(out);
+        };
+        // The usual case by far: a route is repeated.
+        if self.table.repeat(place, id, &said, expires) {
+            return;
+        }
+        let Some(router) = self.table.intern(router_id) else { return self.tell_full(out) };
+        let offer = Offer { router, next_hop, seqno: update.seqno, refmetric };
+        self.receive_offer(id, place, Route { offer, expires });
+        if let Some(request) = self.pending.answer(place, router_id, update.seqno)
+            && request.for_others
+        {
+            self.trigger(place, now);
+        }
+    }
+
+    /// The operator is told once.
+    fn tell_full(&mut self, out: &mut Vec<Output>) {
+        if !self.is_full {
+            self.is_full = true;
+            out.push(Output::Notice(Notice::TableFull));
+        }
     }
 
     /// What the filter adds to the metric of an offer; 65535 refuses it.
@@ -261,58 +279,38 @@ impl Router {
         }
     }
 
-    fn receive_offer(
-        &mut self,
-        id: NeighbourId,
-        place: DestinationId,
-        offer: Offer,
-        update: &Update,
-        now: Instant,
-    ) {
-        let hold = update.next_within * 7 / 2;
-        let Some(entry) = self.table.get_mut(place) else { return };
-        match entry.route_mut(id) {
-            // The usual case by far: a route is repeated.
-            Some(route) if route.offer() == offer => return route.extend(now, hold),
-            Some(route) => *route = Route::new(id, offer, now, hold),
-            None => entry.routes.push(Route::new(id, offer, now, hold)),
+    fn receive_offer(&mut self, id: NeighbourId, place: DestinationId, route: Route) {
+        let matters = self.matters(id, place, metric(&route, self.neighbours.cost(id)));
+        self.table.put_route(place, id, route);
+        if matters {
+            self.touch(place);
         }
-        self.table.schedule(place, None);
-        self.touch(place);
-        if let Some(request) = self.pending.answer(place, offer.router_id, offer.seqno)
-            && request.for_others
-        {
-            self.trigger(place, now);
-        }
+    }
+
+    /// Whether an offer of that metric can change what is taken: not if it is another one's, and no
+    /// better.
+    fn matters(&self, id: NeighbourId, place: DestinationId, metric_now: u16) -> bool {
+        let Some((selected, route)) = self.table.selected_route(place) else { return true };
+        let is_waiting = self.table.get(place).is_some_and(|entry| entry.better_since.is_some());
+        selected == id || is_waiting || metric_now < metric(route, self.neighbours.cost(selected))
     }
 
     /// A neighbour no longer offers a destination.
     fn retract(&mut self, id: NeighbourId, destination: &Destination, now: Instant) {
         let Some(place) = self.table.find(destination) else { return };
-        let Some(route) = self.table.get_mut(place).and_then(|entry| entry.route_mut(id)) else {
-            return;
-        };
-        if route.refmetric != u16::MAX {
-            route.retract(now);
-            self.table.schedule(place, None);
+        self.retract_at(id, place, now);
+    }
+
+    fn retract_at(&mut self, id: NeighbourId, place: DestinationId, now: Instant) {
+        if self.table.retract(place, id, now) && self.matters(id, place, u16::MAX) {
             self.touch(place);
         }
     }
 
     fn retract_all_of(&mut self, id: NeighbourId, now: Instant) {
-        let offered: Vec<DestinationId> = self
-            .table
-            .iter()
-            .filter(|(_, entry)| entry.route(id).is_some())
-            .map(|(place, _)| place)
-            .collect();
+        let offered: Vec<DestinationId> = self.table.offered_by(id).collect();
         for place in offered {
-            let entry = self.table.get_mut(place);
-            if let Some(route) = entry.and_then(|entry| entry.route_mut(id)) {
-                route.retract(now);
-            }
-            self.table.schedule(place, None);
-            self.touch(place);
+            self.retract_at(id, place, now);
         }
     }
 
@@ -333,7 +331,7 @@ impl Router {
             return;
         };
         match self.table.find(&destination) {
-            Some(place) => neighbour.outbox.queue([place]),
+            Some(place) => neighbour.outbox.queue(place),
             // RFC 8966 §3.8.1.1: a route that we do not have is retracted.
             None => {
                 let retraction = Self::retraction(destination, self.seqno);
@@ -352,18 +350,18 @@ impl Router {
                 self.seqno = self.seqno.wrapping_add(1);
                 self.trigger(place, now);
             } else if let Some(neighbour) = self.neighbours.get_mut(id) {
-                neighbour.outbox.queue([place]);
+                neighbour.outbox.queue(place);
             }
             return;
         }
-        let Some(selected) = entry.selected_route() else {
+        let Some((_, selected)) = self.table.selected_route(place) else {
             return self.forward_seqno_request(id, place, request, now);
         };
-        let satisfied =
-            selected.router_id != request.router_id || !is_newer(request.seqno, selected.seqno);
+        let satisfied = self.table.router_id(selected.offer.router) != request.router_id
+            || !is_newer(request.seqno, selected.offer.seqno);
         if satisfied {
             if let Some(neighbour) = self.neighbours.get_mut(id) {
-                neighbour.outbox.queue([place]);
+                neighbour.outbox.queue(place);
             }
             return;
         }
@@ -380,9 +378,7 @@ impl Router {
         if request.hop_count < 2 {
             return;
         }
-        let Some(next) = self.table.get(place).and_then(|entry| self.towards(entry, from)) else {
-            return;
-        };
+        let Some(next) = self.towards(place, from) else { return };
         let forwarded = SeqnoRequest { hop_count: request.hop_count - 1, ..request };
         if self.pending.add(place, forwarded, Some(from), now) == Novelty::New
             && let Some(neighbour) = self.neighbours.get_mut(next)
@@ -393,15 +389,15 @@ impl Router {
 
     /// Whom to ask about a destination, other than whoever asked us: whose offer is taken, else the
     /// best offer, a looping one included, since a request cannot loop (its hops are counted).
-    fn towards(&self, entry: &Entry, asker: NeighbourId) -> Option<NeighbourId> {
-        let selected = entry.selected.filter(|&selected| selected != asker);
+    fn towards(&self, place: DestinationId, asker: NeighbourId) -> Option<NeighbourId> {
+        let selected = self.table.get(place)?.selected.filter(|&selected| selected != asker);
         selected.or_else(|| {
-            let offers = entry.routes.iter().filter(|route| route.neighbour != asker);
-            let metric = |route: &&Route| {
-                route.refmetric.saturating_add(self.neighbours.cost(route.neighbour))
-            };
-            let best = offers.min_by_key(metric)?;
-            (metric(&best) != u16::MAX).then_some(best.neighbour)
+            let offers = self.table.routes(place).filter(|&(neighbour, _)| neighbour != asker);
+            let metrics = offers.map(|(neighbour, route)| {
+                (metric(route, self.neighbours.cost(neighbour)), neighbour)
+            });
+            let (metric, best) = metrics.min()?;
+            (metric != u16::MAX).then_some(best)
         })
     }
 }

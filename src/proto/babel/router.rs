@@ -1,7 +1,10 @@
 //! The core: one router, all its links, neighbours and routes.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use crate::proto::babel::announce::Order;
+use crate::proto::babel::entry::DestinationId;
 use crate::proto::babel::event::{Input, Link, Notice, Output};
 use crate::proto::babel::filter::Filters;
 use crate::proto::babel::interface::{Interface, body_octets_max};
@@ -10,7 +13,7 @@ use crate::proto::babel::neighbour::{NeighbourId, Neighbours};
 use crate::proto::babel::pending::Pending;
 use crate::proto::babel::settings::{Announcement, InterfaceSettings, Settings};
 use crate::proto::babel::settle::Step;
-use crate::proto::babel::table::{DestinationId, Table};
+use crate::proto::babel::table::Table;
 use crate::proto::random::Random;
 use crate::proto::time::{Instant, earliest};
 
@@ -33,6 +36,8 @@ pub struct Router {
     /// Destinations to be announced to everyone.
     pub(super) triggered: Vec<DestinationId>,
     pub(super) trigger_at: Option<Instant>,
+    /// In which order the whole table is said.
+    pub(super) order: Order,
     /// Whether the table was found full lately: the operator is told once.
     pub(super) is_full: bool,
     /// When another router-id was taken last.
@@ -55,6 +60,7 @@ impl Router {
             touched: Vec::new(),
             triggered: Vec::new(),
             trigger_at: None,
+            order: Order { changes: 0, ids: Arc::default() },
             is_full: false,
             renamed_at: None,
             deadline: Some(Instant::ZERO),
@@ -168,15 +174,8 @@ impl Router {
                 address: neighbour.address,
             }));
         }
-        for (destination, entry) in self.table.iter_mut() {
-            let Some(at) = entry.routes.iter().position(|route| route.neighbour == id) else {
-                continue;
-            };
-            entry.routes.swap_remove(at);
-            if !entry.is_touched {
-                entry.is_touched = true;
-                self.touched.push(destination);
-            }
+        for destination in self.table.remove_routes_of(id) {
+            self.touch(destination);
         }
     }
 

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use crate::proto::babel::entry::DestinationId;
 use crate::proto::babel::neighbour::NeighbourId;
 use crate::proto::babel::route::Route;
-use crate::proto::babel::table::Entry;
+use crate::proto::babel::table::Table;
 use crate::proto::time::Instant;
 
 /// The offers of an entry, compared.
@@ -18,20 +19,21 @@ pub struct Comparison {
     pub unfeasible: Option<(NeighbourId, u16)>,
 }
 
-/// Compares all offers of an entry; `cost` tells what a neighbour costs.
-pub fn compare(entry: &Entry, cost: impl Fn(NeighbourId) -> u16) -> Comparison {
+/// Compares all offers of a destination; `cost` tells what a neighbour costs.
+pub fn compare(table: &Table, id: DestinationId, cost: impl Fn(NeighbourId) -> u16) -> Comparison {
     let mut comparison = Comparison { best: None, current: None, unfeasible: None };
-    for route in &entry.routes {
-        let metric = metric(route, cost(route.neighbour));
+    let Some(entry) = table.get(id) else { return comparison };
+    for (neighbour, route) in table.routes(id) {
+        let metric = metric(route, cost(neighbour));
         if metric == u16::MAX {
             continue;
         }
         let feasible = entry.is_feasible(route);
         let best = if feasible { &mut comparison.best } else { &mut comparison.unfeasible };
         if best.is_none_or(|(_, best)| metric < best) {
-            *best = Some((route.neighbour, metric));
+            *best = Some((neighbour, metric));
         }
-        if feasible && entry.selected == Some(route.neighbour) {
+        if feasible && entry.selected == Some(neighbour) {
             comparison.current = Some(metric);
         }
     }
@@ -40,7 +42,7 @@ pub fn compare(entry: &Entry, cost: impl Fn(NeighbourId) -> u16) -> Comparison {
 
 /// The metric of an offer through a neighbour of that cost.
 pub const fn metric(route: &Route, cost: u16) -> u16 {
-    route.refmetric.saturating_add(cost)
+    route.offer.refmetric.saturating_add(cost)
 }
 
 /// What to do about the taken offer.

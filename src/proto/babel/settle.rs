@@ -2,25 +2,29 @@
 
 use std::time::Duration;
 
+use crate::proto::babel::entry::{DestinationId, Kernel, Said};
 use crate::proto::babel::event::{Before, NextHop, Notice, Output};
 use crate::proto::babel::neighbour::NeighbourId;
 use crate::proto::babel::pending::Novelty;
 use crate::proto::babel::requests::SeqnoRequest;
 use crate::proto::babel::router::Router;
 use crate::proto::babel::selection::{Comparison, Decision, compare, decide, metric};
-use crate::proto::babel::table::{DestinationId, Entry, Kernel, Said};
+use crate::proto::babel::table::Table;
+use crate::proto::babel::tick::Tick;
 use crate::proto::time::Instant;
 
 impl Router {
     /// Looks at every destination that was touched in this turn.
     pub(super) fn settle(&mut self, now: Instant, out: &mut Vec<Output>) {
-        while let Some(id) = self.touched.pop() {
+        let touched = std::mem::take(&mut self.touched);
+        for id in touched {
             let Some(entry) = self.table.get_mut(id) else { continue };
             entry.is_touched = false;
-            let wait = self.select(id, now);
+            if let Some(look_again) = self.select(id, now) {
+                self.table.schedule(id, look_again);
+            }
             self.install(id, now, out);
             self.announce_change(id, now);
-            self.table.schedule(id, wait);
             self.table.forget_if_empty(id);
         }
     }
@@ -33,12 +37,14 @@ impl Router {
             entry.selected = None;
             return None;
         }
-        let comparison = compare(entry, |neighbour| neighbours.cost(neighbour));
+        let better_since = entry.better_since.map(Tick::instant);
+        let comparison = compare(&self.table, id, |neighbour| neighbours.cost(neighbour));
+        let entry = self.table.get_mut(id)?;
         let mut wait = None;
-        match decide(&comparison, entry.better_since, now) {
+        match decide(&comparison, better_since, now) {
             Decision::Keep => entry.better_since = None,
             Decision::Wait(due) => {
-                entry.better_since.get_or_insert(now);
+                entry.better_since.get_or_insert(Tick::at(now));
                 wait = Some(due);
             }
             Decision::Switch(neighbour) => {
@@ -64,8 +70,9 @@ impl Router {
             return;
         }
         let Some(entry) = self.table.get(id) else { return };
-        let Some(router_id) = entry.route(neighbour).map(|route| route.router_id) else { return };
-        let Some(source) = entry.sources.find(router_id) else { return };
+        let Some(route) = self.table.route(id, neighbour) else { return };
+        let Some(source) = entry.sources.find(route.offer.router) else { return };
+        let router_id = self.table.router_id(route.offer.router);
         let request = SeqnoRequest {
             destination: entry.destination,
             seqno: source.seqno.wrapping_add(1),
@@ -80,8 +87,8 @@ impl Router {
     /// Makes the kernel's route what was chosen.
     fn install(&mut self, id: DestinationId, now: Instant, out: &mut Vec<Output>) {
         let neighbours = &self.neighbours;
+        let wanted = wanted(&mut self.table, id, now);
         let Some(entry) = self.table.get_mut(id) else { return };
-        let wanted = wanted(entry, now);
         if wanted == entry.kernel {
             return;
         }
@@ -109,16 +116,16 @@ impl Router {
         let own = self.settings.router_id;
         let Some(entry) = self.table.get(id) else { return };
         let offered = entry.local.map(|metric| (own, metric)).or_else(|| {
-            let route = entry.selected_route()?;
-            Some((route.router_id, metric(route, neighbours.cost(route.neighbour))))
+            let (neighbour, route) = self.table.selected_route(id)?;
+            let metric = metric(route, neighbours.cost(neighbour));
+            Some((self.table.router_id(route.offer.router), metric))
         });
         let is_news = match (offered, entry.said) {
             (None, Said::Nothing | Said::Retracted) => false,
             (None, Said::Reachable { .. }) | (Some(_), Said::Nothing | Said::Retracted) => true,
-            (
-                Some((router_id, metric)),
-                Said::Reachable { router_id: said, metric: said_metric },
-            ) => router_id != said || is_far(metric, said_metric),
+            (Some((router_id, metric)), Said::Reachable { router: said, metric: said_metric }) => {
+                router_id != self.table.router_id(said) || is_far(metric, said_metric)
+            }
         };
         if is_news {
             self.trigger(id, now);
@@ -154,11 +161,9 @@ impl Router {
             neighbour.greetings = neighbour.greetings.max(1);
             out.push(Output::Notice(Notice::NeighbourDown { interface: name, address }));
         }
-        for (destination, entry) in self.table.iter_mut() {
-            if !entry.is_touched && entry.route(id).is_some() {
-                entry.is_touched = true;
-                self.touched.push(destination);
-            }
+        let offered: Vec<DestinationId> = self.table.offered_by(id).collect();
+        for destination in offered {
+            self.touch(destination);
         }
     }
 }
@@ -173,26 +178,34 @@ pub(super) enum Step {
 }
 
 /// What the kernel should have; a destination that was just lost is refused for a while.
-fn wanted(entry: &mut Entry, now: Instant) -> Kernel {
+fn wanted(table: &mut Table, id: DestinationId, now: Instant) -> Kernel {
+    let via = table
+        .selected_route(id)
+        .map(|(neighbour, route)| Kernel::Via(neighbour, route.offer.next_hop));
+    let Some(entry) = table.get_mut(id) else { return Kernel::Absent };
     if entry.local.is_some() {
         entry.held_until = None;
         return Kernel::Absent;
     }
-    if let Some(route) = entry.selected_route() {
-        let via = Kernel::Via(route.neighbour, route.next_hop);
+    if let Some(via) = via {
         (entry.held_until, entry.repeat_at) = (None, None);
         return via;
     }
-    if entry.held_until.is_none() && matches!(entry.said, Said::Reachable { .. }) {
-        entry.held_until = Some(now + HOLD);
-        entry.repeat_at = Some(now + REPEAT);
+    let is_new = entry.held_until.is_none() && matches!(entry.said, Said::Reachable { .. });
+    if is_new {
+        entry.held_until = Some(Tick::at(now + HOLD));
+        entry.repeat_at = Some(Tick::at(now + REPEAT));
     }
-    entry.held_until = entry.held_until.filter(|&until| until > now);
-    match entry.kernel {
+    entry.held_until = entry.held_until.filter(|until| until.instant() > now);
+    let wanted = match entry.kernel {
         // What was our own is not refused: it may still be ours, only no longer announced.
         Kernel::Via(..) | Kernel::Unreachable if entry.held_until.is_some() => Kernel::Unreachable,
         _ => Kernel::Absent,
+    };
+    if is_new {
+        table.schedule(id, now + REPEAT);
     }
+    wanted
 }
 
 /// Whether a metric moved so far that neighbours should not wait for the next full table.

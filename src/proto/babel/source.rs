@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use crate::proto::babel::router_id::RouterId;
+use smallvec::SmallVec;
+
+use crate::proto::babel::routers::RouterIndex;
+use crate::proto::babel::tick::Tick;
 use crate::proto::limits;
 use crate::proto::time::Instant;
 
@@ -10,43 +13,50 @@ use crate::proto::time::Instant;
 #[derive(Clone, Copy, Debug)]
 pub struct Source {
     /// The originator.
-    pub router_id: RouterId,
+    pub router: RouterIndex,
     /// The freshest announcement.
     pub seqno: u16,
     /// The lowest metric with it.
     pub metric: u16,
-    expires: Instant,
+    expires: Tick,
 }
 
-/// The distances of one destination, one an originator.
+/// The distances of one destination, one an originator: almost always one.
 #[derive(Clone, Default, Debug)]
-pub struct Sources(Vec<Source>);
+pub struct Sources(SmallVec<[Source; 1]>);
 
 impl Sources {
     /// Whether taking such a route cannot cause a loop: whoever announced it is closer than we ever
     /// claimed to be.
-    pub fn is_feasible(&self, router_id: RouterId, seqno: u16, refmetric: u16) -> bool {
+    pub fn is_feasible(&self, router: RouterIndex, seqno: u16, refmetric: u16) -> bool {
         refmetric == u16::MAX
-            || self.find(router_id).is_none_or(|source| {
+            || self.find(router).is_none_or(|source| {
                 is_newer(seqno, source.seqno) || seqno == source.seqno && refmetric < source.metric
             })
     }
 
     /// The distance of one originator.
-    pub fn find(&self, router_id: RouterId) -> Option<&Source> {
-        self.0.iter().find(|source| source.router_id == router_id)
+    pub fn find(&self, router: RouterIndex) -> Option<&Source> {
+        self.0.iter().find(|source| source.router == router)
     }
 
-    /// Remembers what we announce.
-    pub fn announce(&mut self, router_id: RouterId, seqno: u16, metric: u16, now: Instant) {
-        let expires = now + Self::REMEMBERED;
-        let Some(source) = self.0.iter_mut().find(|source| source.router_id == router_id) else {
+    /// Remembers what we announce; until when.
+    pub fn announce(
+        &mut self,
+        router: RouterIndex,
+        seqno: u16,
+        metric: u16,
+        now: Instant,
+    ) -> Instant {
+        let until = now + Self::REMEMBERED;
+        let expires = Tick::at(until);
+        let Some(source) = self.0.iter_mut().find(|source| source.router == router) else {
             if self.0.len() >= limits::BABEL_SOURCES_MAX {
                 let oldest = (0..self.0.len()).min_by_key(|&at| self.0[at].expires);
                 oldest.map(|at| self.0.swap_remove(at));
             }
-            self.0.push(Source { router_id, seqno, metric, expires });
-            return;
+            self.0.push(Source { router, seqno, metric, expires });
+            return until;
         };
         source.expires = expires;
         if is_newer(seqno, source.seqno) {
@@ -54,21 +64,27 @@ impl Sources {
         } else if seqno == source.seqno {
             source.metric = source.metric.min(metric);
         }
+        until
     }
 
     /// Forgets what was not announced for long.
     pub fn expire(&mut self, now: Instant) {
-        self.0.retain(|source| source.expires > now);
+        self.0.retain(|source| source.expires.instant() > now);
     }
 
     /// Whether nothing is remembered.
-    pub const fn is_empty(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
     /// When something can be forgotten.
     pub fn deadline(&self) -> Option<Instant> {
-        self.0.iter().map(|source| source.expires).min()
+        self.0.iter().map(|source| source.expires.instant()).min()
+    }
+
+    /// The originators.
+    pub fn routers(&self) -> impl Iterator<Item = RouterIndex> {
+        self.0.iter().map(|source| source.router)
     }
 
     /// Longer than any neighbour holds a route that we announced with our update interval.
@@ -83,22 +99,24 @@ pub const fn is_newer(a: u16, b: u16) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::proto::babel::router_id::RouterId;
+    use crate::proto::babel::routers::Routers;
 
     #[test]
     fn only_what_is_closer_or_fresher_is_feasible() {
-        let router_id = RouterId::new([1; 8]).unwrap();
+        let router = Routers::default().intern(RouterId::new([1; 8]).unwrap()).unwrap();
         let mut sources = Sources::default();
-        assert!(sources.is_feasible(router_id, 7, 5000));
-        sources.announce(router_id, 7, 200, Instant::ZERO);
-        assert!(sources.is_feasible(router_id, 7, 199));
-        assert!(!sources.is_feasible(router_id, 7, 200));
-        assert!(!sources.is_feasible(router_id, 6, 0));
-        assert!(sources.is_feasible(router_id, 8, 5000));
-        assert!(sources.is_feasible(router_id, 6, u16::MAX), "a retraction always is");
-        sources.announce(router_id, 7, 300, Instant::ZERO);
-        assert!(!sources.is_feasible(router_id, 7, 200), "a distance does not grow");
-        sources.announce(router_id, 8, 300, Instant::ZERO);
-        assert!(sources.is_feasible(router_id, 8, 299));
+        assert!(sources.is_feasible(router, 7, 5000));
+        sources.announce(router, 7, 200, Instant::ZERO);
+        assert!(sources.is_feasible(router, 7, 199));
+        assert!(!sources.is_feasible(router, 7, 200));
+        assert!(!sources.is_feasible(router, 6, 0));
+        assert!(sources.is_feasible(router, 8, 5000));
+        assert!(sources.is_feasible(router, 6, u16::MAX), "a retraction always is");
+        sources.announce(router, 7, 300, Instant::ZERO);
+        assert!(!sources.is_feasible(router, 7, 200), "a distance does not grow");
+        sources.announce(router, 8, 300, Instant::ZERO);
+        assert!(sources.is_feasible(router, 8, 299));
         sources.expire(Instant::ZERO + Sources::REMEMBERED);
         assert!(sources.is_empty());
     }

@@ -1,210 +1,267 @@
 //! The table: for each destination all that is known of it, found by one look-up.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::BinaryHeap;
+use std::hash::{BuildHasher, RandomState};
 
+use hashbrown::HashTable;
+use hashbrown::hash_table;
+
+use crate::proto::babel::column::Column;
 use crate::proto::babel::destination::Destination;
+use crate::proto::babel::entry::{DestinationId, Entry};
 use crate::proto::babel::neighbour::NeighbourId;
-use crate::proto::babel::route::Route;
+use crate::proto::babel::route::{Offer, Route};
 use crate::proto::babel::router_id::RouterId;
-use crate::proto::babel::source::Sources;
+use crate::proto::babel::routers::{RouterIndex, Routers};
+use crate::proto::babel::tick::Tick;
 use crate::proto::limits;
 use crate::proto::time::{Instant, earliest};
 
-/// A destination's place in the table; free for another once it is forgotten.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct DestinationId(u32);
-
-/// All that is known of one destination.
-#[derive(Clone, Debug)]
-pub struct Entry {
-    /// The destination.
-    pub destination: Destination,
-    /// The metric with which we originate it; `None` if we do not.
-    pub local: Option<u16>,
-    /// What neighbours offer, at most one offer each.
-    pub routes: Vec<Route>,
-    /// What we ever announced.
-    pub sources: Sources,
-    /// Whose offer is taken.
-    pub selected: Option<NeighbourId>,
-    /// Since when another offer is better than the one taken.
-    pub better_since: Option<Instant>,
-    /// What the kernel has.
-    pub kernel: Kernel,
-    /// What neighbours were told last.
-    pub said: Said,
-    /// Lost: until then packets to it are refused.
-    pub held_until: Option<Instant>,
-    /// When its loss is said once more, in case the first time was not heard.
-    pub repeat_at: Option<Instant>,
-    /// Whether it waits to be looked at in this turn.
-    pub is_touched: bool,
-    /// Whether it waits to be announced.
-    pub is_triggered: bool,
-    wake: Option<Instant>,
-}
-
-/// What the kernel has for a destination.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Kernel {
-    /// Nothing.
-    Absent,
-    /// A route to one of a neighbour's next hops.
-    Via(NeighbourId, u8),
-    /// A route that refuses packets.
-    Unreachable,
-}
-
-/// What neighbours were told last of a destination.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Said {
-    /// Nothing, or everything that was said is forgotten.
-    Nothing,
-    /// That it can be reached through us.
-    Reachable {
-        /// Who originates it.
-        router_id: RouterId,
-        /// How far it is.
-        metric: u16,
-    },
-    /// That it no longer can.
-    Retracted,
-}
-
-impl Entry {
-    fn new(destination: Destination) -> Self {
-        Self {
-            destination,
-            local: None,
-            routes: Vec::new(),
-            sources: Sources::default(),
-            selected: None,
-            better_since: None,
-            kernel: Kernel::Absent,
-            said: Said::Nothing,
-            held_until: None,
-            repeat_at: None,
-            is_touched: false,
-            is_triggered: false,
-            wake: None,
-        }
-    }
-
-    /// The offer of one neighbour.
-    pub fn route(&self, neighbour: NeighbourId) -> Option<&Route> {
-        self.routes.iter().find(|route| route.neighbour == neighbour)
-    }
-
-    /// The offer of one neighbour, to be changed.
-    pub fn route_mut(&mut self, neighbour: NeighbourId) -> Option<&mut Route> {
-        self.routes.iter_mut().find(|route| route.neighbour == neighbour)
-    }
-
-    /// The offer that is taken.
-    pub fn selected_route(&self) -> Option<&Route> {
-        self.route(self.selected?)
-    }
-
-    /// Whether taking this offer cannot cause a loop.
-    pub fn is_feasible(&self, route: &Route) -> bool {
-        self.sources.is_feasible(route.router_id, route.seqno, route.refmetric)
-    }
-
-    /// Whether nothing needs to be remembered of it.
-    pub const fn is_empty(&self) -> bool {
-        self.local.is_none()
-            && self.routes.is_empty()
-            && self.sources.is_empty()
-            && self.held_until.is_none()
-            && matches!(self.kernel, Kernel::Absent)
-            && !self.is_touched
-            && !self.is_triggered
-    }
-
-    fn deadline(&self) -> Option<Instant> {
-        let routes = self.routes.iter().map(Route::deadline).min();
-        let held = earliest(self.held_until, self.repeat_at);
-        earliest(earliest(routes, self.sources.deadline()), held)
-    }
-}
-
-/// All destinations.
+/// All destinations, and what neighbours offer for them.
 #[derive(Clone, Default, Debug)]
 pub struct Table {
     entries: Vec<Option<Entry>>,
-    by_destination: HashMap<Destination, DestinationId>,
+    by_destination: HashTable<DestinationId>,
+    hasher: RandomState,
     free: Vec<DestinationId>,
+    /// What each neighbour offers, by its place.
+    columns: Vec<Column>,
+    routers: Routers,
     /// When each entry is to be looked at; refreshed routes leave it as it is, too early is harmless.
-    wakes: BinaryHeap<Reverse<(Instant, DestinationId)>>,
+    wakes: BinaryHeap<Reverse<(Tick, DestinationId)>>,
+    /// Counts the destinations that came and went.
+    changes: u64,
 }
 
 impl Table {
     /// The place of a destination, if anything is known of it.
     pub fn find(&self, destination: &Destination) -> Option<DestinationId> {
-        self.by_destination.get(destination).copied()
+        let hash = self.hasher.hash_one(destination);
+        self.by_destination.find(hash, |&id| is_of(&self.entries, id, destination)).copied()
+    }
+
+    /// The place of a destination that a neighbour names, a new one if need be; `None` if the table is
+    /// full.
+    pub fn find_or_add_for(
+        &mut self,
+        neighbour: NeighbourId,
+        destination: Destination,
+    ) -> Option<DestinationId> {
+        let expected = self.column(neighbour).map(|column| column.next);
+        let expected = expected.filter(|&id| is_of(&self.entries, id, &destination));
+        let id = match expected {
+            Some(id) => id,
+            None => self.find_or_add(destination)?,
+        };
+        self.column_mut(neighbour).next = id.next();
+        Some(id)
     }
 
     /// The place of a destination, a new one if need be; `None` if the table is full.
     pub fn find_or_add(&mut self, destination: Destination) -> Option<DestinationId> {
-        if let Some(id) = self.find(&destination) {
-            return Some(id);
-        }
-        if self.by_destination.len() >= limits::BABEL_DESTINATIONS_MAX {
-            return None;
-        }
-        let entry = Some(Entry::new(destination));
-        let id = if let Some(id) = self.free.pop() {
-            self.entries[id.0 as usize] = entry;
-            id
-        } else {
-            self.entries.push(entry);
-            DestinationId(u32::try_from(self.entries.len() - 1).ok()?)
+        let Self { entries, by_destination, hasher, free, .. } = self;
+        let hash = hasher.hash_one(destination);
+        let known = by_destination.len();
+        let found = by_destination.entry(
+            hash,
+            |&id| is_of(entries, id, &destination),
+            |id| hash_of(hasher, entries, *id),
+        );
+        let vacant = match found {
+            hash_table::Entry::Occupied(occupied) => return Some(*occupied.get()),
+            hash_table::Entry::Vacant(_) if known >= limits::BABEL_DESTINATIONS_MAX => return None,
+            hash_table::Entry::Vacant(vacant) => vacant,
         };
-        self.by_destination.insert(destination, id);
+        let id = match free.pop() {
+            Some(id) => id,
+            None => DestinationId::new(entries.len())?,
+        };
+        vacant.insert(id);
+        if id.place() == entries.len() {
+            entries.push(None);
+        }
+        entries[id.place()] = Some(Entry::new(destination));
+        self.changes += 1;
         Some(id)
     }
 
     /// Forgets a destination if nothing needs to be remembered of it.
     pub fn forget_if_empty(&mut self, id: DestinationId) {
-        let place = &mut self.entries[id.0 as usize];
-        if let Some(entry) = place.take_if(|entry| entry.is_empty()) {
-            self.by_destination.remove(&entry.destination);
-            self.free.push(id);
+        let empty = self.get(id).filter(|entry| entry.is_empty());
+        let Some(destination) = empty.map(|entry| entry.destination) else { return };
+        let hash = self.hasher.hash_one(destination);
+        if let Ok(found) = self.by_destination.find_entry(hash, |&known| known == id) {
+            found.remove();
         }
+        self.entries[id.place()] = None;
+        self.free.push(id);
+        self.changes += 1;
     }
 
     /// What is known of a destination.
     pub fn get(&self, id: DestinationId) -> Option<&Entry> {
-        self.entries.get(id.0 as usize)?.as_ref()
+        self.entries.get(id.place())?.as_ref()
     }
 
     /// What is known of a destination, to be changed.
     pub fn get_mut(&mut self, id: DestinationId) -> Option<&mut Entry> {
-        self.entries.get_mut(id.0 as usize)?.as_mut()
+        self.entries.get_mut(id.place())?.as_mut()
     }
 
     /// All, in the order of their places.
     pub fn iter(&self) -> impl Iterator<Item = (DestinationId, &Entry)> {
-        let id = |place: usize| DestinationId(u32::try_from(place).unwrap_or(u32::MAX));
         let places = self.entries.iter().enumerate();
-        places.filter_map(move |(place, entry)| Some((id(place), entry.as_ref()?)))
+        places.filter_map(|(place, entry)| Some((DestinationId::new(place)?, entry.as_ref()?)))
     }
 
-    /// All, to be changed.
-    pub fn iter_mut(&mut self) -> impl Iterator<Item = (DestinationId, &mut Entry)> {
-        let id = |place: usize| DestinationId(u32::try_from(place).unwrap_or(u32::MAX));
-        let places = self.entries.iter_mut().enumerate();
-        places.filter_map(move |(place, entry)| Some((id(place), entry.as_mut()?)))
+    /// A number that changes whenever a destination comes or goes.
+    pub const fn changes(&self) -> u64 {
+        self.changes
     }
 
-    /// Makes sure that an entry is looked at when something of it is due, and by `also` at the latest.
-    pub fn schedule(&mut self, id: DestinationId, also: Option<Instant>) {
-        let Some(entry) = self.entries[id.0 as usize].as_mut() else { return };
-        let Some(due) = earliest(entry.deadline(), also) else { return };
-        if entry.wake.is_none_or(|wake| due < wake) {
+    fn column(&self, neighbour: NeighbourId) -> Option<&Column> {
+        self.columns.get(neighbour.place())
+    }
+
+    fn column_mut(&mut self, neighbour: NeighbourId) -> &mut Column {
+        let place = neighbour.place();
+        if self.columns.len() <= place {
+            self.columns.resize_with(place + 1, Column::default);
+        }
+        &mut self.columns[place]
+    }
+
+    /// What one neighbour offers for a destination.
+    pub fn route(&self, id: DestinationId, neighbour: NeighbourId) -> Option<&Route> {
+        self.column(neighbour)?.get(id)
+    }
+
+    /// What is taken for a destination, and whose offer it is.
+    pub fn selected_route(&self, id: DestinationId) -> Option<(NeighbourId, &Route)> {
+        let neighbour = self.get(id)?.selected?;
+        Some((neighbour, self.route(id, neighbour)?))
+    }
+
+    /// All that is offered for a destination.
+    pub fn routes(&self, id: DestinationId) -> impl Iterator<Item = (NeighbourId, &Route)> {
+        let count = self.get(id).map_or(0, |entry| entry.offers);
+        let offers =
+            self.columns.iter().enumerate().filter_map(move |(place, column)| {
+                Some((NeighbourId::new(place)?, column.get(id)?))
+            });
+        // Of many neighbours, perhaps only the first offers it.
+        offers.take(count as usize)
+    }
+
+    /// All that a neighbour offers something for, retracted offers included.
+    pub fn offered_by(&self, neighbour: NeighbourId) -> impl Iterator<Item = DestinationId> {
+        self.column(neighbour).into_iter().flat_map(Column::iter).map(|(id, _)| id)
+    }
+
+    /// A neighbour says what it said before: the offer holds until `expires`. Whether that is so.
+    pub fn repeat(
+        &mut self,
+        id: DestinationId,
+        neighbour: NeighbourId,
+        said: &Offer<RouterId>,
+        expires: Tick,
+    ) -> bool {
+        let column = self.columns.get_mut(neighbour.place());
+        let Some(route) = column.and_then(|column| column.get_mut(id)) else { return false };
+        let Offer { router, next_hop, seqno, refmetric } = route.offer;
+        let is_same = (seqno, refmetric, next_hop) == (said.seqno, said.refmetric, said.next_hop)
+            && self.routers.id(router) == said.router;
+        if is_same {
+            route.expires = expires;
+        }
+        is_same
+    }
+
+    /// Notes what a neighbour offers.
+    pub fn put_route(&mut self, id: DestinationId, neighbour: NeighbourId, route: Route) {
+        if self.column_mut(neighbour).put(id, route).is_none()
+            && let Some(entry) = self.get_mut(id)
+        {
+            entry.offers += 1;
+        }
+        self.schedule(id, route.expires.instant());
+    }
+
+    /// A neighbour takes an offer back; whether there was one.
+    pub fn retract(&mut self, id: DestinationId, neighbour: NeighbourId, now: Instant) -> bool {
+        let column = self.columns.get_mut(neighbour.place());
+        let offered = column.and_then(|column| column.get_mut(id));
+        let Some(route) = offered.filter(|route| !route.is_retracted()) else { return false };
+        route.retract(now);
+        let expires = route.expires.instant();
+        self.schedule(id, expires);
+        true
+    }
+
+    /// Forgets all that a neighbour offers; for what that was.
+    pub fn remove_routes_of(&mut self, neighbour: NeighbourId) -> Vec<DestinationId> {
+        let column = std::mem::take(self.column_mut(neighbour));
+        let offered: Vec<DestinationId> = column.iter().map(|(id, _)| id).collect();
+        for &id in &offered {
+            if let Some(entry) = self.get_mut(id) {
+                entry.offers -= 1;
+            }
+        }
+        offered
+    }
+
+    /// Retracts offers of a destination that were not repeated, and forgets retracted ones after a while.
+    pub fn expire_routes(&mut self, id: DestinationId, now: Instant) {
+        let Self { columns, entries, .. } = self;
+        let Some(entry) = entries.get_mut(id.place()).and_then(Option::as_mut) else { return };
+        for column in columns {
+            let Some(route) = column.get_mut(id) else { continue };
+            if route.expires.instant() > now {
+                continue;
+            }
+            if route.is_retracted() {
+                column.remove(id);
+                entry.offers -= 1;
+            } else {
+                route.retract(now);
+            }
+        }
+    }
+
+    /// The place of a router-id, a new one if need be; `None` if there are too many.
+    pub fn intern(&mut self, router_id: RouterId) -> Option<RouterIndex> {
+        if self.routers.is_due() {
+            let offers = self.columns.iter().flat_map(Column::iter);
+            let offered = offers.map(|(_, route)| route.offer.router);
+            let entries = self.entries.iter().flatten();
+            self.routers.keep(offered.chain(entries.flat_map(Entry::routers)));
+        }
+        self.routers.intern(router_id)
+    }
+
+    /// The router-id at a place that a route or an entry names.
+    pub fn router_id(&self, router: RouterIndex) -> RouterId {
+        self.routers.id(router)
+    }
+
+    /// Makes sure that an entry is looked at by then.
+    pub fn schedule(&mut self, id: DestinationId, due: Instant) {
+        let due = Tick::at(due);
+        if let Some(entry) = self.entries.get_mut(id.place()).and_then(Option::as_mut)
+            && entry.wake.is_none_or(|wake| due < wake)
+        {
             entry.wake = Some(due);
             self.wakes.push(Reverse((due, id)));
+        }
+    }
+
+    /// Makes sure that an entry is looked at when something of it is due.
+    pub fn schedule_all(&mut self, id: DestinationId) {
+        let routes = self.routes(id).map(|(_, route)| route.expires).min();
+        let own = self.get(id).and_then(Entry::deadline);
+        if let Some(due) = earliest(routes.map(Tick::instant), own) {
+            self.schedule(id, due);
         }
     }
 
@@ -212,7 +269,7 @@ impl Table {
     pub fn next_due(&mut self, now: Instant) -> Option<DestinationId> {
         loop {
             let &Reverse((due, id)) = self.wakes.peek()?;
-            if due > now {
+            if due.instant() > now {
                 return None;
             }
             self.wakes.pop();
@@ -226,6 +283,16 @@ impl Table {
 
     /// When the next entry is to be looked at.
     pub fn deadline(&self) -> Option<Instant> {
-        self.wakes.peek().map(|&Reverse((due, _))| due)
+        self.wakes.peek().map(|&Reverse((due, _))| due.instant())
     }
+}
+
+fn is_of(entries: &[Option<Entry>], id: DestinationId, destination: &Destination) -> bool {
+    let entry = entries.get(id.place()).and_then(Option::as_ref);
+    entry.is_some_and(|entry| entry.destination == *destination)
+}
+
+fn hash_of(hasher: &RandomState, entries: &[Option<Entry>], id: DestinationId) -> u64 {
+    let entry = entries[id.place()].as_ref().expect("a place that is in the index is not free");
+    hasher.hash_one(entry.destination)
 }

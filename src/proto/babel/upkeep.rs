@@ -1,11 +1,12 @@
 //! What a router does because time passed.
 
+use crate::proto::babel::entry::{DestinationId, Said};
 use crate::proto::babel::event::Output;
 use crate::proto::babel::neighbour::NeighbourId;
 use crate::proto::babel::pending::Due;
 use crate::proto::babel::router::Router;
 use crate::proto::babel::settle::Step;
-use crate::proto::babel::table::{DestinationId, Said};
+use crate::proto::babel::tick::Tick;
 use crate::proto::time::Instant;
 
 impl Router {
@@ -30,7 +31,7 @@ impl Router {
         while let Some(due) = self.pending.next_due(now) {
             match due {
                 Due::Repeat(request) => self.request_seqno(None, request),
-                Due::GivenUp(id) => self.table.schedule(id, None),
+                Due::GivenUp(id) => self.table.schedule_all(id),
             }
         }
         if self.trigger_at.is_some_and(|at| at <= now) {
@@ -67,23 +68,22 @@ impl Router {
 
     /// Lets go what expired of a destination.
     fn check_entry(&mut self, id: DestinationId, now: Instant) {
+        self.table.expire_routes(id, now);
+        let is_over = |at: Option<Tick>| at.is_some_and(|at| at.instant() <= now);
         let Some(entry) = self.table.get_mut(id) else { return };
-        entry.routes.retain(|route| route.refmetric != u16::MAX || route.deadline() > now);
-        for route in entry.routes.iter_mut().filter(|route| route.deadline() <= now) {
-            route.retract(now);
-        }
         entry.sources.expire(now);
-        let repeat = entry.repeat_at.is_some_and(|at| at <= now);
+        let repeat = is_over(entry.repeat_at);
         if repeat {
             entry.repeat_at = None;
         }
-        if entry.held_until.is_some_and(|until| until <= now) {
+        if is_over(entry.held_until) {
             // Everyone who listens has heard it by now.
-            entry.said = Said::Nothing;
+            (entry.held_until, entry.said) = (None, Said::Nothing);
         }
         if repeat {
             self.trigger(id, now);
         }
+        self.table.schedule_all(id);
         self.touch(id);
     }
 }

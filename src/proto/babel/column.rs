@@ -1,0 +1,112 @@
+//! All that one neighbour offers, by the place of the destination.
+//!
+//! Neighbours offer mostly the same destinations, so an offer needs neither its neighbour nor its
+//! destination written beside it. A page is made for 64 places where the first is needed: a neighbour
+//! that offers little costs little.
+
+use crate::proto::babel::entry::DestinationId;
+use crate::proto::babel::route::Route;
+
+/// One neighbour's offers.
+#[derive(Clone, Default, Debug)]
+pub struct Column {
+    pages: Vec<Option<Box<Page>>>,
+    /// The place after the one that was named last: tables come in the same order every time.
+    pub next: DestinationId,
+}
+
+#[derive(Clone, Debug)]
+struct Page {
+    used: usize,
+    routes: [Option<Route>; PLACES],
+}
+
+impl Column {
+    /// What is offered for a destination.
+    pub fn get(&self, id: DestinationId) -> Option<&Route> {
+        self.pages.get(id.place() / PLACES)?.as_ref()?.routes[id.place() % PLACES].as_ref()
+    }
+
+    /// What is offered for a destination, to be changed.
+    pub fn get_mut(&mut self, id: DestinationId) -> Option<&mut Route> {
+        self.pages.get_mut(id.place() / PLACES)?.as_mut()?.routes[id.place() % PLACES].as_mut()
+    }
+
+    /// Notes an offer; the one in its place before.
+    pub fn put(&mut self, id: DestinationId, route: Route) -> Option<Route> {
+        let number = id.place() / PLACES;
+        if self.pages.len() <= number {
+            self.pages.resize_with(number + 1, || None);
+        }
+        let page = self.pages[number].get_or_insert_with(Page::empty);
+        let before = page.routes[id.place() % PLACES].replace(route);
+        page.used += usize::from(before.is_none());
+        before
+    }
+
+    /// Forgets an offer; what it was.
+    pub fn remove(&mut self, id: DestinationId) -> Option<Route> {
+        let place = self.pages.get_mut(id.place() / PLACES)?;
+        let page = place.as_mut()?;
+        let before = page.routes[id.place() % PLACES].take()?;
+        page.used -= 1;
+        if page.used == 0 {
+            *place = None;
+        }
+        Some(before)
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = (DestinationId, &Route)> {
+        let pages = self.pages.iter().enumerate();
+        let pages = pages.filter_map(|(number, page)| Some((number * PLACES, page.as_ref()?)));
+        pages.flat_map(|(first, page)| {
+            let places = page.routes.iter().enumerate();
+            places.filter_map(move |(at, route)| {
+                Some((DestinationId::new(first + at)?, route.as_ref()?))
+            })
+        })
+    }
+}
+
+impl Page {
+    fn empty() -> Box<Self> {
+        Box::new(Self { used: 0, routes: [None; PLACES] })
+    }
+}
+
+/// Offers on one page.
+const PLACES: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proto::babel::route::Offer;
+    use crate::proto::babel::router_id::RouterId;
+    use crate::proto::babel::routers::Routers;
+    use crate::proto::babel::tick::Tick;
+    use crate::proto::time::Instant;
+
+    #[test]
+    fn offers_are_found_where_they_were_put_and_pages_come_and_go() {
+        let router = Routers::default().intern(RouterId::new([1; 8]).unwrap()).unwrap();
+        let route = |seqno| Route {
+            offer: Offer { router, next_hop: 0, seqno, refmetric: 1 },
+            expires: Tick::at(Instant::ZERO),
+        };
+        let places = [5_u16, 63, 64, 1000];
+        let id = |place: u16| DestinationId::new(usize::from(place)).unwrap();
+        let mut column = Column::default();
+        for place in places {
+            assert_eq!(column.put(id(place), route(place)), None);
+        }
+        assert_eq!(column.put(id(64), route(7)), Some(route(64)));
+        let found: Vec<_> =
+            column.iter().map(|(id, route)| (id.place(), route.offer.seqno)).collect();
+        assert_eq!(found, [(5, 5), (63, 63), (64, 7), (1000, 1000)]);
+        assert_eq!(column.get(id(6)), None);
+        assert_eq!(column.remove(id(64)), Some(route(7)));
+        assert_eq!(column.remove(id(64)), None);
+        assert!(column.pages[1].is_none() && column.pages[0].is_some());
+    }
+}

@@ -1,0 +1,151 @@
+//! What is known of one destination, apart from what neighbours offer for it.
+
+use crate::proto::babel::destination::Destination;
+use crate::proto::babel::neighbour::NeighbourId;
+use crate::proto::babel::route::Route;
+use crate::proto::babel::routers::RouterIndex;
+use crate::proto::babel::source::Sources;
+use crate::proto::babel::tick::Tick;
+use crate::proto::time::{Instant, earliest};
+
+/// A destination's place in the table; free for another once it is forgotten.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Debug)]
+pub struct DestinationId(u32);
+
+impl DestinationId {
+    /// `None` beyond the places that there are.
+    pub fn new(place: usize) -> Option<Self> {
+        u32::try_from(place).ok().map(Self)
+    }
+
+    /// Its number, from zero.
+    pub const fn place(self) -> usize {
+        self.0 as usize
+    }
+
+    /// The place after it.
+    pub const fn next(self) -> Self {
+        Self(self.0.wrapping_add(1))
+    }
+}
+
+/// What is known of one destination.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// The destination.
+    pub destination: Destination,
+    /// The metric with which we originate it; `None` if we do not.
+    pub local: Option<u16>,
+    /// How many neighbours offer it.
+    pub offers: u32,
+    /// What we ever announced.
+    pub sources: Sources,
+    /// Whose offer is taken.
+    pub selected: Option<NeighbourId>,
+    /// Since when another offer is better than the one taken.
+    pub better_since: Option<Tick>,
+    /// What the kernel has.
+    pub kernel: Kernel,
+    /// What neighbours were told last.
+    pub said: Said,
+    /// Lost: until then packets to it are refused.
+    pub held_until: Option<Tick>,
+    /// When its loss is said once more, in case the first time was not heard.
+    pub repeat_at: Option<Tick>,
+    /// When it is looked at next.
+    pub wake: Option<Tick>,
+    /// Whether it waits to be looked at in this turn.
+    pub is_touched: bool,
+    /// Whether it waits to be announced.
+    pub is_triggered: bool,
+}
+
+/// What the kernel has for a destination.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kernel {
+    /// Nothing.
+    Absent,
+    /// A route to one of a neighbour's next hops.
+    Via(NeighbourId, u8),
+    /// A route that refuses packets.
+    Unreachable,
+}
+
+/// What neighbours were told last of a destination.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Said {
+    /// Nothing, or everything that was said is forgotten.
+    Nothing,
+    /// That it can be reached through us.
+    Reachable {
+        /// Who originates it.
+        router: RouterIndex,
+        /// How far it is.
+        metric: u16,
+    },
+    /// That it no longer can.
+    Retracted,
+}
+
+impl Entry {
+    /// Of a destination of which nothing is known yet.
+    pub fn new(destination: Destination) -> Self {
+        Self {
+            destination,
+            local: None,
+            offers: 0,
+            sources: Sources::default(),
+            selected: None,
+            better_since: None,
+            kernel: Kernel::Absent,
+            said: Said::Nothing,
+            held_until: None,
+            repeat_at: None,
+            wake: None,
+            is_touched: false,
+            is_triggered: false,
+        }
+    }
+
+    /// Whether taking this offer cannot cause a loop.
+    pub fn is_feasible(&self, route: &Route) -> bool {
+        let offer = &route.offer;
+        self.sources.is_feasible(offer.router, offer.seqno, offer.refmetric)
+    }
+
+    /// Whether nothing needs to be remembered of it.
+    pub fn is_empty(&self) -> bool {
+        self.local.is_none()
+            && self.offers == 0
+            && self.sources.is_empty()
+            && self.held_until.is_none()
+            && self.kernel == Kernel::Absent
+            && !self.is_touched
+            && !self.is_triggered
+    }
+
+    /// When something is due, its offers apart.
+    pub fn deadline(&self) -> Option<Instant> {
+        let held = earliest(self.held_until.map(Tick::instant), self.repeat_at.map(Tick::instant));
+        earliest(self.sources.deadline(), held)
+    }
+
+    /// The router-ids that it names.
+    pub fn routers(&self) -> impl Iterator<Item = RouterIndex> {
+        let said = match self.said {
+            Said::Reachable { router, .. } => Some(router),
+            Said::Nothing | Said::Retracted => None,
+        };
+        self.sources.routers().chain(said)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entry_is_small_because_there_are_many() {
+        assert!(size_of::<Option<Entry>>() <= 112, "{}", size_of::<Option<Entry>>());
+    }
+}
