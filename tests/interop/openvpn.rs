@@ -301,7 +301,7 @@ fn a_server_of_another_name_and_a_revoked_client_are_refused() {
     assert_eq!(wrong.stop(), Some(1));
     let mut revoked = lab.connect(KINDS[0], "other", "");
     let reason = expect_event(&revoked, "down")["reason"].clone();
-    assert_eq!(reason, "the server refused us (AUTH_FAILED)");
+    assert_eq!(reason, "the server refused us: your certificate was revoked");
     assert_eq!(revoked.stop(), Some(1));
     assert!(events(&listener, "up").is_empty());
     assert_eq!(listener.stop(), Some(0));
@@ -323,6 +323,35 @@ fn a_client_that_comes_anew_takes_the_place_of_its_earlier_self() {
     lab.assert_both_ways("re6st-1-16", "again");
     assert_eq!(second.stop(), Some(0));
     assert_eq!(listener.stop(), Some(0));
+}
+
+#[test]
+fn a_client_that_comes_to_nothing_leaves_its_earlier_self_alone_and_hears_what_to_do() {
+    let lab = Lab::new();
+    let mut listener = lab.listen(KINDS[1], "");
+    let mut first = lab.connect(KINDS[1], "client", "");
+    expect_event(&first, "up");
+    let mut second = lab.connect(KINDS[0], "client", "--interface again");
+    let wanted = "the peer does not encrypt, and we accept only AES-256-GCM";
+    eventually("a refusal", PATIENCE, || {
+        events(&second, "down").iter().any(|down| down["reason"] == wanted).then_some(())
+    });
+    assert_eq!(second.stop(), Some(1));
+    assert!(second.printed().contains("add --cipher none"), "{}", second.printed());
+    assert!(events(&listener, "down").is_empty(), "{}", listener.printed());
+    lab.assert_both_ways("re6st-1-16", "re6st-tunnel");
+    assert_eq!(first.stop(), Some(0));
+    assert_eq!(listener.stop(), Some(0));
+}
+
+#[test]
+fn a_plain_openvpn_server_has_us_name_the_option() {
+    let lab = Lab::new();
+    let _server = lab.openvpn_server(KINDS[1], "");
+    let mut connection = lab.connect(KINDS[0], "client", "");
+    expect_event(&connection, "down");
+    assert_eq!(connection.stop(), Some(1));
+    assert!(connection.printed().contains("add --cipher none"), "{}", connection.printed());
 }
 
 #[test]

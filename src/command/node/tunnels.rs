@@ -142,7 +142,7 @@ impl Tunnels {
             }
             EventKind::Down(reason) => {
                 let tunnel = self.open.remove(&known?)?;
-                Some(Change::Down(known?, tunnel.interface, reason))
+                Some(Change::Down(known?, tunnel.interface, reason.to_string()))
             }
             EventKind::Statistics(statistics) => {
                 self.open.get_mut(&known?)?.statistics = statistics;

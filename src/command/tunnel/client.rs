@@ -11,7 +11,7 @@ use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinHandle;
 
 use crate::command::tunnel::counters::Counters;
-use crate::command::tunnel::event::{Event, EventKind, Role};
+use crate::command::tunnel::event::{Ending, Event, EventKind, Role};
 use crate::command::tunnel::inward::{self, Lane, LaneOrders};
 use crate::command::tunnel::link::Link;
 use crate::command::tunnel::peer::{DataPath, Peer, PeerOrder, Surroundings};
@@ -115,7 +115,7 @@ pub fn connect(settings: ConnectSettings, events: mpsc::Sender<Event>) -> Connec
             |kind| events.send(Event { interface: interface.clone(), role: Role::Client, kind });
         let _ = tell(EventKind::Connecting(settings.remote)).await;
         if let Err(error) = run(settings, events.clone(), received).await {
-            let _ = tell(EventKind::Down(error.to_string())).await;
+            let _ = tell(EventKind::Down(Ending::Other(error.to_string()))).await;
         }
     });
     Connection { orders, task }

@@ -1,5 +1,6 @@
 //! What happens to tunnels, as their users hear it.
 
+use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -7,6 +8,7 @@ use crate::command::json;
 use crate::os::clock;
 use crate::proto::endpoint::Endpoint;
 use crate::proto::tunnel::cipher::Cipher;
+use crate::proto::tunnel::session::Reason;
 
 /// Something happened to a tunnel.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,7 +40,7 @@ pub enum EventKind {
     /// New keys are in use.
     Rekeyed,
     /// The tunnel is over, and so is its interface; a failed handshake ends like this, too.
-    Down(String),
+    Down(Ending),
     /// Nothing comes through any more, though the tunnel is up; only native peers are watched so
     /// closely. What routes over it had better not.
     Silent,
@@ -46,6 +48,24 @@ pub enum EventKind {
     Recovered,
     /// What passed so far; every few seconds.
     Statistics(Statistics),
+}
+
+/// Why a tunnel is over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// The session ended.
+    Session(Reason),
+    /// Something around it did.
+    Other(String),
+}
+
+impl fmt::Display for Ending {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Session(reason) => reason.fmt(f),
+            Self::Other(reason) => f.write_str(reason),
+        }
+    }
 }
 
 /// A tunnel that came up.
@@ -127,7 +147,7 @@ impl From<&Event> for json::Tunnel {
             EventKind::Rekeyed => tunnel.event = json::TunnelEvent::Rekeyed,
             EventKind::Down(reason) => {
                 tunnel.event = json::TunnelEvent::Down;
-                tunnel.reason = Some(reason.clone());
+                tunnel.reason = Some(reason.to_string());
             }
             EventKind::Statistics(statistics) => {
                 tunnel.event = json::TunnelEvent::Statistics;

@@ -35,6 +35,8 @@ pub struct Guest {
 #[derive(Debug, Default)]
 struct State {
     clients: HashMap<String, Client>,
+    /// Who was admitted and is not in yet, by the number of the guest.
+    arriving: HashMap<u32, (String, Client)>,
     revoked: BTreeSet<u64>,
     last_peer_id: u32,
     guests: HashMap<u32, mpsc::UnboundedSender<PeerOrder>>,
@@ -144,6 +146,13 @@ impl Sources {
 }
 
 impl State {
+    /// Whether a client may come; who is here already takes its own place.
+    fn has_room_for(&self, name: &str, clients_max: usize) -> bool {
+        let mut names: BTreeSet<&str> = self.clients.keys().map(String::as_str).collect();
+        names.extend(self.arriving.values().map(|(name, _)| name.as_str()));
+        names.contains(name) || names.len() < clients_max
+    }
+
     fn free_peer_id(&mut self) -> u32 {
         loop {
             self.last_peer_id = (self.last_peer_id + 1) % PEER_IDS;
@@ -155,30 +164,37 @@ impl State {
 }
 
 impl Guest {
-    /// Lets the client in that proved to be `name`, once its earlier tunnel is gone; gives the name of
-    /// its interface, or why it stays out.
-    pub async fn admit(&mut self, name: &PeerName) -> Result<String, &'static str> {
+    /// Decides on the client that proved to be `name`; gives the name that its interface will have, or
+    /// what it is told. Its own earlier tunnel is left alone until [`Self::move_in`].
+    pub fn admit(&mut self, name: &PeerName) -> Result<String, &'static str> {
         let interface = name_for(&self.house.interface_prefix, &name.common_name);
+        let mut state = self.house.state();
+        if name.serial.is_some_and(|serial| state.revoked.contains(&serial)) {
+            return Err("your certificate was revoked");
+        }
+        if !state.has_room_for(&name.common_name, self.house.clients_max) {
+            return Err("there are as many clients as are allowed");
+        }
+        let (peer_id, serial) = (self.peer_id, name.serial);
+        let client = Client { peer_id, serial, interface: interface.clone() };
+        state.arriving.insert(peer_id, (name.common_name.clone(), client));
+        Ok(interface)
+    }
+
+    /// Lets the admitted client in, once its own earlier tunnel is gone: the new one has come to
+    /// something.
+    pub async fn move_in(&mut self) {
         let earlier = {
             let mut state = self.house.state();
-            if name.serial.is_some_and(|serial| state.revoked.contains(&serial)) {
-                return Err("its certificate was revoked");
-            }
-            let here = state.clients.contains_key(&name.common_name);
-            if !here && state.clients.len() >= self.house.clients_max {
-                return Err("there are as many clients as are allowed");
-            }
-            let (peer_id, serial) = (self.peer_id, name.serial);
-            let client = Client { peer_id, serial, interface: interface.clone() };
-            let earlier = state.clients.insert(name.common_name.clone(), client);
+            let Some((name, client)) = state.arriving.remove(&self.peer_id) else { return };
+            let earlier = state.clients.insert(name.clone(), client);
+            self.name = Some(name);
             earlier.and_then(|earlier| state.guests.get(&earlier.peer_id).cloned())
         };
-        self.name = Some(name.common_name.clone());
         if let Some(earlier) = earlier {
             let _ = earlier.send(PeerOrder::Drop("the client connected anew"));
             let _ = tokio::time::timeout(EARLIER_TUNNEL, earlier.closed()).await;
         }
-        Ok(interface)
     }
 
     /// Makes room for another handshake.
@@ -191,6 +207,7 @@ impl Drop for Guest {
     fn drop(&mut self) {
         let mut state = self.house.state();
         state.guests.remove(&self.peer_id);
+        state.arriving.remove(&self.peer_id);
         if let Some(name) = &self.name
             && state.clients.get(name).is_some_and(|client| client.peer_id == self.peer_id)
         {

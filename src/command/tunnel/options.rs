@@ -12,15 +12,17 @@ use tokio::sync::mpsc;
 
 use crate::command::json::{self, Object};
 use crate::command::tunnel::client::{ConnectSettings, connect};
-use crate::command::tunnel::event::{Event, EventKind};
+use crate::command::tunnel::event::{Ending, Event, EventKind};
 use crate::command::tunnel::interface::{NAME_OCTETS, name_for};
 use crate::command::tunnel::server::{ListenSettings, listen};
 use crate::command::{Failure, Outcome};
 use crate::os::log;
 use crate::proto::cidr::CidrError;
 use crate::proto::endpoint::{Endpoint, Transport};
+use crate::proto::tunnel::agreement::Disagreement;
 use crate::proto::tunnel::cipher::Cipher;
 use crate::proto::tunnel::credentials::Credentials;
+use crate::proto::tunnel::session::Reason;
 use crate::proto::tunnel::settings::Device;
 
 /// Which end of a tunnel to be.
@@ -228,7 +230,7 @@ async fn run_connect(options: Connect) -> Outcome {
                 if let EventKind::Down(reason) = event.kind {
                     return match closing {
                         Some(_) => Ok(()),
-                        None => Err(Failure::failed(format!("the tunnel to {remote} is over: {reason}"))),
+                        None => Err(Failure::failed(over(remote, &reason))),
                     };
                 }
             }
@@ -317,6 +319,36 @@ impl Stop {
             _ = self.terminate.recv() => {}
         }
     }
+}
+
+/// The last sentence of a client, with what to do about it.
+fn over(remote: Endpoint, ending: &Ending) -> String {
+    let Ending::Session(reason) = ending else {
+        return format!("no tunnel to {remote}: {ending}");
+    };
+    let advice = match reason {
+        Reason::Disagreement(Disagreement::PeerIsPlain(_)) => {
+            "add --cipher none if this network is not to be encrypted"
+        }
+        Reason::Disagreement(Disagreement::PeerEncrypts) => "leave --cipher none out",
+        Reason::Disagreement(Disagreement::Cipher(_)) => "name one of the peer's with --cipher",
+        Reason::Disagreement(Disagreement::Device(Device::Tun)) => "add --device tun",
+        Reason::Disagreement(Disagreement::Device(Device::Tap)) => "add --device tap",
+        Reason::Disagreement(Disagreement::Compression(_)) => {
+            "take compression out of the peer's configuration"
+        }
+        Reason::Disagreement(Disagreement::Digest(_)) => {
+            "set auth SHA1 at the peer, or let both ends encrypt"
+        }
+        Reason::Unanswered(_) => {
+            "is a server listening there, does a firewall drop it, and have both ends the same \
+             tls-auth or tls-crypt key?"
+        }
+        Reason::RefusedSilently => "is our certificate revoked, or the server full?",
+        Reason::UnknownPush(_) => "offer the server another with --cipher",
+        _ => return format!("the tunnel to {remote} is over: {reason}"),
+    };
+    format!("no tunnel to {remote}: {reason}: {advice}")
 }
 
 fn show(event: &Event, as_json: bool) -> Outcome {

@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use crate::command::tunnel::counters::Counters;
-use crate::command::tunnel::event::{Event, EventKind, Role, Up};
+use crate::command::tunnel::event::{Ending, Event, EventKind, Role, Up};
 use crate::command::tunnel::house::Guest;
 use crate::command::tunnel::interface::{Interface, InterfaceSettings};
 use crate::command::tunnel::inward::{Heard, LaneOrder, LaneOrders};
@@ -85,7 +85,7 @@ pub struct Peer {
     came: (u64, u64),
     /// Packets sent when the keys were renewed because of their number.
     renegotiated_at: u64,
-    over: Option<String>,
+    over: Option<Ending>,
 }
 
 impl Peer {
@@ -135,9 +135,8 @@ impl Peer {
         }
     }
 
-    /// Runs to the end, which is the last event; `first` is what the session wants at once. Gives the
-    /// reason of the end.
-    pub async fn run(mut self, first: Vec<Output>) -> String {
+    /// Runs to the end, which is the last event; `first` is what the session wants at once.
+    pub async fn run(mut self, first: Vec<Output>) {
         self.perform(first).await;
         while self.over.is_none() {
             let deadline = earliest(self.session.deadline(), self.statistics_at);
@@ -145,7 +144,7 @@ impl Peer {
                 heard = self.path.heard.recv() => self.hear(heard.unwrap_or(Heard::Disconnected)).await,
                 order = self.orders.recv() => match order.unwrap_or(PeerOrder::Close) {
                     PeerOrder::Close => self.give(Input::Close).await,
-                    PeerOrder::Drop(reason) => self.over = Some(reason.to_owned()),
+                    PeerOrder::Drop(reason) => self.over = Some(Ending::Other(reason.to_owned())),
                 },
                 () = self.path.counters.into_silence() => {
                     self.give(Input::Heard(self.path.counters.heard())).await;
@@ -154,7 +153,7 @@ impl Peer {
                 () = self.surroundings.clock.sleep_until(deadline) => self.tick().await,
             }
         }
-        self.end().await
+        self.end().await;
     }
 
     async fn hear(&mut self, heard: Heard) {
@@ -162,7 +161,9 @@ impl Peer {
             Heard::Packet(packet) => self.give(Input::Packet(&packet)).await,
             Heard::Probe(probe) => self.give(Input::Probe(probe)).await,
             Heard::Exit => self.give(Input::PeerExit).await,
-            Heard::Disconnected => self.over = Some("the connection ended".to_owned()),
+            Heard::Disconnected => {
+                self.over = Some(Ending::Other("the connection ended".to_owned()))
+            }
             Heard::Moved(address) => {
                 tracing::info!("{}: the peer moved to {address}", self.surroundings.interface);
                 self.surroundings.endpoint.address = address.ip();
@@ -223,7 +224,7 @@ impl Peer {
                     }
                 }
                 Output::Authenticated(name) => {
-                    let input = self.admit(&name).await;
+                    let input = self.admit(&name);
                     let mut more = Vec::new();
                     self.session.handle(input, self.surroundings.clock.now(), &mut more);
                     waiting.extend(more);
@@ -239,7 +240,7 @@ impl Peer {
                 Output::Silent => self.tell(EventKind::Silent).await,
                 Output::Recovered => self.tell(EventKind::Recovered).await,
                 Output::Rekeyed => self.tell(EventKind::Rekeyed).await,
-                Output::Closed(reason) => self.over = Some(reason.to_string()),
+                Output::Closed(reason) => self.over = Some(Ending::Session(reason)),
             }
         }
     }
@@ -247,22 +248,25 @@ impl Peer {
 
 /// Coming up and ending.
 impl Peer {
-    async fn admit(&mut self, name: &PeerName) -> Input<'static> {
-        let Some(guest) = &mut self.guest else { return Input::Refuse };
+    fn admit(&mut self, name: &PeerName) -> Input<'static> {
+        let Some(guest) = &mut self.guest else { return Input::Refuse("unexpected") };
         let external_ip = self.surroundings.endpoint.address;
-        match guest.admit(name).await {
+        match guest.admit(name) {
             Ok(interface) => {
                 self.surroundings.interface = interface;
                 Input::Admit(Admission { peer_id: guest.peer_id, external_ip })
             }
             Err(reason) => {
                 tracing::info!("{} at {external_ip} is refused: {reason}", name.common_name);
-                Input::Refuse
+                Input::Refuse(reason)
             }
         }
     }
 
     async fn come_up(&mut self, established: Established) {
+        if let Some(guest) = &mut self.guest {
+            guest.move_in().await;
+        }
         let surroundings = &self.surroundings;
         let settings = InterfaceSettings {
             name: surroundings.interface.clone(),
@@ -277,7 +281,7 @@ impl Peer {
         let interface = match Interface::make(&surroundings.links, &settings).await {
             Ok(interface) => interface,
             Err(error) => {
-                self.over = Some(error.to_string());
+                self.over = Some(Ending::Other(error.to_string()));
                 return;
             }
         };
@@ -307,7 +311,7 @@ impl Peer {
         self.tell(EventKind::Up(up)).await;
     }
 
-    async fn end(mut self) -> String {
+    async fn end(mut self) {
         if let Some((orders, mut task)) = self.outward.take() {
             let _ = orders.send(OutwardOrder::Stop);
             // Its last frames may meet a connection that takes nothing more.
@@ -316,17 +320,16 @@ impl Peer {
             }
         }
         self.order_lane(LaneOrder::Close);
-        let reason = self.over.take().unwrap_or_default();
+        let Some(reason) = self.over.take() else { return };
         let was_up = self.interface.is_some();
         if let Some(interface) = self.interface.take() {
             interface.remove(&self.surroundings.links).await;
         }
         if was_up || self.role == Role::Client {
-            self.tell(EventKind::Down(reason.clone())).await;
+            self.tell(EventKind::Down(reason)).await;
         } else {
             tracing::info!("{}: no tunnel: {reason}", self.surroundings.endpoint);
         }
-        reason
     }
 
     fn order(&self, order: OutwardOrder) {

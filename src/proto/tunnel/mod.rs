@@ -15,6 +15,7 @@
 //! Not spoken: key method 1, compression, BF-CBC and every other CBC cipher, static keys, `tls-auth`,
 //! `tls-crypt`, user names and passwords, `fragment`, negotiated ciphers between peers without a server.
 
+pub mod agreement;
 pub mod checksum;
 pub mod cipher;
 pub mod coalesce;

@@ -193,6 +193,14 @@ impl Negotiation {
         }
     }
 
+    /// What the server said about itself, to a client: its option string.
+    pub fn server_said(&self) -> Option<&str> {
+        match &self.theirs {
+            Some(Theirs::Server(exchange)) => Some(&exchange.options),
+            _ => None,
+        }
+    }
+
     /// The keys, once agreed; from TLS's exporter if `export`. `sessions` are the client's and the
     /// server's.
     pub fn keys(

@@ -17,6 +17,7 @@ use openssl::x509::{X509, X509NameBuilder};
 use crate::proto::endpoint::Transport;
 use crate::proto::random::Random;
 use crate::proto::time::{Instant, earliest};
+use crate::proto::tunnel::agreement::Disagreement;
 use crate::proto::tunnel::cipher::Cipher;
 use crate::proto::tunnel::cookie::{Cookies, Stranger};
 use crate::proto::tunnel::credentials::Credentials;
@@ -72,6 +73,7 @@ struct World {
     cookies: Cookies,
     in_flight: Vec<(Instant, Role, Vec<u8>)>,
     admit: bool,
+    asked: bool,
 }
 
 fn settings(cipher: &[Cipher]) -> SessionSettings {
@@ -105,6 +107,7 @@ impl World {
             random,
             in_flight: Vec::new(),
             admit: true,
+            asked: false,
         }
     }
 
@@ -182,6 +185,7 @@ impl World {
         let to = if role == Role::Client { Role::Server } else { Role::Client };
         for output in out {
             let admit = self.admit;
+            self.asked |= matches!(output, Output::Authenticated(_));
             let end = self.end(role);
             match output {
                 Output::Send(packet) => self.send(to, packet),
@@ -189,7 +193,7 @@ impl World {
                     let admission = Admission { peer_id: 5, external_ip: address().ip() };
                     self.give(role, Input::Admit(admission));
                 }
-                Output::Authenticated(_) => self.give(role, Input::Refuse),
+                Output::Authenticated(_) => self.give(role, Input::Refuse("unwanted")),
                 Output::Established(established) => end.established = Some(established),
                 Output::Opener(opener) => end.openers.push(*opener),
                 Output::Sealer(sealer) => end.sealer = Some(sealer),
@@ -386,19 +390,39 @@ fn a_client_of_another_authority_or_revoked_is_told() {
     world.admit = false;
     world.connect();
     world.run(Duration::from_secs(1));
-    assert_eq!(world.server.closed, Some(Reason::NotAdmitted));
-    assert_eq!(world.client.closed, Some(Reason::Refused("AUTH_FAILED".into())));
+    assert_eq!(world.server.closed, Some(Reason::NotAdmitted("unwanted")));
+    assert_eq!(world.client.closed, Some(Reason::Refused("unwanted".into())));
 }
 
 #[test]
 fn without_a_cipher_in_common_both_ends_say_so() {
+    let (gcm, chacha) = (vec![Cipher::Aes256Gcm], vec![Cipher::ChaCha20Poly1305]);
+    let none = vec![Cipher::None];
+    let plain = |ours: &[Cipher]| Disagreement::PeerIsPlain(ours.to_vec());
+    let unlike = |ours: &[Cipher]| Disagreement::Cipher(ours.to_vec());
+    for (client, server, client_says, server_says) in [
+        (&gcm, &none, plain(&gcm), Disagreement::PeerEncrypts),
+        (&none, &gcm, Disagreement::PeerEncrypts, plain(&gcm)),
+        (&gcm, &chacha, unlike(&gcm), unlike(&chacha)),
+    ] {
+        let mut world = World::new(7, FINE, client);
+        world.settings.1.ciphers.clone_from(server);
+        world.connect();
+        world.run(Duration::from_secs(1));
+        assert_eq!(world.client.closed, Some(client_says.into()));
+        assert_eq!(world.server.closed, Some(server_says.into()));
+        assert!(!world.asked, "nobody is disturbed for a client that comes to nothing");
+    }
+}
+
+#[test]
+fn frames_and_packets_do_not_mix() {
     let mut world = World::new(7, FINE, &[Cipher::Aes256Gcm]);
-    world.settings.1.ciphers = vec![Cipher::None];
+    world.settings.0.device = Device::Tun;
     world.connect();
     world.run(Duration::from_secs(1));
-    assert_eq!(world.server.closed, Some(Reason::Cipher));
-    let wanted = "both ends have no cipher in common".to_owned();
-    assert_eq!(world.client.closed, Some(Reason::Refused(wanted)));
+    assert_eq!(world.client.closed, Some(Disagreement::Device(Device::Tap).into()));
+    assert_eq!(world.server.closed, Some(Disagreement::Device(Device::Tun).into()));
 }
 
 #[test]
@@ -416,7 +440,7 @@ fn silence_ends_a_tunnel_and_a_handshake_without_an_answer() {
     let mut world = World::new(8, Weather { loss: 1.0, ..FINE }, &[Cipher::Aes256Gcm]);
     world.connect();
     world.run(Duration::from_secs(61));
-    assert_eq!(world.client.closed, Some(Reason::Handshake(Duration::from_secs(60))));
+    assert_eq!(world.client.closed, Some(Reason::Unanswered(Duration::from_secs(60))));
 }
 
 #[test]

@@ -148,6 +148,8 @@ pub struct PushReply {
     pub tls_export: bool,
     /// Send a ping when nothing else was sent for so many seconds.
     pub ping_s: Option<u32>,
+    /// Compression, or framing as if there were any, which nobody speaks here.
+    pub compression: Option<String>,
     /// It speaks what only re6st does; pushed only to clients that said so.
     pub native: bool,
     /// More follows in another reply.
@@ -179,6 +181,9 @@ impl PushReply {
                 (Some("key-derivation"), Some("tls-ekm"), _) => self.tls_export = true,
                 (Some("protocol-flags"), ..) => {
                     self.tls_export |= option.split_ascii_whitespace().any(|f| f == "tls-ekm");
+                }
+                (Some("comp-lzo" | "compress"), ..) => {
+                    self.compression = Some(option.to_owned());
                 }
                 (Some("re6st"), ..) => self.native = true,
                 (Some("ping"), Some(seconds), _) => self.ping_s = seconds.parse().ok(),

@@ -50,6 +50,9 @@ pub enum TlsError {
     /// Its alert, or ours.
     #[error("TLS failed: {0}")]
     Protocol(String),
+    /// The peer does not believe us: its alert, in words.
+    #[error("the peer refused us: {0}")]
+    Refused(&'static str),
     /// The peer closed TLS.
     #[error("the peer closed the control channel")]
     Closed,
@@ -200,15 +203,34 @@ impl Tls {
     fn error(&self, error: &openssl::ssl::Error) -> TlsError {
         match self.distrust.get() {
             Some(distrust) => TlsError::Certificate(distrust.clone()),
-            None => TlsError::Protocol(error.ssl_error().map_or_else(
-                || "the peer broke off".to_owned(),
-                |stack| {
-                    let reason = stack.errors().first().and_then(|error| error.reason());
-                    reason.unwrap_or("unknown error").to_owned()
-                },
-            )),
+            None => {
+                let reason = error.ssl_error().and_then(|stack| stack.errors().first()?.reason());
+                let alert = reason.and_then(alert);
+                let reason = reason.unwrap_or("the peer broke off").to_owned();
+                alert.map_or(TlsError::Protocol(reason), TlsError::Refused)
+            }
         }
     }
+}
+
+/// What OpenSSL's word for an alert (RFC 8446 §6.2) means between two ends of a tunnel.
+fn alert(reason: &str) -> Option<&'static str> {
+    let (_, name) = reason.split_once(" alert ")?;
+    Some(match name {
+        "unknown ca" => "our certificate is not of an authority that it believes",
+        "certificate expired" => "our certificate has expired, or its clock or ours is wrong",
+        "certificate revoked" => "our certificate was revoked",
+        "bad certificate" | "certificate unknown" | "unsupported certificate" => {
+            "it does not accept our certificate"
+        }
+        "certificate required" => "it wants a certificate and got none",
+        "access denied" => "our certificate gives no access",
+        "protocol version" => "it speaks no version of TLS that we do",
+        "handshake failure" | "insufficient security" => {
+            "it shares no TLS cipher, curve or signature with us"
+        }
+        _ => return None,
+    })
 }
 
 fn judge(

@@ -14,6 +14,7 @@ use openssl::error::ErrorStack;
 
 use crate::proto::random::Random;
 use crate::proto::time::{Instant, earliest};
+use crate::proto::tunnel::agreement::Disagreement;
 use crate::proto::tunnel::cipher::Cipher;
 use crate::proto::tunnel::data::{Opener, Sealer};
 use crate::proto::tunnel::liveness::{self, Liveness, Probe};
@@ -22,7 +23,7 @@ use crate::proto::tunnel::packet::{ControlPacket, KeyId, Opcode, SessionId};
 use crate::proto::tunnel::session::push::PUSH_REPEAT;
 use crate::proto::tunnel::session::renewal::after;
 use crate::proto::tunnel::settings::{
-    Device, PeerInformation, PushReply, Role, Underlay, option_string,
+    Device, PeerInformation, PushReply, Role, Underlay, UnknownPush, option_string,
 };
 use crate::proto::tunnel::tls::{Expectation, PeerName, Tls, TlsContext};
 
@@ -56,8 +57,8 @@ pub enum Input<'a> {
     Heard(Instant),
     /// A server's driver lets the client in.
     Admit(Admission),
-    /// A server's driver does not let the client in.
-    Refuse,
+    /// A server's driver does not let the client in, and tells it why.
+    Refuse(&'static str),
     /// The keys are to be renewed now.
     Renegotiate,
     /// The peer said in a frame that it leaves.
@@ -122,21 +123,30 @@ pub struct Established {
 /// Why a tunnel is over.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum Reason {
-    /// Nobody answered, or not to the end.
-    #[error("no complete handshake within {} s", .0.as_secs())]
+    /// Nobody answered.
+    #[error("no answer within {} s", .0.as_secs())]
+    Unanswered(Duration),
+    /// Somebody answered, but not to the end.
+    #[error("the handshake did not come to its end within {} s", .0.as_secs())]
     Handshake(Duration),
     /// The negotiation failed.
     #[error("{0}")]
     Negotiation(#[from] NegotiationError),
-    /// The server does not want us.
-    #[error("the server refused us ({0})")]
+    /// The server does not want us, and says why.
+    #[error("the server refused us: {0}")]
     Refused(String),
+    /// The server does not want us, and does not say why.
+    #[error("the server refused us without a reason")]
+    RefusedSilently,
     /// The client is not wanted.
-    #[error("the client was refused")]
-    NotAdmitted,
-    /// Both ends have no cipher in common.
-    #[error("both ends have no cipher in common")]
-    Cipher,
+    #[error("the client was refused: {0}")]
+    NotAdmitted(&'static str),
+    /// No frame would get through.
+    #[error("{0}")]
+    Disagreement(#[from] Disagreement),
+    /// The server wants a cipher that is not spoken here.
+    #[error("{0}")]
+    UnknownPush(#[from] UnknownPush),
     /// The peer fell silent.
     #[error("nothing heard for {} s", .0.as_secs())]
     Silence(Duration),
@@ -291,10 +301,7 @@ impl Session {
             }
             Input::IntoSilence => self.watch(liveness::Input::IntoSilence, now, out),
             Input::Admit(admission) => self.handle_admission(admission, now, out),
-            Input::Refuse => {
-                self.progress = Progress::Refusing(Reason::NotAdmitted);
-                self.say("AUTH_FAILED")
-            }
+            Input::Refuse(why) => self.refuse(Reason::NotAdmitted(why), why),
             Input::Renegotiate => self.renegotiate(now),
             Input::PeerExit => Err(Reason::PeerExit),
             Input::Close => Err(Reason::Closed),
@@ -402,7 +409,7 @@ impl Session {
     fn handle_timer(&mut self, now: Instant, out: &mut Vec<Output>) -> Result<(), Reason> {
         let is_due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
         if is_due(self.handshake_deadline()) {
-            return Err(Reason::Handshake(self.settings.handshake_timeout));
+            return Err(self.timeout());
         }
         if self.is_established() && self.heard + self.settings.ping_exit <= now {
             return Err(Reason::Silence(self.settings.ping_exit));
@@ -503,6 +510,14 @@ impl Session {
         }
         self.progress = Progress::Over;
         out.push(Output::Closed(reason));
+    }
+
+    fn timeout(&self) -> Reason {
+        let patience = self.settings.handshake_timeout;
+        match self.remote {
+            None => Reason::Unanswered(patience),
+            Some(_) => Reason::Handshake(patience),
+        }
     }
 
     fn say(&mut self, text: &str) -> Result<(), Reason> {

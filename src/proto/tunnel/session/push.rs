@@ -4,6 +4,9 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::proto::time::Instant;
+use crate::proto::tunnel::agreement::{
+    Disagreement, cipher_disagreement, digest_disagreement, disagreement,
+};
 use crate::proto::tunnel::cipher::Cipher;
 use crate::proto::tunnel::liveness::Liveness;
 use crate::proto::tunnel::negotiation::{Negotiation, Stage};
@@ -38,11 +41,39 @@ impl Session {
                 self.say("PUSH_REQUEST")
             }
             Role::Server => {
+                // Before the driver is asked: who comes to nothing must not disturb who is there.
+                if let Err(disagreement) = self.agree() {
+                    let why = disagreement.to_string();
+                    return self.refuse(disagreement.into(), &why);
+                }
                 self.progress = Progress::Deciding { asked: false };
                 out.push(Output::Authenticated(self.peer()));
                 Ok(())
             }
         }
+    }
+
+    /// What a server and its client make of each other's wishes: how frames are protected.
+    fn agree(&self) -> Result<Cipher, Disagreement> {
+        let said = self.active.as_ref().and_then(Negotiation::client_said);
+        let (options, information) = said.unwrap_or_default();
+        if let Some(disagreement) = disagreement(self.settings.device, options) {
+            return Err(disagreement);
+        }
+        let ours = &self.settings.ciphers;
+        let client = PeerInformation::parse(information);
+        match choose_cipher(ours, &client, options) {
+            Some(Cipher::None) => digest_disagreement(options).map_or(Ok(Cipher::None), Err),
+            Some(cipher) => Ok(cipher),
+            None if client.ciphers.is_empty() => Err(cipher_disagreement(ours, options)),
+            None => Err(cipher_disagreement(ours, "cipher negotiated")),
+        }
+    }
+
+    /// Tells the client that it is not let in, and why, as it is told by the other end.
+    pub(super) fn refuse(&mut self, reason: Reason, why: &str) -> Result<(), Reason> {
+        self.progress = Progress::Refusing(reason);
+        self.say(&format!("AUTH_FAILED,{why}"))
     }
 
     pub(super) fn handle_text(
@@ -55,14 +86,25 @@ impl Session {
         match (word, self.role) {
             ("PUSH_REQUEST", Role::Server) => self.handle_push_request(now, out),
             ("PUSH_REPLY", Role::Client) => self.handle_push_reply(rest, now, out),
-            ("AUTH_FAILED", Role::Client) => {
-                let why = if rest.is_empty() { "AUTH_FAILED" } else { rest };
-                Err(Reason::Refused(why.to_owned()))
-            }
+            ("AUTH_FAILED", Role::Client) => Err(self.refused(rest)),
             ("RESTART" | "HALT", Role::Client) => Err(Reason::Restart),
             ("EXIT", _) => Err(Reason::PeerExit),
             // What is unknown is for newer peers.
             _ => Ok(()),
+        }
+    }
+
+    /// What a server's refusal means. Those for want of a cipher are put in our own words.
+    fn refused(&self, why: &str) -> Reason {
+        let said = self.active.as_ref().and_then(Negotiation::server_said).unwrap_or_default();
+        if let Some(disagreement) = disagreement(self.settings.device, said) {
+            return disagreement.into();
+        }
+        let is_about_ciphers = why.contains("cipher") || why.contains("encrypt");
+        match why {
+            "" => Reason::RefusedSilently,
+            _ if is_about_ciphers => cipher_disagreement(&self.settings.ciphers, said).into(),
+            _ => Reason::Refused(why.to_owned()),
         }
     }
 
@@ -107,13 +149,10 @@ impl Session {
         now: Instant,
         out: &mut Vec<Output>,
     ) -> Result<(), Reason> {
+        let cipher = self.agree()?;
         let said = self.active.as_ref().and_then(Negotiation::client_said);
-        let (options, information) = said.unwrap_or_default();
+        let (_, information) = said.unwrap_or_default();
         let client = PeerInformation::parse(information);
-        let Some(cipher) = choose_cipher(&self.settings.ciphers, &client, options) else {
-            self.progress = Progress::Refusing(Reason::Cipher);
-            return self.say("AUTH_FAILED,both ends have no cipher in common");
-        };
         let reply = PushReply {
             external_ip: Some(admission.external_ip),
             peer_id: client.data_v2.then_some(admission.peer_id),
@@ -135,16 +174,14 @@ impl Session {
         out: &mut Vec<Output>,
     ) -> Result<(), Reason> {
         let Progress::Asking { reply, .. } = &mut self.progress else { return Ok(()) };
-        reply.read(options).map_err(|_| Reason::Cipher)?;
+        reply.read(options)?;
         if reply.continues {
             return Ok(());
         }
         let reply = reply.clone();
         // A server that pushes no cipher uses what our option string names: none, or one we refuse.
         let cipher = reply.cipher.unwrap_or(Cipher::None);
-        if !self.settings.ciphers.contains(&cipher) {
-            return Err(Reason::Cipher);
-        }
+        self.check(&reply, cipher)?;
         self.protection =
             Some(Protection { cipher, export: reply.tls_export, peer_id: reply.peer_id });
         self.ping = reply.ping_s.filter(|&seconds| seconds > 0).map(|seconds| {
@@ -152,6 +189,25 @@ impl Session {
             (interval, now + interval)
         });
         self.establish(reply.external_ip, reply.native, now, out)
+    }
+
+    /// Whether frames would get through to a server that pushed this.
+    fn check(&self, reply: &PushReply, cipher: Cipher) -> Result<(), Disagreement> {
+        let said = self.active.as_ref().and_then(Negotiation::server_said).unwrap_or_default();
+        if let Some(compression) = &reply.compression {
+            return Err(Disagreement::Compression(compression.clone()));
+        }
+        if let Some(disagreement) = disagreement(self.settings.device, said) {
+            return Err(disagreement);
+        }
+        let ours = &self.settings.ciphers;
+        match (ours.contains(&cipher), reply.cipher) {
+            (true, _) if cipher == Cipher::None => digest_disagreement(said).map_or(Ok(()), Err),
+            (true, _) => Ok(()),
+            (false, None) => Err(cipher_disagreement(ours, said)),
+            (false, Some(Cipher::None)) => Err(Disagreement::PeerIsPlain(ours.clone())),
+            (false, Some(_)) => Err(cipher_disagreement(ours, "cipher pushed")),
+        }
     }
 
     pub(super) fn establish(
