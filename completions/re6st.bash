@@ -1715,7 +1715,7 @@ _re6st() {
             return 0
             ;;
         re6st__subcmd__tunnel__subcmd__connect)
-            opts="-v -h --peer --interface --ca --cert --key --device --cipher --address --revoked --ping-exit --handshake-timeout --renegotiate-after --statistics-every --json --verbose --help"
+            opts="-v -h --peer --interface --config --ca --cert --key --crl --revoked --tls-auth --key-direction --auth --tls-crypt --tls-crypt-v2 --device --cipher --address --mtu --udp-gso --ping-exit --handshake-timeout --renegotiate-after --statistics-every --json --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1726,6 +1726,10 @@ _re6st() {
                     return 0
                     ;;
                 --interface)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1741,6 +1745,34 @@ _re6st() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --crl)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --revoked)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --tls-auth)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --key-direction)
+                    COMPREPLY=($(compgen -W "0 1" -- "${cur}"))
+                    return 0
+                    ;;
+                --auth)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --tls-crypt)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --tls-crypt-v2)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --device)
                     COMPREPLY=($(compgen -W "tap tun" -- "${cur}"))
                     return 0
@@ -1753,8 +1785,12 @@ _re6st() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
-                --revoked)
+                --mtu)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --udp-gso)
+                    COMPREPLY=($(compgen -W "auto off" -- "${cur}"))
                     return 0
                     ;;
                 --ping-exit)
@@ -1781,7 +1817,7 @@ _re6st() {
             return 0
             ;;
         re6st__subcmd__tunnel__subcmd__listen)
-            opts="-v -h --port --protocol --bind --max-clients --interface-prefix --dh --ca --cert --key --device --cipher --address --revoked --ping-exit --handshake-timeout --renegotiate-after --statistics-every --json --verbose --help"
+            opts="-v -h --port --protocol --bind --max-clients --interface-prefix --dh --config --ca --cert --key --crl --revoked --tls-auth --key-direction --auth --tls-crypt --tls-crypt-v2 --device --cipher --address --mtu --udp-gso --ping-exit --handshake-timeout --renegotiate-after --statistics-every --json --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1811,6 +1847,10 @@ _re6st() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --ca)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -1820,6 +1860,34 @@ _re6st() {
                     return 0
                     ;;
                 --key)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --crl)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --revoked)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --tls-auth)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --key-direction)
+                    COMPREPLY=($(compgen -W "0 1" -- "${cur}"))
+                    return 0
+                    ;;
+                --auth)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --tls-crypt)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --tls-crypt-v2)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1835,8 +1903,12 @@ _re6st() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
-                --revoked)
+                --mtu)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --udp-gso)
+                    COMPREPLY=($(compgen -W "auto off" -- "${cur}"))
                     return 0
                     ;;
                 --ping-exit)

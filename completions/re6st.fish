@@ -218,47 +218,69 @@ complete -c re6st -n "__fish_re6st_using_subcommand node; and __fish_seen_subcom
 complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and not __fish_seen_subcommand_from listen connect" -s h -l help -d 'Print help'
 complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and not __fish_seen_subcommand_from listen connect" -f -a "listen" -d 'Accept tunnels from OpenVPN and re6st clients, an interface for each'
 complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and not __fish_seen_subcommand_from listen connect" -f -a "connect" -d 'Open a tunnel to an OpenVPN or re6st server'
-complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from listen" -l port -d 'Port to listen on' -r
-complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from listen" -l protocol -d 'What carries the tunnels' -r -f -a "udp\t''
+complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from listen" -l port -d 'Port to listen on [default: 1194]' -r
+complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from listen" -l protocol -d 'What carries the tunnels [default: udp]' -r -f -a "udp\t''
 tcp\t''
 udp6\t''
 tcp6\t''"
 complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from listen" -l bind -d 'Address to listen on [default: every one of the protocol\'s family]' -r
-complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from listen" -l max-clients -d 'Clients at most; further ones are refused' -r
+complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from listen" -l max-clients -d 'Clients at most; further ones are refused [default: 20]' -r
 complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from listen" -l interface-prefix -d 'What interfaces\' names begin with; the client\'s common name follows' -r
 complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from listen" -l dh -d 'Diffie-Hellman parameters; accepted and not used, for every peer knows elliptic curves' -r -F
+complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from listen" -l config -d 'OpenVPN configuration file (.ovpn) to take from what is not said here; files that it names are looked for beside it, and options that do not apply are named' -r -F
 complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from listen" -l ca -d 'Certificate of the authority, PEM' -r -F
 complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from listen" -l cert -d 'Our certificate, PEM' -r -F
 complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from listen" -l key -d 'Its key, PEM' -r -F
-complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from listen" -l device -d 'What passes: Ethernet frames or IP packets' -r -f -a "tap\t''
+complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from listen" -l crl -d 'The authority\'s list of revoked certificates, PEM' -r -F
+complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from listen" -l revoked -d 'Serial number of a certificate that is not believed' -r
+complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from listen" -l tls-auth -d 'Key that authenticates the control channel (`openvpn --genkey secret`): who has it not is not answered' -r -F
+complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from listen" -l key-direction -d 'Which half of that key is for sending; the other end has the other [default: one for both]' -r -f -a "0\t''
+1\t''"
+complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from listen" -l auth -d 'Hash of tls-auth: SHA1, SHA256, SHA384 or SHA512 [default: SHA1]' -r
+complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from listen" -l tls-crypt -d 'Key that encrypts the control channel, too (`openvpn --genkey secret`)' -r -F
+complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from listen" -l tls-crypt-v2 -d 'The same with a key for each client (`openvpn --genkey tls-crypt-v2-server` and `-client`)' -r -F
+complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from listen" -l device -d 'What passes: Ethernet frames or IP packets [default: tap]' -r -f -a "tap\t''
 tun\t''"
 complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from listen" -l cipher -d 'Cipher to use, the preferred first; `none` for a network without encryption [default: AES-256-GCM, CHACHA20-POLY1305, AES-128-GCM]' -r
 complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from listen" -l address -d 'Address to give each interface, besides its link-local one' -r
-complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from listen" -l revoked -d 'Serial number of a certificate that is not believed' -r
+complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from listen" -l mtu -d 'Octets of the interface\'s largest packet [default: as stock networks have it; 1500 over TCP]' -r
+complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from listen" -l udp-gso -d 'Whether many datagrams are handed to the kernel in one call' -r -f -a "auto\t'Where kernel and link can'
+off\t'Never: one call for each'"
 complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from listen" -l ping-exit -d 'End a tunnel when its peer was silent for so long [default: 60 s with re6st, never with others, which may have nothing to say]' -r
-complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from listen" -l handshake-timeout -d 'Give up a handshake after so long' -r
-complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from listen" -l renegotiate-after -d 'Renew keys after so long' -r
+complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from listen" -l handshake-timeout -d 'Give up a handshake after so long [default: 60s]' -r
+complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from listen" -l renegotiate-after -d 'Renew keys after so long [default: 1h]' -r
 complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from listen" -l statistics-every -d 'Tell statistics so often' -r
 complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from listen" -l json -d 'Write what happens to standard output, one JSON object a line'
 complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from listen" -s v -l verbose -d 'Log more; twice for every packet that is refused'
-complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from listen" -s h -l help -d 'Print help'
+complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from listen" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from connect" -l peer -d 'Common name that the server\'s certificate must have [default: any]' -r
-complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from connect" -l interface -d 'Name of the interface' -r
+complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from connect" -l interface -d 'Name of the interface [default: re6st-tunnel]' -r
+complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from connect" -l config -d 'OpenVPN configuration file (.ovpn) to take from what is not said here; files that it names are looked for beside it, and options that do not apply are named' -r -F
 complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from connect" -l ca -d 'Certificate of the authority, PEM' -r -F
 complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from connect" -l cert -d 'Our certificate, PEM' -r -F
 complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from connect" -l key -d 'Its key, PEM' -r -F
-complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from connect" -l device -d 'What passes: Ethernet frames or IP packets' -r -f -a "tap\t''
+complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from connect" -l crl -d 'The authority\'s list of revoked certificates, PEM' -r -F
+complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from connect" -l revoked -d 'Serial number of a certificate that is not believed' -r
+complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from connect" -l tls-auth -d 'Key that authenticates the control channel (`openvpn --genkey secret`): who has it not is not answered' -r -F
+complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from connect" -l key-direction -d 'Which half of that key is for sending; the other end has the other [default: one for both]' -r -f -a "0\t''
+1\t''"
+complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from connect" -l auth -d 'Hash of tls-auth: SHA1, SHA256, SHA384 or SHA512 [default: SHA1]' -r
+complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from connect" -l tls-crypt -d 'Key that encrypts the control channel, too (`openvpn --genkey secret`)' -r -F
+complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from connect" -l tls-crypt-v2 -d 'The same with a key for each client (`openvpn --genkey tls-crypt-v2-server` and `-client`)' -r -F
+complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from connect" -l device -d 'What passes: Ethernet frames or IP packets [default: tap]' -r -f -a "tap\t''
 tun\t''"
 complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from connect" -l cipher -d 'Cipher to use, the preferred first; `none` for a network without encryption [default: AES-256-GCM, CHACHA20-POLY1305, AES-128-GCM]' -r
 complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from connect" -l address -d 'Address to give each interface, besides its link-local one' -r
-complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from connect" -l revoked -d 'Serial number of a certificate that is not believed' -r
+complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from connect" -l mtu -d 'Octets of the interface\'s largest packet [default: as stock networks have it; 1500 over TCP]' -r
+complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from connect" -l udp-gso -d 'Whether many datagrams are handed to the kernel in one call' -r -f -a "auto\t'Where kernel and link can'
+off\t'Never: one call for each'"
 complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from connect" -l ping-exit -d 'End a tunnel when its peer was silent for so long [default: 60 s with re6st, never with others, which may have nothing to say]' -r
-complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from connect" -l handshake-timeout -d 'Give up a handshake after so long' -r
-complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from connect" -l renegotiate-after -d 'Renew keys after so long' -r
+complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from connect" -l handshake-timeout -d 'Give up a handshake after so long [default: 60s]' -r
+complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from connect" -l renegotiate-after -d 'Renew keys after so long [default: 1h]' -r
 complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from connect" -l statistics-every -d 'Tell statistics so often' -r
 complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from connect" -l json -d 'Write what happens to standard output, one JSON object a line'
 complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from connect" -s v -l verbose -d 'Log more; twice for every packet that is refused'
-complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from connect" -s h -l help -d 'Print help'
+complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from connect" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c re6st -n "__fish_re6st_using_subcommand babel; and not __fish_seen_subcommand_from run dump monitor babeld" -s h -l help -d 'Print help'
 complete -c re6st -n "__fish_re6st_using_subcommand babel; and not __fish_seen_subcommand_from run dump monitor babeld" -f -a "run" -d 'Route between interfaces until told to end'
 complete -c re6st -n "__fish_re6st_using_subcommand babel; and not __fish_seen_subcommand_from run dump monitor babeld" -f -a "dump" -d 'Show what a running router knows'

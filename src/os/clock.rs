@@ -20,6 +20,12 @@ impl Clock {
         Instant::ZERO + self.0.elapsed()
     }
 
+    /// What calendar time it was at [`Instant::ZERO`].
+    pub fn unix_start(&self) -> UnixTime {
+        let started = unix_time().since_1970().saturating_sub(self.0.elapsed());
+        UnixTime::from_duration(started)
+    }
+
     /// Sleeps until `deadline`; for ever if there is none.
     pub async fn sleep_until(&self, deadline: Option<Instant>) {
         match deadline {

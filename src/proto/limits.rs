@@ -120,6 +120,15 @@ pub const TUNNEL_BACKLOG_OCTETS: usize = 65_536;
 /// Octets of one TLS record that a peer may send over the control channel; more ends the tunnel.
 pub const TUNNEL_RECORD_OCTETS: usize = 16_384;
 
+/// Lines of an OpenVPN configuration file; a longer one is an error.
+pub const TUNNEL_CONFIGURATION_LINES_MAX: usize = 10_000;
+
+/// Words of one of its lines, as many as OpenVPN takes; more are an error.
+pub const TUNNEL_CONFIGURATION_WORDS_MAX: usize = 16;
+
+/// Octets of a client's key for the control channel as its server opens it; a longer one is refused.
+pub const TUNNEL_WRAPPED_KEY_OCTETS_MAX: usize = 1_024;
+
 /// Octets of a control packet that we send.
 pub const TUNNEL_CONTROL_OCTETS: usize = 1_200;
 

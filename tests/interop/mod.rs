@@ -4,6 +4,7 @@ mod babel;
 mod babeld_configuration;
 mod bird;
 mod openvpn;
+mod openvpn_matrix;
 mod registry;
 mod routers;
 pub mod stock;

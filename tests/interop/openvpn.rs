@@ -169,7 +169,7 @@ fn ciphers(kind: Kind) -> &'static str {
     }
 }
 
-fn authority(folder: &Path) {
+pub(super) fn authority(folder: &Path) {
     let (key, certificate) = (folder.join("ca.key"), folder.join("ca.crt"));
     let words = "req -x509 -newkey rsa:2048 -nodes -days 2 -sha512 -set_serial 0x120010db80042 \
                  -subj /CN=test -keyout";
@@ -179,7 +179,7 @@ fn authority(folder: &Path) {
 }
 
 /// Makes `NAME.key` and an X.509 version 1 `NAME.crt`.
-fn certificate(folder: &Path, name: &str, common_name: &str, serial: &str) {
+pub(super) fn certificate(folder: &Path, name: &str, common_name: &str, serial: &str) {
     let path = |file: &str| folder.join(file).display().to_string();
     let (key, request) = (path(&format!("{name}.key")), path(&format!("{name}.csr")));
     let subject = format!("/CN={}", common_name.replace('/', "\\/"));
@@ -192,7 +192,7 @@ fn certificate(folder: &Path, name: &str, common_name: &str, serial: &str) {
 }
 
 /// The JSON objects of one event that a process printed.
-fn events(process: &Process, event: &str) -> Vec<serde_json::Value> {
+pub(super) fn events(process: &Process, event: &str) -> Vec<serde_json::Value> {
     let printed = process.printed();
     let objects = printed.lines().filter_map(|line| serde_json::from_str(line).ok());
     objects.filter(|object: &serde_json::Value| object["event"] == event).collect()
@@ -395,5 +395,55 @@ fn ip_packets_pass_where_no_frames_are_wanted() {
     eventually("an answer", PATIENCE, || lab.right.pings("10.77.0.1").then_some(()));
     assert!(lab.right.ip("-d link show re6st-tunnel").contains("tun type tun"));
     assert_eq!(connection.stop(), Some(0));
+    assert_eq!(listener.stop(), Some(0));
+}
+
+#[test]
+fn a_configuration_file_of_openvpn_serves_both_programs() {
+    let lab = Lab::new();
+    let read = |name: &str| std::fs::read_to_string(lab.file(name)).unwrap();
+    run("openvpn", &["--genkey", "secret", &lab.file("ta.key")]);
+    let client = format!(
+        "client\ndev tap\ndev-type tap\nproto udp\nremote 10.9.0.1 1195\nnobind\n\
+         <ca>\n{}</ca>\n<cert>\n{}</cert>\n<key>\n{}</key>\nkey-direction 1\n\
+         <tls-auth>\n{}</tls-auth>\nauth SHA256\ndata-ciphers AES-128-GCM\n\
+         verify-x509-name 0/16 name\nifconfig 10.77.0.2 255.255.255.0\nverb 3\n",
+        read("ca.crt"),
+        read("client.crt"),
+        read("client.key"),
+        read("ta.key"),
+    );
+    std::fs::write(lab.file("client.ovpn"), client).unwrap();
+    let server = "mode server\ntls-server\ndev tap\nport 1195\nproto udp\nca ca.crt\ncert server.crt\n\
+                  key server.key\ndh none\ntls-auth ta.key 0\nauth SHA256\ndata-ciphers AES-128-GCM\n\
+                  ifconfig 10.77.0.1 255.255.255.0\nkeepalive 1 10\n";
+    std::fs::write(lab.file("server.ovpn"), server).unwrap();
+    let config = |name: &str| ["tunnel", name, "--json", "--config"].map(str::to_owned);
+    let spawn = |host: &Namespace, name: &str, program: &str, words: &[String]| {
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        host.spawn(lab.folder.path(), name, program, &words)
+    };
+    let words = [&config("listen")[..], &[lab.file("server.ovpn")]].concat();
+    let mut listener = spawn(&lab.left, "listen", RE6ST, &words);
+    let dh = "line 9: dh does not apply here";
+    eventually("a listener", PATIENCE, || listener.printed().contains("listening").then_some(()));
+    assert!(listener.printed().contains(dh), "{}", listener.printed());
+
+    let words = [&config("connect")[..], &[lab.file("client.ovpn")]].concat();
+    let mut connection = spawn(&lab.right, "connect", RE6ST, &words);
+    assert_eq!(expect_event(&connection, "up")["cipher"], "AES-128-GCM");
+    eventually("an answer", PATIENCE, || lab.right.pings("10.77.0.1").then_some(()));
+    assert_eq!(connection.stop(), Some(0));
+
+    let words = ["--config".to_owned(), lab.file("client.ovpn")];
+    let mut openvpn = spawn(&lab.right, "openvpn", "openvpn", &words);
+    eventually("an answer", PATIENCE, || lab.right.pings("10.77.0.1").then_some(()));
+    openvpn.stop();
+
+    let words = [&config("connect")[..], &[lab.file("server.ovpn")]].concat();
+    let mut wrong = spawn(&lab.right, "wrong", RE6ST, &words);
+    eventually("an end", PATIENCE, || (!wrong.is_running()).then_some(()));
+    assert_eq!(wrong.stop(), Some(2));
+    assert!(wrong.printed().contains("use re6st tunnel listen"), "{}", wrong.printed());
     assert_eq!(listener.stop(), Some(0));
 }

@@ -14,6 +14,7 @@ use crate::command::tunnel::counters::Counters;
 use crate::command::tunnel::event::{Ending, Event, EventKind, Role};
 use crate::command::tunnel::inward::{self, Lane, LaneOrders};
 use crate::command::tunnel::link::Link;
+use crate::command::tunnel::particulars::Particulars;
 use crate::command::tunnel::peer::{DataPath, Peer, PeerOrder, Surroundings};
 use crate::os::clock::Clock;
 use crate::os::entropy;
@@ -55,6 +56,8 @@ pub struct ConnectSettings {
     pub renegotiate_after: Duration,
     /// How often [`EventKind::Statistics`] is told.
     pub statistics_every: Duration,
+    /// What is seldom told.
+    pub particulars: Particulars,
 }
 
 impl ConnectSettings {
@@ -73,6 +76,7 @@ impl ConnectSettings {
             addresses: Vec::new(),
             renegotiate_after: Duration::from_secs(3_600),
             statistics_every: Duration::from_secs(10),
+            particulars: Particulars::default(),
         }
     }
 }
@@ -136,7 +140,7 @@ async fn run(
 
     let mut first = Vec::new();
     let session = Session::client(
-        session_settings(&settings),
+        session_settings(&settings, clock),
         &context,
         entropy::random(),
         clock.now(),
@@ -188,7 +192,7 @@ async fn open_path(
     Ok((LaneOrders { lane: 0, orders: sender }, link))
 }
 
-fn session_settings(settings: &ConnectSettings) -> SessionSettings {
+fn session_settings(settings: &ConnectSettings, clock: Clock) -> SessionSettings {
     SessionSettings {
         underlay: underlay(&settings.remote),
         device: settings.device,
@@ -196,10 +200,15 @@ fn session_settings(settings: &ConnectSettings) -> SessionSettings {
         expectation: Expectation {
             common_name: settings.peer.clone(),
             revoked: Arc::new(settings.revoked.clone()),
+            list: settings.particulars.list.clone(),
+            usage: settings.particulars.usage,
         },
         handshake_timeout: settings.handshake_timeout,
         ping_exit: settings.ping_exit,
         renegotiate_after: settings.renegotiate_after,
+        ping: settings.particulars.ping,
+        control: settings.particulars.control.clone(),
+        unix_start: clock.unix_start(),
     }
 }
 

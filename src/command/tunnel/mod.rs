@@ -17,6 +17,7 @@
 //! orders. A listener's clients share one [`port`] or one [`stream`] listener, and one [`house`].
 
 pub mod client;
+pub mod configuration;
 pub mod counters;
 pub mod entry;
 pub mod event;
@@ -26,6 +27,7 @@ pub mod inward;
 pub mod link;
 pub mod options;
 pub mod outward;
+pub mod particulars;
 pub mod peer;
 pub mod port;
 pub mod server;

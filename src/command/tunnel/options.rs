@@ -1,9 +1,7 @@
 //! `re6st tunnel`: one OpenVPN server or client, in the foreground.
 
-use std::collections::BTreeSet;
-use std::fs;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
@@ -12,8 +10,10 @@ use tokio::sync::mpsc;
 
 use crate::command::json::{self, Object};
 use crate::command::tunnel::client::{ConnectSettings, connect};
+use crate::command::tunnel::configuration::Configuration;
 use crate::command::tunnel::event::{Ending, Event, EventKind};
 use crate::command::tunnel::interface::{NAME_OCTETS, name_for};
+use crate::command::tunnel::particulars::Segments;
 use crate::command::tunnel::server::{ListenSettings, listen};
 use crate::command::{Failure, Outcome};
 use crate::os::log;
@@ -21,34 +21,35 @@ use crate::proto::cidr::CidrError;
 use crate::proto::endpoint::{Endpoint, Transport};
 use crate::proto::tunnel::agreement::Disagreement;
 use crate::proto::tunnel::cipher::Cipher;
-use crate::proto::tunnel::credentials::Credentials;
+use crate::proto::tunnel::control_keys::{Digest, Direction};
+use crate::proto::tunnel::profile::{self, Profile};
 use crate::proto::tunnel::session::Reason;
-use crate::proto::tunnel::settings::Device;
+use crate::proto::tunnel::settings::{Device, Role};
 
 /// Which end of a tunnel to be.
 #[derive(Debug, Subcommand)]
 pub enum Tunnel {
     /// Accept tunnels from OpenVPN and re6st clients, an interface for each
-    Listen(Listen),
+    Listen(Box<Listen>),
     /// Open a tunnel to an OpenVPN or re6st server
-    Connect(Connect),
+    Connect(Box<Connect>),
 }
 
 /// What `listen` is told.
 #[derive(Debug, Args)]
 pub struct Listen {
-    /// Port to listen on
-    #[arg(long, default_value_t = 1194)]
-    port: u16,
-    /// What carries the tunnels
-    #[arg(long, value_enum, default_value_t = Protocol::Udp)]
-    protocol: Protocol,
+    /// Port to listen on [default: 1194]
+    #[arg(long)]
+    port: Option<u16>,
+    /// What carries the tunnels [default: udp]
+    #[arg(long, value_enum)]
+    protocol: Option<Protocol>,
     /// Address to listen on [default: every one of the protocol's family]
     #[arg(long, value_name = "ADDRESS")]
     bind: Option<IpAddr>,
-    /// Clients at most; further ones are refused
-    #[arg(long, value_name = "COUNT", default_value_t = 20)]
-    max_clients: usize,
+    /// Clients at most; further ones are refused [default: 20]
+    #[arg(long, value_name = "COUNT")]
+    max_clients: Option<usize>,
     /// What interfaces' names begin with; the client's common name follows
     #[arg(long, value_name = "PREFIX", default_value = "re6st-")]
     interface_prefix: String,
@@ -62,54 +63,84 @@ pub struct Listen {
 /// What `connect` is told.
 #[derive(Debug, Args)]
 pub struct Connect {
-    /// The server: HOST,PORT,PROTOCOL, for example 203.0.113.7,1194,udp
-    #[arg(value_name = "HOST,PORT,PROTOCOL")]
-    server: String,
+    /// The server: HOST,PORT,PROTOCOL, for example 203.0.113.7,1194,udp [default: the first `remote` of
+    /// the configuration file]
+    #[arg(value_name = "HOST,PORT,PROTOCOL", required_unless_present = "config")]
+    server: Option<String>,
     /// Common name that the server's certificate must have [default: any]
     #[arg(long, value_name = "NAME")]
     peer: Option<String>,
-    /// Name of the interface
-    #[arg(long, value_name = "NAME", default_value = "re6st-tunnel")]
-    interface: String,
+    /// Name of the interface [default: re6st-tunnel]
+    #[arg(long, value_name = "NAME")]
+    interface: Option<String>,
     #[command(flatten)]
     common: Common,
 }
 
 /// What both are told.
 #[derive(Debug, Args)]
-struct Common {
+pub struct Common {
+    /// OpenVPN configuration file (.ovpn) to take from what is not said here; files that it names are
+    /// looked for beside it, and options that do not apply are named
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
     /// Certificate of the authority, PEM
-    #[arg(long, value_name = "FILE")]
-    ca: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present = "config")]
+    pub ca: Option<PathBuf>,
     /// Our certificate, PEM
-    #[arg(long, value_name = "FILE")]
-    cert: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present = "config")]
+    pub cert: Option<PathBuf>,
     /// Its key, PEM
+    #[arg(long, value_name = "FILE", required_unless_present = "config")]
+    pub key: Option<PathBuf>,
+    /// The authority's list of revoked certificates, PEM
     #[arg(long, value_name = "FILE")]
-    key: PathBuf,
-    /// What passes: Ethernet frames or IP packets
-    #[arg(long, value_enum, default_value_t = DeviceKind::Tap)]
-    device: DeviceKind,
+    pub crl: Option<PathBuf>,
+    /// Serial number of a certificate that is not believed
+    #[arg(long, value_name = "SERIAL")]
+    pub revoked: Vec<u64>,
+    /// Key that authenticates the control channel (`openvpn --genkey secret`): who has it not is not
+    /// answered
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["tls_crypt", "tls_crypt_v2"])]
+    pub tls_auth: Option<PathBuf>,
+    /// Which half of that key is for sending; the other end has the other [default: one for both]
+    #[arg(long, value_enum)]
+    key_direction: Option<KeyDirection>,
+    /// Hash of tls-auth: SHA1, SHA256, SHA384 or SHA512 [default: SHA1]
+    #[arg(long, value_name = "DIGEST")]
+    pub auth: Option<Digest>,
+    /// Key that encrypts the control channel, too (`openvpn --genkey secret`)
+    #[arg(long, value_name = "FILE", conflicts_with = "tls_crypt_v2")]
+    pub tls_crypt: Option<PathBuf>,
+    /// The same with a key for each client (`openvpn --genkey tls-crypt-v2-server` and `-client`)
+    #[arg(long, value_name = "FILE")]
+    pub tls_crypt_v2: Option<PathBuf>,
+    /// What passes: Ethernet frames or IP packets [default: tap]
+    #[arg(long, value_enum)]
+    device: Option<DeviceKind>,
     /// Cipher to use, the preferred first; `none` for a network without encryption
     /// [default: AES-256-GCM, CHACHA20-POLY1305, AES-128-GCM]
     #[arg(long, value_name = "NAME")]
-    cipher: Vec<Cipher>,
+    pub cipher: Vec<Cipher>,
     /// Address to give each interface, besides its link-local one
     #[arg(long, value_name = "CIDR", value_parser = address)]
-    address: Vec<(IpAddr, u8)>,
-    /// Serial number of a certificate that is not believed
-    #[arg(long, value_name = "SERIAL")]
-    revoked: Vec<u64>,
+    pub address: Vec<(IpAddr, u8)>,
+    /// Octets of the interface's largest packet [default: as stock networks have it; 1500 over TCP]
+    #[arg(long, value_name = "OCTETS", value_parser = clap::value_parser!(u32).range(576..=65_500))]
+    pub mtu: Option<u32>,
+    /// Whether many datagrams are handed to the kernel in one call
+    #[arg(long, value_enum, default_value_t = Segments::Auto)]
+    pub udp_gso: Segments,
     /// End a tunnel when its peer was silent for so long [default: 60 s with re6st, never with others,
     /// which may have nothing to say]
     #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
-    ping_exit: Option<Duration>,
-    /// Give up a handshake after so long
-    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = humantime::parse_duration)]
-    handshake_timeout: Duration,
-    /// Renew keys after so long
-    #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = humantime::parse_duration)]
-    renegotiate_after: Duration,
+    pub ping_exit: Option<Duration>,
+    /// Give up a handshake after so long [default: 60s]
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    pub handshake_timeout: Option<Duration>,
+    /// Renew keys after so long [default: 1h]
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    pub renegotiate_after: Option<Duration>,
     /// Tell statistics so often
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = humantime::parse_duration)]
     statistics_every: Duration,
@@ -137,8 +168,14 @@ enum DeviceKind {
     Tun,
 }
 
-/// Longer than any tunnel lasts.
-const NEVER: Duration = Duration::from_secs(10 * 365 * 86_400);
+/// Which half of a key is for sending.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum KeyDirection {
+    #[value(name = "0")]
+    Normal,
+    #[value(name = "1")]
+    Inverse,
+}
 
 /// Runs one of them until it is told to stop.
 pub fn run(tunnel: Tunnel) -> Outcome {
@@ -147,35 +184,41 @@ pub fn run(tunnel: Tunnel) -> Outcome {
     match tunnel {
         Tunnel::Listen(options) => {
             log::start(2 + options.common.verbose);
-            runtime.block_on(run_listen(options))
+            runtime.block_on(run_listen(*options))
         }
         Tunnel::Connect(options) => {
             log::start(2 + options.common.verbose);
-            runtime.block_on(run_connect(options))
+            runtime.block_on(run_connect(*options))
         }
     }
 }
 
 async fn run_listen(options: Listen) -> Outcome {
     let mut stop = Stop::new()?;
-    let bind = SocketAddr::new(options.address()?, options.port);
-    let credentials = options.common.credentials()?;
+    let configuration = Configuration::read(&options.common, Role::Server)?;
+    let profile = &configuration.profile;
     if options.dh.is_some() {
         tracing::info!("--dh is not used: every peer knows elliptic curves");
     }
-    let transport = options.protocol.transport();
-    let common = options.common;
-    let mut settings = ListenSettings::new(bind, transport, credentials);
-    settings.clients_max = options.max_clients;
-    settings.interface_prefix = options.interface_prefix;
-    settings.ciphers = common.ciphers();
-    settings.ping_exit = common.ping_exit.unwrap_or(NEVER);
-    settings.handshake_timeout = common.handshake_timeout;
-    settings.revoked = common.revoked();
-    settings.device = common.device.device();
-    settings.addresses = common.address;
-    settings.renegotiate_after = common.renegotiate_after;
-    settings.statistics_every = common.statistics_every;
+    let protocol = options.protocol.or(profile.protocol.map(Protocol::of)).unwrap_or(Protocol::Udp);
+    let port = options.port.or(profile.port).unwrap_or(1194);
+    let address = protocol.address(options.bind.or(profile.bind))?;
+    let bind = SocketAddr::new(address, port);
+    let as_json = options.common.json;
+    let settings = ListenSettings {
+        clients_max: options.max_clients.or(profile.clients_max).unwrap_or(20),
+        interface_prefix: options.interface_prefix,
+        ciphers: configuration.ciphers,
+        ping_exit: configuration.ping_exit,
+        handshake_timeout: configuration.handshake_timeout,
+        revoked: configuration.revoked,
+        device: configuration.device,
+        addresses: configuration.addresses,
+        renegotiate_after: configuration.renegotiate_after,
+        statistics_every: options.common.statistics_every,
+        particulars: configuration.particulars,
+        ..ListenSettings::new(bind, protocol.transport(), configuration.credentials)
+    };
     let (events, mut received) = mpsc::channel(64);
     let listener = listen(settings, events).await.map_err(|error| {
         Failure::failed(format!("cannot listen on {bind}: {error}; is another program there?"))
@@ -184,7 +227,7 @@ async fn run_listen(options: Listen) -> Outcome {
     loop {
         tokio::select! {
             event = received.recv() => match event {
-                Some(event) => show(&event, common.json)?,
+                Some(event) => show(&event, as_json)?,
                 None => return Ok(()),
             },
             () = stop.wait() => break,
@@ -192,7 +235,7 @@ async fn run_listen(options: Listen) -> Outcome {
     }
     let stopping = tokio::spawn(listener.stop());
     while let Some(event) = received.recv().await {
-        show(&event, common.json)?;
+        show(&event, as_json)?;
     }
     let _ = stopping.await;
     Ok(())
@@ -200,25 +243,38 @@ async fn run_listen(options: Listen) -> Outcome {
 
 async fn run_connect(options: Connect) -> Outcome {
     let mut stop = Stop::new()?;
-    if options.interface.is_empty() || options.interface.len() > NAME_OCTETS {
-        let name = name_for("", &options.interface);
+    let named = match &options.server {
+        Some(server) => Some(resolve(server).await?),
+        None => None,
+    };
+    let configuration = Configuration::read(&options.common, Role::Client)?;
+    let profile = &configuration.profile;
+    let interface = options.interface.or_else(|| profile.interface.clone());
+    let interface = interface.unwrap_or_else(|| "re6st-tunnel".to_owned());
+    if interface.is_empty() || interface.len() > NAME_OCTETS {
+        let name = name_for("", &interface);
         return Err(Failure::usage(format!(
             "--interface takes a name of at most {NAME_OCTETS} letters, for example {name}"
         )));
     }
-    let remote = resolve(&options.server).await?;
-    let credentials = options.common.credentials()?;
-    let common = options.common;
-    let mut settings = ConnectSettings::new(remote, credentials, options.interface);
-    settings.peer = options.peer;
-    settings.ciphers = common.ciphers();
-    settings.ping_exit = common.ping_exit.unwrap_or(NEVER);
-    settings.handshake_timeout = common.handshake_timeout;
-    settings.revoked = common.revoked();
-    settings.device = common.device.device();
-    settings.addresses = common.address;
-    settings.renegotiate_after = common.renegotiate_after;
-    settings.statistics_every = common.statistics_every;
+    let remote = match named {
+        Some(remote) => remote,
+        None => resolve_first(profile).await?,
+    };
+    let as_json = options.common.json;
+    let settings = ConnectSettings {
+        peer: options.peer.or_else(|| profile.peer.clone()),
+        ciphers: configuration.ciphers,
+        ping_exit: configuration.ping_exit,
+        handshake_timeout: configuration.handshake_timeout,
+        revoked: configuration.revoked,
+        device: configuration.device,
+        addresses: configuration.addresses,
+        renegotiate_after: configuration.renegotiate_after,
+        statistics_every: options.common.statistics_every,
+        particulars: configuration.particulars,
+        ..ConnectSettings::new(remote, configuration.credentials, interface)
+    };
     let (events, mut received) = mpsc::channel(64);
     let mut connection = Some(connect(settings, events));
     let mut closing = None;
@@ -226,7 +282,7 @@ async fn run_connect(options: Connect) -> Outcome {
         tokio::select! {
             event = received.recv() => {
                 let Some(event) = event else { return Ok(()) };
-                show(&event, common.json)?;
+                show(&event, as_json)?;
                 if let EventKind::Down(reason) = event.kind {
                     return match closing {
                         Some(_) => Ok(()),
@@ -241,13 +297,44 @@ async fn run_connect(options: Connect) -> Outcome {
     }
 }
 
-impl Listen {
-    fn address(&self) -> Result<IpAddr, Failure> {
-        let any = match self.protocol {
-            Protocol::Udp | Protocol::Tcp => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
-            Protocol::Udp6 | Protocol::Tcp6 => IpAddr::V6(std::net::Ipv6Addr::UNSPECIFIED),
+impl Common {
+    /// What passes, if said.
+    pub const fn device(&self) -> Option<Device> {
+        match self.device {
+            Some(DeviceKind::Tap) => Some(Device::Tap),
+            Some(DeviceKind::Tun) => Some(Device::Tun),
+            None => None,
+        }
+    }
+
+    /// Which half of the key of `tls-auth` is for sending, if said.
+    pub const fn key_direction(&self) -> Option<Direction> {
+        match self.key_direction {
+            Some(KeyDirection::Normal) => Some(Direction::Normal),
+            Some(KeyDirection::Inverse) => Some(Direction::Inverse),
+            None => None,
+        }
+    }
+}
+
+impl Protocol {
+    /// What a configuration file names.
+    const fn of(named: profile::Protocol) -> Self {
+        match (named.transport, named.ipv6) {
+            (Transport::Udp, Some(true)) => Self::Udp6,
+            (Transport::Udp, _) => Self::Udp,
+            (Transport::Tcp, Some(true)) => Self::Tcp6,
+            (Transport::Tcp, _) => Self::Tcp,
+        }
+    }
+
+    /// The address to listen on.
+    fn address(self, bind: Option<IpAddr>) -> Result<IpAddr, Failure> {
+        let any = match self {
+            Self::Udp | Self::Tcp => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            Self::Udp6 | Self::Tcp6 => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
         };
-        let address = self.bind.unwrap_or(any);
+        let address = bind.unwrap_or(any);
         let fits = address.is_ipv6() == any.is_ipv6();
         fits.then_some(address).ok_or_else(|| {
             Failure::usage(format!(
@@ -256,41 +343,11 @@ impl Listen {
             ))
         })
     }
-}
 
-impl Common {
-    fn credentials(&self) -> Result<Credentials, Failure> {
-        let (ca, cert, key) = (read(&self.ca)?, read(&self.cert)?, read(&self.key)?);
-        Credentials::from_pem(&ca, &cert, &key).map_err(|error| {
-            let files =
-                format!("{}, {} or {}", self.ca.display(), self.cert.display(), self.key.display());
-            Failure::failed(format!("{files} {error}"))
-        })
-    }
-
-    fn ciphers(&self) -> Vec<Cipher> {
-        if self.cipher.is_empty() { Cipher::ENCRYPTING.to_vec() } else { self.cipher.clone() }
-    }
-
-    fn revoked(&self) -> BTreeSet<u64> {
-        self.revoked.iter().copied().collect()
-    }
-}
-
-impl Protocol {
     const fn transport(self) -> Transport {
         match self {
             Self::Udp | Self::Udp6 => Transport::Udp,
             Self::Tcp | Self::Tcp6 => Transport::Tcp,
-        }
-    }
-}
-
-impl DeviceKind {
-    const fn device(self) -> Device {
-        match self {
-            Self::Tap => Device::Tap,
-            Self::Tun => Device::Tun,
         }
     }
 }
@@ -384,6 +441,30 @@ fn address(text: &str) -> Result<(IpAddr, u8), CidrError> {
     Ok((address, length.ok_or(CidrError::Length)?))
 }
 
+/// The first server of a configuration file that has an address.
+async fn resolve_first(profile: &Profile) -> Result<Endpoint, Failure> {
+    let mut failure = Failure::usage("name a server: HOST,PORT,PROTOCOL, or remote in the file");
+    for remote in &profile.remotes {
+        let protocol = remote.protocol.or(profile.protocol);
+        let ipv6 = protocol.and_then(|protocol| protocol.ipv6);
+        let transport = protocol.map_or(Transport::Udp, |protocol| protocol.transport);
+        let port = remote.port.or(profile.port).unwrap_or(1194);
+        let families: &[&str] = match ipv6 {
+            None => &["", "6"],
+            Some(false) => &[""],
+            Some(true) => &["6"],
+        };
+        let transport = if transport == Transport::Udp { "udp" } else { "tcp" };
+        for family in families {
+            match resolve(&format!("{},{port},{transport}{family}", remote.host)).await {
+                Ok(endpoint) => return Ok(endpoint),
+                Err(error) => failure = error,
+            }
+        }
+    }
+    Err(failure)
+}
+
 /// An endpoint whose host may be a name.
 async fn resolve(text: &str) -> Result<Endpoint, Failure> {
     let usage = |error| Failure::usage(format!("{text}: {error}"));
@@ -394,8 +475,7 @@ async fn resolve(text: &str) -> Result<Endpoint, Failure> {
     let Some((host, rest)) = text.split_once(',') else { return Err(usage(error)) };
     let parse_with = |address: IpAddr| format!("{address},{rest}").parse::<Endpoint>();
     // Wrong port or protocol: the name need not be asked for.
-    let any =
-        [parse_with(Ipv4Addr::LOCALHOST.into()), parse_with(std::net::Ipv6Addr::LOCALHOST.into())];
+    let any = [parse_with(Ipv4Addr::LOCALHOST.into()), parse_with(Ipv6Addr::LOCALHOST.into())];
     if let [Err(error), Err(_)] = any {
         return Err(usage(error));
     }
@@ -404,9 +484,4 @@ async fn resolve(text: &str) -> Result<Endpoint, Failure> {
         found.map_err(|error| Failure::failed(format!("cannot find host {host}: {error}")))?;
     let endpoint = found.filter_map(|address| parse_with(address.ip()).ok()).next();
     endpoint.ok_or_else(|| Failure::failed(format!("host {host} has no address for {rest}")))
-}
-
-fn read(path: &Path) -> Result<Vec<u8>, Failure> {
-    fs::read(path)
-        .map_err(|error| Failure::failed(format!("cannot read {}: {error}", path.display())))
 }

@@ -12,8 +12,8 @@ use crate::command::tunnel::server::{Received, Reception};
 use crate::os::udp::Udp;
 use crate::proto::limits::DATAGRAM_OCTETS_MAX;
 use crate::proto::time::Instant;
-use crate::proto::tunnel::cookie::Stranger;
-use crate::proto::tunnel::packet::{ControlPacket, Opcode, SessionId, kind};
+use crate::proto::tunnel::cookie::{Proven, Stranger};
+use crate::proto::tunnel::packet::{Opcode, SessionId, kind, session_id};
 
 struct Port {
     udp: Arc<Udp>,
@@ -92,7 +92,7 @@ impl Port {
 
     async fn handle_control(&mut self, packet: &[u8], from: SocketAddr, now: Instant) {
         if let Some(&(lane, session)) = self.addresses.get(&from)
-            && ControlPacket::parse(packet).is_ok_and(|packet| packet.session_id == session)
+            && session_id(packet) == Some(session)
         {
             if let Some(lane) = self.lanes.get(&lane) {
                 lane.tell(Heard::Packet(packet.to_vec()));
@@ -100,22 +100,22 @@ impl Port {
             return;
         }
         match self.reception.cookies.judge(packet, from, now) {
-            Stranger::Asks { remote } => {
-                let answer = self.reception.cookies.answer(remote, from, now);
+            Stranger::Asks(answer) => {
                 // Lost is lost: the client asks again.
                 let _ = self.udp.send(&answer, Some(from)).await;
             }
-            Stranger::Proven { local, remote } => self.receive(packet, from, (local, remote)),
+            Stranger::Proven(proven) => self.receive(packet, from, *proven),
             Stranger::Noise => {}
         }
     }
 
-    fn receive(&mut self, packet: &[u8], from: SocketAddr, ids: (SessionId, SessionId)) {
+    fn receive(&mut self, packet: &[u8], from: SocketAddr, proven: Proven) {
         let link = Link::Udp(Arc::clone(&self.udp), Some(from));
-        let received = self.reception.receive(from, ids, link, self.orders.clone());
+        let session = proven.remote;
+        let received = self.reception.receive(from, proven, link, self.orders.clone());
         let Some(Received { peer_id, lane }) = received else { return };
         lane.tell(Heard::Packet(packet.to_vec()));
         self.lanes.insert(peer_id, lane);
-        self.addresses.insert(from, (peer_id, ids.1));
+        self.addresses.insert(from, (peer_id, session));
     }
 }

@@ -14,6 +14,7 @@ use crate::command::tunnel::event::Event;
 use crate::command::tunnel::house::House;
 use crate::command::tunnel::inward::{Heard, Lane, LaneOrder, LaneOrders};
 use crate::command::tunnel::link::Link;
+use crate::command::tunnel::particulars::Particulars;
 use crate::command::tunnel::peer::{DataPath, Peer, Surroundings};
 use crate::command::tunnel::{port, stream};
 use crate::os::clock::Clock;
@@ -24,9 +25,8 @@ use crate::os::udp::Udp;
 use crate::proto::endpoint::{Endpoint, Transport};
 use crate::proto::limits::TUNNEL_CONTROL_QUEUE;
 use crate::proto::tunnel::cipher::Cipher;
-use crate::proto::tunnel::cookie::Cookies;
+use crate::proto::tunnel::cookie::{Cookies, Proven};
 use crate::proto::tunnel::credentials::Credentials;
-use crate::proto::tunnel::packet::SessionId;
 use crate::proto::tunnel::session::{Session, SessionSettings};
 use crate::proto::tunnel::settings::{Device, Underlay};
 use crate::proto::tunnel::tls::{Expectation, TlsContext};
@@ -60,6 +60,8 @@ pub struct ListenSettings {
     pub renegotiate_after: Duration,
     /// How often statistics are told.
     pub statistics_every: Duration,
+    /// What is seldom told.
+    pub particulars: Particulars,
 }
 
 impl ListenSettings {
@@ -79,6 +81,7 @@ impl ListenSettings {
             addresses: Vec::new(),
             renegotiate_after: Duration::from_secs(3_600),
             statistics_every: Duration::from_secs(10),
+            particulars: Particulars::default(),
         }
     }
 }
@@ -172,8 +175,9 @@ impl Reception {
     ) -> io::Result<Self> {
         let context = TlsContext::new(&settings.credentials).map_err(io::Error::other)?;
         let links = Links::open().map_err(io::Error::other)?;
-        let cookies = Cookies::new(&mut entropy::random());
-        Ok(Self { clock: Clock::start(), cookies, settings, events, house, context, links })
+        let (clock, control) = (Clock::start(), settings.particulars.control.clone());
+        let cookies = Cookies::new(control, clock.unix_start(), &mut entropy::random());
+        Ok(Self { clock, cookies, settings, events, house, context, links })
     }
 
     /// How long a handshake may take.
@@ -191,7 +195,7 @@ impl Reception {
     pub fn receive(
         &self,
         from: SocketAddr,
-        ids: (SessionId, SessionId),
+        proven: Proven,
         link: Link,
         orders: mpsc::UnboundedSender<(u32, LaneOrder)>,
     ) -> Option<Received> {
@@ -200,7 +204,7 @@ impl Reception {
         let peer_id = guest.peer_id;
         let random = entropy::random();
         let settings = self.session_settings(from);
-        let session = Session::server(settings, &self.context, random, ids, now).ok()?;
+        let session = Session::server(settings, &self.context, random, proven, now).ok()?;
         let counters = Arc::new(Counters::default());
         let (heard_sender, heard) = mpsc::channel::<Heard>(TUNNEL_CONTROL_QUEUE);
         let lane = Lane::new(from, Arc::clone(&counters), heard_sender);
@@ -235,10 +239,17 @@ impl Reception {
             device: self.settings.device,
             ciphers: self.settings.ciphers.clone(),
             // Who is revoked hears it after the handshake, as from OpenVPN: AUTH_FAILED.
-            expectation: Expectation::default(),
+            expectation: Expectation {
+                list: self.settings.particulars.list.clone(),
+                usage: self.settings.particulars.usage,
+                ..Expectation::default()
+            },
             handshake_timeout: self.settings.handshake_timeout,
             ping_exit: self.settings.ping_exit,
             renegotiate_after: self.settings.renegotiate_after,
+            ping: self.settings.particulars.ping,
+            control: self.settings.particulars.control.clone(),
+            unix_start: self.clock.unix_start(),
         }
     }
 

@@ -57,13 +57,12 @@ async fn prove(
         while let Some(packet) = reader.next_packet() {
             let now = reception.clock.now();
             match reception.cookies.judge(packet, from, now) {
-                Stranger::Asks { remote } => {
-                    let answer = reception.cookies.answer(remote, from, now);
+                Stranger::Asks(answer) => {
                     link.send(&answer).await.ok()?;
                 }
-                Stranger::Proven { local, remote } => {
+                Stranger::Proven(proven) => {
                     let (sender, orders) = mpsc::unbounded_channel();
-                    let received = reception.receive(from, (local, remote), link, sender)?;
+                    let received = reception.receive(from, *proven, link, sender)?;
                     received.lane.tell(Heard::Packet(packet.to_vec()));
                     return Some((reader, received, orders));
                 }

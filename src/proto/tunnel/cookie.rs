@@ -14,67 +14,139 @@ use std::time::Duration;
 use ring::hmac;
 
 use crate::proto::random::Random;
-use crate::proto::time::Instant;
+use crate::proto::time::{Instant, UnixTime};
+use crate::proto::tunnel::control_keys::{ControlKeys, ControlProtection, carries_wrapped_key};
 use crate::proto::tunnel::packet::{Acks, ControlPacket, Opcode, SessionId};
+use crate::proto::tunnel::settings::Role;
+use crate::proto::tunnel::wrapper::{can_send_key_again, seal_answer, wishes};
 
 /// What makes session numbers, for one port.
 pub struct Cookies {
     key: hmac::Key,
+    protection: ControlProtection,
+    /// The keys, unless each client has its own.
+    keys: Option<ControlKeys>,
+    unix_start: UnixTime,
 }
 
 /// What a packet from an address without a session is.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Debug)]
 pub enum Stranger {
-    /// It asks for an answer that keeps nothing: send [`Cookies::answer`].
-    Asks {
-        /// The client's session.
-        remote: SessionId,
-    },
-    /// It has received our answer: begin a session, and give it this packet.
-    Proven {
-        /// Our session.
-        local: SessionId,
-        /// The client's session.
-        remote: SessionId,
-    },
+    /// It asks for an answer that keeps nothing: send this.
+    Asks(Vec<u8>),
+    /// It may have a session: begin one, and give it this packet.
+    Proven(Box<Proven>),
     /// Neither.
     Noise,
+}
+
+/// A client that is to have a session.
+#[derive(Clone, Debug)]
+pub struct Proven {
+    /// Our session.
+    pub local: SessionId,
+    /// The client's session.
+    pub remote: SessionId,
+    /// How its control packets are protected.
+    pub keys: Option<ControlKeys>,
+    /// It has received our reset. Otherwise it has a key that we must remember: OpenVPN 2.5 sends it
+    /// only once.
+    pub answered: bool,
 }
 
 /// An answer holds for so long, and once more.
 const PERIOD: Duration = Duration::from_secs(60);
 
+/// A packet without its protection.
+struct Opened {
+    packet: Vec<u8>,
+    keys: Option<ControlKeys>,
+    /// Its sender can send the key that came with it once more.
+    can_send_key_again: Option<bool>,
+}
+
 impl Cookies {
-    /// Draws a secret.
-    pub fn new(random: &mut Random) -> Self {
-        Self { key: hmac::Key::new(hmac::HMAC_SHA256, &random.octets::<32>()) }
+    /// Draws a secret. `unix_start` is what the clock on the wall showed when ours read zero.
+    pub fn new(protection: ControlProtection, unix_start: UnixTime, random: &mut Random) -> Self {
+        let key = hmac::Key::new(hmac::HMAC_SHA256, &random.octets::<32>());
+        let keys = protection.keys(Role::Server);
+        Self { key, protection, keys, unix_start }
     }
 
     /// Judges a packet that is not data.
     pub fn judge(&self, packet: &[u8], from: SocketAddr, now: Instant) -> Stranger {
-        let Ok(packet) = ControlPacket::parse(packet) else { return Stranger::Noise };
-        if packet.key_id != 0 {
-            return Stranger::Noise;
+        self.open(packet)
+            .and_then(|opened| self.judge_opened(opened, from, now))
+            .unwrap_or(Stranger::Noise)
+    }
+
+    fn open(&self, packet: &[u8]) -> Option<Opened> {
+        if let ControlProtection::CryptV2Server(server) = &self.protection {
+            if !carries_wrapped_key(packet) {
+                return None;
+            }
+            let (packet, keys) = server.open(packet)?;
+            let (packet, stamp) = keys.open(packet)?;
+            let can_send_key_again = Some(can_send_key_again(stamp));
+            return Some(Opened { packet, keys: Some(keys), can_send_key_again });
         }
+        let packet = match &self.keys {
+            Some(keys) => keys.open(packet)?.0,
+            None => packet.to_vec(),
+        };
+        Some(Opened { packet, keys: self.keys.clone(), can_send_key_again: None })
+    }
+
+    fn judge_opened(&self, opened: Opened, from: SocketAddr, now: Instant) -> Option<Stranger> {
+        let packet =
+            ControlPacket::parse(&opened.packet).ok().filter(|packet| packet.key_id == 0)?;
         let remote = packet.session_id;
-        match (packet.opcode, packet.remote_session_id, packet.packet_id) {
-            (Opcode::HardResetClient, ..) => Stranger::Asks { remote },
-            (Opcode::Ack | Opcode::Control, Some(local), _) => {
+        let asks = |wants_key_again| {
+            let answer = self.answer(remote, wants_key_again, from, now);
+            Stranger::Asks(match &opened.keys {
+                Some(keys) => seal_answer(keys, &answer, self.unix_start, now),
+                None => answer,
+            })
+        };
+        let proven = |local, answered| {
+            Stranger::Proven(Box::new(Proven {
+                local,
+                remote,
+                keys: opened.keys.clone(),
+                answered,
+            }))
+        };
+        match (packet.opcode, packet.remote_session_id, opened.can_send_key_again) {
+            (Opcode::HardResetClient, _, None) => Some(asks(false)),
+            (Opcode::HardResetClientV3, _, Some(true)) => Some(asks(true)),
+            (Opcode::HardResetClientV3, _, Some(false)) => {
+                Some(proven(self.session_id(from, remote, period(now)), false))
+            }
+            (Opcode::Ack | Opcode::Control | Opcode::ControlWithKey, Some(local), _) => {
                 let period = period(now);
-                let fits = [period, period.wrapping_sub(1)]
-                    .into_iter()
-                    .any(|period| self.session_id(from, remote, period) == local);
-                if fits { Stranger::Proven { local, remote } } else { Stranger::Noise }
+                let mut periods = [period, period.wrapping_sub(1)].into_iter();
+                let fits = periods.any(|period| self.session_id(from, remote, period) == local);
+                fits.then(|| proven(local, true))
             }
             // The acknowledgement that named us was lost, and OpenVPN 2.4 does not repeat it unless
             // it hears our answer again.
-            (Opcode::Control, None, Some(1)) => Stranger::Asks { remote },
-            _ => Stranger::Noise,
+            (Opcode::Control | Opcode::ControlWithKey, None, again)
+                if packet.packet_id == Some(1) =>
+            {
+                Some(asks(again == Some(true)))
+            }
+            _ => None,
         }
     }
 
     /// Our reset, for a client that asks.
-    pub fn answer(&self, remote: SessionId, to: SocketAddr, now: Instant) -> Vec<u8> {
+    fn answer(
+        &self,
+        remote: SessionId,
+        wants_key_again: bool,
+        to: SocketAddr,
+        now: Instant,
+    ) -> Vec<u8> {
         ControlPacket {
             opcode: Opcode::HardResetServer,
             key_id: 0,
@@ -82,7 +154,7 @@ impl Cookies {
             acks: Acks::of([0]),
             remote_session_id: Some(remote),
             packet_id: Some(0),
-            payload: &[],
+            payload: wishes(wants_key_again),
         }
         .to_bytes()
     }
@@ -109,6 +181,8 @@ const fn period(now: Instant) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::proto::tunnel::control_keys::Stamp;
+    use crate::proto::tunnel::key_file::StaticKey;
 
     fn client_packet(opcode: Opcode, acknowledged: Option<SessionId>, number: u32) -> Vec<u8> {
         ControlPacket {
@@ -125,33 +199,72 @@ mod tests {
 
     #[test]
     fn only_who_received_the_answer_gets_a_session() {
-        let cookies = Cookies::new(&mut Random::from_number(1));
+        let cookies = cookies(ControlProtection::None);
         let (from, other) = ("192.0.2.1:9".parse().unwrap(), "192.0.2.2:9".parse().unwrap());
         let later = |seconds| Instant::ZERO + Duration::from_secs(seconds);
         let reset = client_packet(Opcode::HardResetClient, None, 0);
-        assert_eq!(cookies.judge(&reset, from, later(0)), Stranger::Asks { remote: 7 });
-
-        let answer = cookies.answer(7, from, later(0));
-        let local = ControlPacket::parse(&answer).unwrap().session_id;
-        let proven = Stranger::Proven { local, remote: 7 };
+        let local = local_of(&cookies.judge(&reset, from, later(0)), None);
         for packet in [
             client_packet(Opcode::Ack, Some(local), 0),
             client_packet(Opcode::Control, Some(local), 1),
         ] {
-            assert_eq!(cookies.judge(&packet, from, later(0)), proven);
-            assert_eq!(cookies.judge(&packet, from, later(70)), proven);
-            assert_eq!(cookies.judge(&packet, from, later(130)), Stranger::Noise);
-            assert_eq!(cookies.judge(&packet, other, later(0)), Stranger::Noise);
+            let judged = |from, at| match cookies.judge(&packet, from, later(at)) {
+                Stranger::Proven(proven) => Some((proven.local, proven.remote, proven.answered)),
+                _ => None,
+            };
+            assert_eq!(judged(from, 0), Some((local, 7, true)));
+            assert_eq!(judged(from, 70), Some((local, 7, true)));
+            assert_eq!(judged(from, 130), None);
+            assert_eq!(judged(other, 0), None);
         }
         let guess = client_packet(Opcode::Ack, Some(local ^ 1), 0);
-        assert_eq!(cookies.judge(&guess, from, later(0)), Stranger::Noise);
+        assert!(matches!(cookies.judge(&guess, from, later(0)), Stranger::Noise));
     }
 
     #[test]
     fn a_lost_acknowledgement_is_asked_for_again() {
-        let cookies = Cookies::new(&mut Random::from_number(1));
+        let cookies = cookies(ControlProtection::None);
         let from = "192.0.2.1:9".parse().unwrap();
         let hello = client_packet(Opcode::Control, None, 1);
-        assert_eq!(cookies.judge(&hello, from, Instant::ZERO), Stranger::Asks { remote: 7 });
+        local_of(&cookies.judge(&hello, from, Instant::ZERO), None);
+    }
+
+    #[test]
+    fn without_the_key_nobody_is_answered() {
+        let key = |seed| {
+            let octets: [u8; 256] = Random::from_number(seed).octets();
+            Box::new(StaticKey::from_octets(&octets).unwrap())
+        };
+        let cookies = cookies(ControlProtection::Crypt(key(1)));
+        let from = "192.0.2.1:9".parse().unwrap();
+        let reset = client_packet(Opcode::HardResetClient, None, 0);
+        let stamp = Stamp { time: 5, number: 1 };
+        let [right, wrong] =
+            [1, 2].map(|seed| ControlProtection::Crypt(key(seed)).keys(Role::Client).unwrap());
+        for packet in [reset.clone(), wrong.seal(&reset, stamp)] {
+            assert!(matches!(cookies.judge(&packet, from, Instant::ZERO), Stranger::Noise));
+        }
+        let judged = cookies.judge(&right.seal(&reset, stamp), from, Instant::ZERO);
+        let local = local_of(&judged, Some(&right));
+        let hello = client_packet(Opcode::Control, Some(local), 1);
+        let judged = cookies.judge(&right.seal(&hello, stamp), from, Instant::ZERO);
+        assert!(matches!(judged, Stranger::Proven(proven) if proven.local == local));
+        assert!(matches!(cookies.judge(&hello, from, Instant::ZERO), Stranger::Noise));
+    }
+
+    fn cookies(protection: ControlProtection) -> Cookies {
+        Cookies::new(protection, UnixTime::from_secs(0), &mut Random::from_number(1))
+    }
+
+    /// The session that an answer names.
+    fn local_of(judged: &Stranger, keys: Option<&ControlKeys>) -> SessionId {
+        let Stranger::Asks(answer) = judged else { panic!("{judged:?}") };
+        let answer = match keys {
+            Some(keys) => keys.open(answer).unwrap().0,
+            None => answer.clone(),
+        };
+        let answer = ControlPacket::parse(&answer).unwrap();
+        assert_eq!((answer.opcode, answer.remote_session_id), (Opcode::HardResetServer, Some(7)));
+        answer.session_id
     }
 }

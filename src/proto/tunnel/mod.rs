@@ -12,23 +12,27 @@
 //! Reading order: [`packet`], [`reliability`], [`negotiation`], [`session`]; beside them [`data`], and
 //! [`liveness`], which only re6st speaks.
 //!
-//! Not spoken: key method 1, compression, BF-CBC and every other CBC cipher, static keys, `tls-auth`,
-//! `tls-crypt`, user names and passwords, `fragment`, negotiated ciphers between peers without a server.
+//! Not spoken: key method 1, compression, BF-CBC and every other CBC cipher, static keys, user names and
+//! passwords, `fragment`, negotiated ciphers between peers without a server.
 
 pub mod agreement;
 pub mod checksum;
 pub mod cipher;
 pub mod coalesce;
+pub mod control_keys;
 pub mod cookie;
 pub mod credentials;
 pub mod data;
 pub mod exchange;
 pub mod headers;
+pub mod key_file;
 pub mod keys;
 pub mod liveness;
 pub mod mac;
 pub mod negotiation;
+pub mod ovpn;
 pub mod packet;
+pub mod profile;
 pub mod reliability;
 pub mod replay;
 pub mod segment;
@@ -36,6 +40,7 @@ pub mod session;
 pub mod settings;
 pub mod tls;
 pub mod virtio;
+pub mod wrapper;
 
 #[cfg(test)]
 mod captured;

@@ -92,10 +92,22 @@ pub struct Negotiation {
     tls: Tls,
     ours: Ours,
     theirs: Option<Theirs>,
+    room: Room,
 }
 
-/// Octets of TLS that fit a control packet.
+/// What protection takes of a control packet.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Room {
+    /// Octets of every packet.
+    pub every: usize,
+    /// Octets of the first packet besides.
+    pub first: usize,
+}
+
+/// Octets of TLS that fit a control packet without protection.
 const CHUNK: usize = TUNNEL_CONTROL_OCTETS - ControlPacket::HEADER_MAX;
+/// Octets of TLS in a control packet, however much of it protection takes.
+const CHUNK_MIN: usize = 64;
 
 impl Ours {
     /// Draws our part, to be sent with `options` and, by a client, `peer_information`.
@@ -122,21 +134,31 @@ impl Negotiation {
     pub fn begin(key_id: KeyId, reset: Opcode, tls: Tls, ours: Ours, now: Instant) -> Self {
         let mut reliability = Reliability::default();
         reliability.push(reset, Vec::new()).expect("a reset is empty");
-        Self { key_id, began: now, stage: Stage::Reset, reliability, tls, ours, theirs: None }
+        Self::new(key_id, Stage::Reset, reliability, tls, ours, now)
     }
 
     /// Goes on after hard resets that were exchanged without keeping anything.
     pub fn after_resets(tls: Tls, ours: Ours, now: Instant) -> Self {
         let reliability = Reliability::after_resets();
-        Self {
-            key_id: 0,
-            began: now,
-            stage: Stage::Handshake,
-            reliability,
-            tls,
-            ours,
-            theirs: None,
-        }
+        Self::new(0, Stage::Handshake, reliability, tls, ours, now)
+    }
+
+    fn new(
+        key_id: KeyId,
+        stage: Stage,
+        reliability: Reliability,
+        tls: Tls,
+        ours: Ours,
+        now: Instant,
+    ) -> Self {
+        let (theirs, room) = (None, Room::default());
+        Self { key_id, began: now, stage, reliability, tls, ours, theirs, room }
+    }
+
+    /// Leaves room for protection in each packet.
+    pub const fn with_room(mut self, room: Room) -> Self {
+        self.room = room;
+        self
     }
 
     /// Takes a packet of this negotiation; `acks` are those that concern us. What the peer said in
@@ -154,7 +176,7 @@ impl Negotiation {
         }
         while let Some((opcode, payload)) = self.reliability.take() {
             match opcode {
-                Opcode::Control => self.tls.receive(&payload),
+                Opcode::Control | Opcode::ControlWithKey => self.tls.receive(&payload),
                 _ => self.step(Event::PeerReset),
             }
         }
@@ -174,8 +196,14 @@ impl Negotiation {
 
     /// Sends what TLS still has to say, be it an alert.
     pub fn flush(&mut self) -> Result<(), NegotiationError> {
-        for chunk in self.tls.take_output().chunks(CHUNK) {
+        let output = self.tls.take_output();
+        let mut rest = &output[..];
+        while !rest.is_empty() {
+            let taken = self.room.every + std::mem::take(&mut self.room.first);
+            let chunk = rest.len().min(CHUNK.saturating_sub(taken).max(CHUNK_MIN));
+            let (chunk, after) = rest.split_at(chunk);
             self.reliability.push(Opcode::Control, chunk.to_vec())?;
+            rest = after;
         }
         Ok(())
     }

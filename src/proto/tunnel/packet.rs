@@ -28,6 +28,10 @@ pub enum Opcode {
     HardResetServer = 8,
     /// A frame, with the number of the client it is from or for.
     DataV2 = 9,
+    /// A client begins, whose key for the control channel comes with the packet.
+    HardResetClientV3 = 10,
+    /// Carries TLS, and that key once more.
+    ControlWithKey = 11,
 }
 
 /// How many packets one packet can acknowledge.
@@ -92,6 +96,8 @@ pub fn kind(first: u8) -> (Option<Opcode>, KeyId) {
         7 => Some(Opcode::HardResetClient),
         8 => Some(Opcode::HardResetServer),
         9 => Some(Opcode::DataV2),
+        10 => Some(Opcode::HardResetClientV3),
+        11 => Some(Opcode::ControlWithKey),
         _ => None,
     };
     (opcode, first & 7)
@@ -100,6 +106,12 @@ pub fn kind(first: u8) -> (Option<Opcode>, KeyId) {
 /// The first octet of a packet.
 pub const fn first_octet(opcode: Opcode, key_id: KeyId) -> u8 {
     (opcode as u8) << 3 | key_id & 7
+}
+
+/// The session of whoever sent a packet that is not data, however it is protected.
+pub fn session_id(packet: &[u8]) -> Option<SessionId> {
+    let octets = packet.get(1..9)?.try_into().ok()?;
+    Some(SessionId::from_be_bytes(octets)).filter(|&id| id != 0)
 }
 
 impl<'a> ControlPacket<'a> {

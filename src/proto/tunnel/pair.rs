@@ -16,9 +16,10 @@ use openssl::x509::{X509, X509NameBuilder};
 
 use crate::proto::endpoint::Transport;
 use crate::proto::random::Random;
-use crate::proto::time::{Instant, earliest};
+use crate::proto::time::{Instant, UnixTime, earliest};
 use crate::proto::tunnel::agreement::Disagreement;
 use crate::proto::tunnel::cipher::Cipher;
+use crate::proto::tunnel::control_keys::ControlProtection;
 use crate::proto::tunnel::cookie::{Cookies, Stranger};
 use crate::proto::tunnel::credentials::Credentials;
 use crate::proto::tunnel::data::{Opener, Sealer};
@@ -85,8 +86,14 @@ fn settings(cipher: &[Cipher]) -> SessionSettings {
         handshake_timeout: Duration::from_secs(60),
         ping_exit: Duration::from_secs(60),
         renegotiate_after: Duration::from_secs(3_600),
+        ping: None,
+        control: ControlProtection::None,
+        unix_start: START,
     }
 }
+
+/// When the clocks of both ends began: long after 1970.
+const START: UnixTime = UnixTime::from_secs(1_700_000_000);
 
 fn address() -> SocketAddr {
     "192.0.2.1:40000".parse().unwrap()
@@ -103,7 +110,7 @@ impl World {
             server: End::default(),
             contexts: (TlsContext::new(&pki[0]).unwrap(), TlsContext::new(&pki[1]).unwrap()),
             settings: (settings(ciphers), settings(ciphers)),
-            cookies: Cookies::new(&mut random),
+            cookies: Cookies::new(ControlProtection::None, START, &mut random),
             random,
             in_flight: Vec::new(),
             admit: true,
@@ -151,15 +158,11 @@ impl World {
     fn arrive(&mut self, to: Role, packet: &[u8]) {
         if to == Role::Server && self.server.session.is_none() {
             match self.cookies.judge(packet, address(), self.now) {
-                Stranger::Asks { remote } => {
-                    let answer = self.cookies.answer(remote, address(), self.now);
-                    self.send(Role::Client, answer);
-                }
-                Stranger::Proven { local, remote } => {
+                Stranger::Asks(answer) => self.send(Role::Client, answer),
+                Stranger::Proven(proven) => {
                     let (settings, random) = (self.settings.1.clone(), self.random.fork());
-                    let ids = (local, remote);
                     let session =
-                        Session::server(settings, &self.contexts.1, random, ids, self.now);
+                        Session::server(settings, &self.contexts.1, random, *proven, self.now);
                     self.server.session = Some(session.unwrap());
                     self.give(to, Input::Packet(packet));
                 }

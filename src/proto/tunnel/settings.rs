@@ -209,6 +209,9 @@ impl PushReply {
         if self.tls_export {
             text.push_str(",key-derivation tls-ekm");
         }
+        if let Some(seconds) = self.ping_s {
+            text.push_str(&format!(",ping {seconds}"));
+        }
         if self.native {
             text.push_str(",re6st 1");
         }

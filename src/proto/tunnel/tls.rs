@@ -7,16 +7,18 @@ use std::collections::BTreeSet;
 use std::io::{self, Read, Write};
 use std::sync::{Arc, OnceLock};
 
+use openssl::asn1::Asn1Time;
 use openssl::error::ErrorStack;
 use openssl::ssl::{
     ErrorCode, Ssl, SslContext, SslContextBuilder, SslMethod, SslOptions, SslSessionCacheMode,
     SslStream, SslVerifyMode, SslVersion,
 };
-use openssl::x509::X509StoreContextRef;
 use openssl::x509::store::X509StoreBuilder;
+use openssl::x509::{CrlStatus, X509Crl, X509ExtendedKeyUsage, X509Ref, X509StoreContextRef};
 
 use crate::proto::certificate::Certificate;
 use crate::proto::limits::TUNNEL_RECORD_OCTETS;
+use crate::proto::time::UnixTime;
 use crate::proto::tunnel::credentials::Credentials;
 
 /// What all sessions with the same credentials share.
@@ -30,6 +32,61 @@ pub struct Expectation {
     pub common_name: Option<String>,
     /// Serial numbers that are not believed.
     pub revoked: Arc<BTreeSet<u64>>,
+    /// The authority's own list of those that are not.
+    pub list: Option<RevocationList>,
+    /// What its certificate must say it is for; anything, or nothing, if `None`.
+    pub usage: Option<Usage>,
+}
+
+/// An authority's list of revoked certificates (RFC 5280 §5).
+#[derive(Clone)]
+pub struct RevocationList(Arc<X509Crl>);
+
+/// Why a list is not believed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum ListError {
+    /// It is none.
+    #[error("is not a list of revoked certificates in PEM form")]
+    Malformed,
+    /// Somebody else made it.
+    #[error("was not signed by the authority")]
+    OtherAuthority,
+}
+
+impl RevocationList {
+    /// Reads PEM, and checks that the authority signed it.
+    pub fn from_pem(pem: &[u8], credentials: &Credentials) -> Result<Self, ListError> {
+        let list = X509Crl::from_pem(pem).map_err(|_| ListError::Malformed)?;
+        let key = credentials.authority().public_key().map_err(|_| ListError::OtherAuthority)?;
+        match list.verify(&key) {
+            Ok(true) => Ok(Self(Arc::new(list))),
+            _ => Err(ListError::OtherAuthority),
+        }
+    }
+
+    /// Whether the authority should have made another one since.
+    pub fn is_outdated(&self, today: UnixTime) -> bool {
+        let today = i64::try_from(today.as_secs()).unwrap_or(i64::MAX);
+        let today = Asn1Time::from_unix(today);
+        match (self.0.next_update(), today) {
+            (Some(next), Ok(today)) => *next < *today,
+            _ => false,
+        }
+    }
+
+    fn has(&self, certificate: &X509Ref) -> bool {
+        let found = self.0.get_by_serial(certificate.serial_number());
+        matches!(found, CrlStatus::Revoked(_))
+    }
+}
+
+/// What a certificate says it is for: its extended key usage (RFC 5280 §4.2.1.12).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Usage {
+    /// Servers.
+    Server,
+    /// Clients.
+    Client,
 }
 
 /// Who the peer proved to be.
@@ -72,6 +129,12 @@ pub enum Distrust {
         /// Whom we want.
         wanted: String,
     },
+    /// It does not say that it is for this.
+    #[error("is not one for {}s", if *.0 == Usage::Server { "server" } else { "client" })]
+    OtherUsage(Usage),
+    /// The authority's list has it.
+    #[error("was revoked by its authority")]
+    Listed,
     /// It was revoked.
     #[error("with serial number {0} was revoked")]
     Revoked(u64),
@@ -213,6 +276,14 @@ impl Tls {
     }
 }
 
+fn is_for(certificate: &X509Ref, usage: Usage) -> bool {
+    let wanted = match usage {
+        Usage::Server => X509ExtendedKeyUsage::SSL_SERVER,
+        Usage::Client => X509ExtendedKeyUsage::SSL_CLIENT,
+    };
+    certificate.extended_key_usage().is_some_and(|found| found.contains(wanted))
+}
+
 /// What OpenSSL's word for an alert (RFC 8446 §6.2) means between two ends of a tunnel.
 fn alert(reason: &str) -> Option<&'static str> {
     let (_, name) = reason.split_once(" alert ")?;
@@ -245,6 +316,12 @@ fn judge(
         return Ok(());
     }
     let Some(certificate) = chain.current_cert() else { return Ok(()) };
+    if expectation.list.as_ref().is_some_and(|list| list.has(certificate)) {
+        return Err(Distrust::Listed);
+    }
+    if let Some(usage) = expectation.usage.filter(|&usage| !is_for(certificate, usage)) {
+        return Err(Distrust::OtherUsage(usage));
+    }
     let certificate = Certificate::from_x509(certificate.to_owned());
     if let Some(wanted) = &expectation.common_name {
         let found = certificate.common_name().unwrap_or_default();
@@ -285,6 +362,12 @@ impl Write for Memory {
 impl std::fmt::Debug for Tls {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Tls")
+    }
+}
+
+impl std::fmt::Debug for RevocationList {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("RevocationList")
     }
 }
 

@@ -5,6 +5,7 @@
 //! client is admitted. Frames do not pass through here: the session gives out sealers and openers.
 
 mod push;
+mod reason;
 mod renewal;
 
 use std::net::IpAddr;
@@ -13,19 +14,23 @@ use std::time::Duration;
 use openssl::error::ErrorStack;
 
 use crate::proto::random::Random;
-use crate::proto::time::{Instant, earliest};
-use crate::proto::tunnel::agreement::Disagreement;
+use crate::proto::time::{Instant, UnixTime, earliest};
 use crate::proto::tunnel::cipher::Cipher;
+use crate::proto::tunnel::control_keys::ControlProtection;
+use crate::proto::tunnel::cookie::Proven;
 use crate::proto::tunnel::data::{Opener, Sealer};
 use crate::proto::tunnel::liveness::{self, Liveness, Probe};
-use crate::proto::tunnel::negotiation::{Negotiation, NegotiationError, Ours};
+use crate::proto::tunnel::negotiation::{Negotiation, Ours, Room};
 use crate::proto::tunnel::packet::{ControlPacket, KeyId, Opcode, SessionId};
 use crate::proto::tunnel::session::push::PUSH_REPEAT;
 use crate::proto::tunnel::session::renewal::after;
 use crate::proto::tunnel::settings::{
-    Device, PeerInformation, PushReply, Role, Underlay, UnknownPush, option_string,
+    Device, PeerInformation, PushReply, Role, Underlay, option_string,
 };
 use crate::proto::tunnel::tls::{Expectation, PeerName, Tls, TlsContext};
+use crate::proto::tunnel::wrapper::Wrapper;
+
+pub use reason::Reason;
 
 /// What a session is to be.
 #[derive(Clone, Debug)]
@@ -44,6 +49,12 @@ pub struct SessionSettings {
     pub ping_exit: Duration,
     /// Keys are renewed after so long at most.
     pub renegotiate_after: Duration,
+    /// Send a ping when nothing else was sent for so long; a server pushes it, too.
+    pub ping: Option<Duration>,
+    /// How control packets are protected besides TLS.
+    pub control: ControlProtection,
+    /// What the clock on the wall showed when ours read zero; control packets carry it if protected.
+    pub unix_start: UnixTime,
 }
 
 /// What happened.
@@ -120,47 +131,6 @@ pub struct Established {
     pub native: bool,
 }
 
-/// Why a tunnel is over.
-#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-pub enum Reason {
-    /// Nobody answered.
-    #[error("no answer within {} s", .0.as_secs())]
-    Unanswered(Duration),
-    /// Somebody answered, but not to the end.
-    #[error("the handshake did not come to its end within {} s", .0.as_secs())]
-    Handshake(Duration),
-    /// The negotiation failed.
-    #[error("{0}")]
-    Negotiation(#[from] NegotiationError),
-    /// The server does not want us, and says why.
-    #[error("the server refused us: {0}")]
-    Refused(String),
-    /// The server does not want us, and does not say why.
-    #[error("the server refused us without a reason")]
-    RefusedSilently,
-    /// The client is not wanted.
-    #[error("the client was refused: {0}")]
-    NotAdmitted(&'static str),
-    /// No frame would get through.
-    #[error("{0}")]
-    Disagreement(#[from] Disagreement),
-    /// The server wants a cipher that is not spoken here.
-    #[error("{0}")]
-    UnknownPush(#[from] UnknownPush),
-    /// The peer fell silent.
-    #[error("nothing heard for {} s", .0.as_secs())]
-    Silence(Duration),
-    /// The peer left.
-    #[error("the peer left")]
-    PeerExit,
-    /// The server wants us to connect anew.
-    #[error("the server restarts")]
-    Restart,
-    /// We left.
-    #[error("closed")]
-    Closed,
-}
-
 /// A frame that only says that its sender is there. It is not for the interface.
 pub const PING: [u8; 16] = [
     0x2a, 0x18, 0x7b, 0xf3, 0x64, 0x1e, 0xb4, 0xcb, 0x07, 0xed, 0x2d, 0x0a, 0x98, 0x1f, 0xc7, 0x48,
@@ -180,6 +150,7 @@ pub struct Session {
     random: Random,
     local: SessionId,
     remote: Option<SessionId>,
+    wrapper: Wrapper,
     active: Option<Negotiation>,
     pending: Option<Negotiation>,
     progress: Progress,
@@ -230,26 +201,37 @@ impl Session {
     ) -> Result<Self, ErrorStack> {
         let local = random.u64().max(1);
         let tls = Tls::client(context, settings.expectation.clone())?;
-        let mut session = Self::new(Role::Client, settings, context, random, local, now);
+        let wrapper = Wrapper::client(&settings.control, settings.unix_start);
+        let reset = wrapper.reset();
+        let mut session = Self::new(Role::Client, settings, context, random, wrapper, now);
+        session.local = local;
         let ours = session.ours();
-        session.pending = Some(Negotiation::begin(0, Opcode::HardResetClient, tls, ours, now));
+        let negotiation = Negotiation::begin(0, reset, tls, ours, now);
+        session.pending = Some(negotiation.with_room(session.room()));
         session.flush(now, out);
         Ok(session)
     }
 
-    /// A server's session with a client that answered our reset, which named the session `local`.
+    /// A server's session with a client that answered our reset, or cannot unless we remember it.
     pub fn server(
         settings: SessionSettings,
         context: &TlsContext,
         random: Random,
-        (local, remote): (SessionId, SessionId),
+        proven: Proven,
         now: Instant,
     ) -> Result<Self, ErrorStack> {
         let tls = Tls::server(context, settings.expectation.clone())?;
-        let mut session = Self::new(Role::Server, settings, context, random, local, now);
-        session.remote = Some(remote);
+        let wrapper = Wrapper::server(proven.keys, settings.unix_start);
+        let mut session = Self::new(Role::Server, settings, context, random, wrapper, now);
+        session.local = proven.local;
+        session.remote = Some(proven.remote);
         let ours = session.ours();
-        session.pending = Some(Negotiation::after_resets(tls, ours, now));
+        let negotiation = if proven.answered {
+            Negotiation::after_resets(tls, ours, now)
+        } else {
+            Negotiation::begin(0, Opcode::HardResetServer, tls, ours, now)
+        };
+        session.pending = Some(negotiation.with_room(session.room()));
         Ok(session)
     }
 
@@ -258,7 +240,7 @@ impl Session {
         settings: SessionSettings,
         context: &TlsContext,
         random: Random,
-        local: SessionId,
+        wrapper: Wrapper,
         now: Instant,
     ) -> Self {
         Self {
@@ -266,8 +248,9 @@ impl Session {
             settings,
             context: context.clone(),
             random,
-            local,
+            local: 0,
             remote: None,
+            wrapper,
             active: None,
             pending: None,
             progress: Progress::Negotiating,
@@ -356,7 +339,8 @@ impl Session {
         out: &mut Vec<Output>,
     ) -> Result<(), Reason> {
         // What is malformed or not of this session may come from anybody: it changes nothing.
-        let Ok(packet) = ControlPacket::parse(packet) else { return Ok(()) };
+        let Some(packet) = self.wrapper.open(packet) else { return Ok(()) };
+        let Ok(packet) = ControlPacket::parse(&packet) else { return Ok(()) };
         if !self.is_ours(&packet) {
             return Ok(());
         }
@@ -394,6 +378,7 @@ impl Session {
                     && packet.remote_session_id == Some(self.local);
                 if answer {
                     self.remote = Some(packet.session_id);
+                    self.wrapper.take_wishes(packet.payload);
                 }
                 answer
             }
@@ -480,7 +465,7 @@ impl Session {
             let key_id = negotiation.key_id;
             for packet in packets.drain(from..) {
                 let packet = ControlPacket {
-                    opcode: packet.opcode,
+                    opcode: self.wrapper.opcode(packet.opcode, key_id, packet.packet_id),
                     key_id,
                     session_id: self.local,
                     acks: packet.acks,
@@ -488,7 +473,7 @@ impl Session {
                     packet_id: packet.packet_id,
                     payload: &packet.payload,
                 };
-                out.push(Output::Send(packet.to_bytes()));
+                out.push(Output::Send(self.wrapper.seal(packet.to_bytes(), now)));
             }
         }
         let acknowledged = self.active.as_ref().is_some_and(|n| n.reliability.is_idle());
@@ -534,6 +519,12 @@ impl Session {
             _ => return None,
         };
         Some(began + self.settings.handshake_timeout)
+    }
+
+    /// What protection takes of the packets of the first negotiation.
+    fn room(&self) -> Room {
+        let (every, first) = self.wrapper.overhead();
+        Room { every, first }
     }
 
     fn ours(&mut self) -> Ours {

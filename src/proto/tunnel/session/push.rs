@@ -159,6 +159,7 @@ impl Session {
             cipher: (!client.ciphers.is_empty()).then_some(cipher),
             tls_export: client.tls_export,
             native: client.native,
+            ping_s: self.settings.ping.and_then(|ping| u32::try_from(ping.as_secs()).ok()),
             ..PushReply::default()
         };
         self.protection =
@@ -184,10 +185,9 @@ impl Session {
         self.check(&reply, cipher)?;
         self.protection =
             Some(Protection { cipher, export: reply.tls_export, peer_id: reply.peer_id });
-        self.ping = reply.ping_s.filter(|&seconds| seconds > 0).map(|seconds| {
-            let interval = Duration::from_secs(seconds.into());
-            (interval, now + interval)
-        });
+        let pushed = reply.ping_s.filter(|&seconds| seconds > 0);
+        let pushed = pushed.map(|seconds| Duration::from_secs(seconds.into()));
+        self.settings.ping = pushed.or(self.settings.ping);
         self.establish(reply.external_ip, reply.native, now, out)
     }
 
@@ -225,6 +225,7 @@ impl Session {
         out.push(Output::Established(Established { peer, cipher, external_ip, native }));
         self.progress = Progress::Established;
         self.heard = now;
+        self.ping = self.settings.ping.map(|interval| (interval, now + interval));
         if native {
             // What is watched is never silent without a reason.
             self.liveness = Some(Liveness::new(self.role, now));

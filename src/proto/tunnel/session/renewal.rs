@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::proto::time::Instant;
 use crate::proto::tunnel::data::{Opener, Sealer};
-use crate::proto::tunnel::negotiation::{Negotiation, NegotiationError};
+use crate::proto::tunnel::negotiation::{Negotiation, NegotiationError, Room};
 use crate::proto::tunnel::packet::{KeyId, Opcode};
 use crate::proto::tunnel::session::{Output, Reason, Session};
 use crate::proto::tunnel::settings::Role;
@@ -29,7 +29,9 @@ impl Session {
         };
         let tls = tls.map_err(|_| NegotiationError::Derivation)?;
         let ours = self.ours();
-        self.pending = Some(Negotiation::begin(key_id, Opcode::SoftReset, tls, ours, now));
+        let room = Room { first: 0, ..self.room() };
+        let negotiation = Negotiation::begin(key_id, Opcode::SoftReset, tls, ours, now);
+        self.pending = Some(negotiation.with_room(room));
         Ok(())
     }
 

@@ -1,0 +1,218 @@
+//! What a tunnel is to be, from the command line and from an OpenVPN configuration file: the command line
+//! wins.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::command::Failure;
+use crate::command::tunnel::options::Common;
+use crate::command::tunnel::particulars::{MtuWish, Particulars};
+use crate::os::clock;
+use crate::proto::tunnel::cipher::Cipher;
+use crate::proto::tunnel::control_keys::ControlProtection;
+use crate::proto::tunnel::credentials::Credentials;
+use crate::proto::tunnel::key_file::{ClientKey, ServerKey, StaticKey};
+use crate::proto::tunnel::ovpn;
+use crate::proto::tunnel::profile::{Profile, Source};
+use crate::proto::tunnel::settings::{Device, Role};
+use crate::proto::tunnel::tls::RevocationList;
+
+/// What both ends are told, complete.
+pub struct Configuration {
+    /// What the file says; empty without one.
+    pub profile: Profile,
+    /// Who we are, and whose certificates we believe.
+    pub credentials: Credentials,
+    /// Serial numbers that are not believed.
+    pub revoked: BTreeSet<u64>,
+    /// What we offer or accept, the preferred first.
+    pub ciphers: Vec<Cipher>,
+    /// What passes.
+    pub device: Device,
+    /// Addresses of each interface.
+    pub addresses: Vec<(IpAddr, u8)>,
+    /// A tunnel is over when nothing was heard for so long.
+    pub ping_exit: Duration,
+    /// A handshake that takes longer has failed.
+    pub handshake_timeout: Duration,
+    /// Keys are renewed after so long at most.
+    pub renegotiate_after: Duration,
+    /// What is seldom told.
+    pub particulars: Particulars,
+}
+
+/// Longer than any tunnel lasts.
+const NEVER: Duration = Duration::from_secs(10 * 365 * 86_400);
+
+/// A file's octets, and what to call it.
+struct Found {
+    octets: Vec<u8>,
+    name: String,
+}
+
+impl Configuration {
+    /// Puts it together. Everything a file names is looked for beside it.
+    pub fn read(common: &Common, role: Role) -> Result<Self, Failure> {
+        let profile = match &common.config {
+            Some(path) => read_profile(path, role)?,
+            None => Profile::default(),
+        };
+        let files = Files { common, profile: &profile };
+        let credentials = files.credentials()?;
+        let particulars = Particulars {
+            control: files.control(role)?,
+            usage: profile.usage,
+            list: files.list(&credentials)?,
+            mtu: common
+                .mtu
+                .or(profile.mtu)
+                .map(MtuWish::Packet)
+                .or(profile.link_mtu.map(MtuWish::Datagram)),
+            ping: profile.ping.filter(|ping| !ping.is_zero()),
+            segments: common.udp_gso,
+        };
+        let ciphers = [&common.cipher, &profile.ciphers, &Cipher::ENCRYPTING.to_vec()];
+        let ciphers = ciphers.into_iter().find(|ciphers| !ciphers.is_empty());
+        let addresses = [&common.address, &profile.addresses];
+        let addresses = addresses.into_iter().find(|addresses| !addresses.is_empty());
+        let ping_exit = common.ping_exit.or(profile.ping_exit).filter(|time| !time.is_zero());
+        let renewal = common.renegotiate_after.or(profile.renegotiate_after);
+        Ok(Self {
+            credentials,
+            revoked: common.revoked.iter().copied().collect(),
+            ciphers: ciphers.cloned().unwrap_or_default(),
+            device: common.device().or(profile.device).unwrap_or_default(),
+            addresses: addresses.cloned().unwrap_or_default(),
+            ping_exit: ping_exit.unwrap_or(NEVER),
+            handshake_timeout: common
+                .handshake_timeout
+                .or(profile.handshake_timeout)
+                .unwrap_or(Duration::from_secs(60)),
+            renegotiate_after: match renewal {
+                Some(time) if time.is_zero() => NEVER,
+                time => time.unwrap_or(Duration::from_secs(3_600)),
+            },
+            particulars,
+            profile,
+        })
+    }
+}
+
+/// Reads an OpenVPN configuration file, and names what of it does not apply.
+fn read_profile(path: &Path, role: Role) -> Result<Profile, Failure> {
+    let shown = path.display();
+    let wrong = |error: &dyn std::fmt::Display| Failure::failed(format!("{shown}: {error}"));
+    let directives = ovpn::parse(&read(path)?).map_err(|error| wrong(&error))?;
+    let profile = Profile::read(&directives).map_err(|error| wrong(&error))?;
+    if profile.role.is_some_and(|other| other != role) {
+        let other = if role == Role::Client { "listen" } else { "connect" };
+        return Err(Failure::usage(format!(
+            "{shown} is for the other end of a tunnel: use re6st tunnel {other}"
+        )));
+    }
+    for (line, option) in &profile.passed_over {
+        tracing::info!("{shown}: line {line}: {option} does not apply here");
+    }
+    Ok(profile)
+}
+
+/// The files that are named by both.
+struct Files<'a> {
+    common: &'a Common,
+    profile: &'a Profile,
+}
+
+impl Files<'_> {
+    /// What the command line names, or the configuration file, or nobody.
+    fn find(
+        &self,
+        path: Option<&PathBuf>,
+        source: Option<&Source>,
+        name: &str,
+    ) -> Result<Option<Found>, Failure> {
+        let found =
+            |path: &Path| Ok(Some(Found { octets: read(path)?, name: path.display().to_string() }));
+        match (path, source) {
+            (Some(path), _) => found(path),
+            (None, Some(Source::Path(path))) => {
+                let folder = self.common.config.as_deref().and_then(Path::parent);
+                found(&folder.unwrap_or(Path::new("")).join(path))
+            }
+            (None, Some(Source::Inline(text))) => {
+                let octets = text.clone().into_bytes();
+                Ok(Some(Found { octets, name: format!("<{name}>") }))
+            }
+            (None, None) => Ok(None),
+        }
+    }
+
+    fn credentials(&self) -> Result<Credentials, Failure> {
+        let (common, profile) = (self.common, self.profile);
+        let need = |path: Option<&PathBuf>, source: Option<&Source>, name: &str| {
+            self.find(path, source, name)?.ok_or_else(|| {
+                Failure::usage(format!(
+                    "--{name} FILE is needed, or {name} in the file of --config"
+                ))
+            })
+        };
+        let ca = need(common.ca.as_ref(), profile.ca.as_ref(), "ca")?;
+        let cert = need(common.cert.as_ref(), profile.certificate.as_ref(), "cert")?;
+        let key = need(common.key.as_ref(), profile.key.as_ref(), "key")?;
+        Credentials::from_pem(&ca.octets, &cert.octets, &key.octets).map_err(|error| {
+            Failure::failed(format!("{}, {} or {} {error}", ca.name, cert.name, key.name))
+        })
+    }
+
+    fn list(&self, credentials: &Credentials) -> Result<Option<RevocationList>, Failure> {
+        let found =
+            self.find(self.common.crl.as_ref(), self.profile.revoked.as_ref(), "crl-verify")?;
+        let Some(found) = found else { return Ok(None) };
+        let list = RevocationList::from_pem(&found.octets, credentials)
+            .map_err(|error| Failure::failed(format!("{} {error}", found.name)))?;
+        if list.is_outdated(clock::unix_time()) {
+            tracing::warn!("{} is out of date: get a new one from the authority", found.name);
+        }
+        Ok(Some(list))
+    }
+
+    /// How control packets are protected: at most one way.
+    fn control(&self, role: Role) -> Result<ControlProtection, Failure> {
+        let (common, profile) = (self.common, self.profile);
+        let auth = self.find(common.tls_auth.as_ref(), profile.tls_auth.as_ref(), "tls-auth")?;
+        let crypt =
+            self.find(common.tls_crypt.as_ref(), profile.tls_crypt.as_ref(), "tls-crypt")?;
+        let v2 = (common.tls_crypt_v2.as_ref(), profile.tls_crypt_v2.as_ref());
+        let v2 = self.find(v2.0, v2.1, "tls-crypt-v2")?;
+        let wrong = |name: &str, error| Failure::failed(format!("{name} {error}"));
+        match (auth, crypt, v2) {
+            (None, None, None) => Ok(ControlProtection::None),
+            (Some(Found { octets, name }), None, None) => {
+                let key = StaticKey::parse(&octets).map_err(|error| wrong(&name, error))?;
+                let direction = common.key_direction().or(profile.direction);
+                let digest = common.auth.or(profile.digest).unwrap_or_default();
+                Ok(ControlProtection::Auth { key: Box::new(key), direction, digest })
+            }
+            (None, Some(Found { octets, name }), None) => {
+                let key = StaticKey::parse(&octets).map_err(|error| wrong(&name, error))?;
+                Ok(ControlProtection::Crypt(Box::new(key)))
+            }
+            (None, None, Some(Found { octets, name })) => match role {
+                Role::Client => ClientKey::parse(&octets)
+                    .map(|key| ControlProtection::CryptV2Client(key.into()))
+                    .map_err(|error| wrong(&name, error)),
+                Role::Server => ServerKey::parse(&octets)
+                    .map(|key| ControlProtection::CryptV2Server(key.into()))
+                    .map_err(|error| wrong(&name, error)),
+            },
+            _ => Err(Failure::usage("use one of tls-auth, tls-crypt and tls-crypt-v2")),
+        }
+    }
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, Failure> {
+    fs::read(path)
+        .map_err(|error| Failure::failed(format!("cannot read {}: {error}", path.display())))
+}

@@ -1,0 +1,483 @@
+//! What an OpenVPN configuration file asks for, as far as it applies to one tunnel; the rest is named.
+//!
+//! What would make the tunnel not work, or less safe than the file wants it, is an error. What belongs to
+//! other parts of OpenVPN (routes, scripts, logs, privileges) is passed over, and said so.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::str::FromStr;
+use std::time::Duration;
+
+use crate::proto::endpoint::Transport;
+use crate::proto::tunnel::cipher::Cipher;
+use crate::proto::tunnel::control_keys::{Digest, Direction};
+use crate::proto::tunnel::ovpn::Directive;
+use crate::proto::tunnel::settings::{Device, Role};
+use crate::proto::tunnel::tls::Usage;
+
+/// What a file asks for. What it does not mention is empty.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Profile {
+    /// Which end it is for.
+    pub role: Option<Role>,
+    /// Servers, in the order in which they are to be tried.
+    pub remotes: Vec<Remote>,
+    /// What carries the tunnel, and over IPv6 only or IPv4 only if it says so.
+    pub protocol: Option<Protocol>,
+    /// The server's port.
+    pub port: Option<u16>,
+    /// The address to listen on.
+    pub bind: Option<IpAddr>,
+    /// The authority's certificate.
+    pub ca: Option<Source>,
+    /// Our certificate.
+    pub certificate: Option<Source>,
+    /// Its key.
+    pub key: Option<Source>,
+    /// The list of revoked certificates.
+    pub revoked: Option<Source>,
+    /// The key of `tls-auth`.
+    pub tls_auth: Option<Source>,
+    /// Its direction.
+    pub direction: Option<Direction>,
+    /// Its hash, and that of frames that are not encrypted.
+    pub digest: Option<Digest>,
+    /// The key of `tls-crypt`.
+    pub tls_crypt: Option<Source>,
+    /// The key of `tls-crypt-v2`.
+    pub tls_crypt_v2: Option<Source>,
+    /// What passes.
+    pub device: Option<Device>,
+    /// The interface's name.
+    pub interface: Option<String>,
+    /// The ciphers of the data channel, the preferred first.
+    pub ciphers: Vec<Cipher>,
+    /// The common name that the peer must have.
+    pub peer: Option<String>,
+    /// What the peer's certificate must be for.
+    pub usage: Option<Usage>,
+    /// Addresses of the interface.
+    pub addresses: Vec<(IpAddr, u8)>,
+    /// Octets of the interface's largest packet.
+    pub mtu: Option<u32>,
+    /// The same, as octets of UDP that 2.4 counts.
+    pub link_mtu: Option<u32>,
+    /// The tunnel is over when nothing was heard for so long.
+    pub ping_exit: Option<Duration>,
+    /// How often to send a ping.
+    pub ping: Option<Duration>,
+    /// How long a handshake may take.
+    pub handshake_timeout: Option<Duration>,
+    /// After what time keys are renewed.
+    pub renegotiate_after: Option<Duration>,
+    /// Clients of a server at most.
+    pub clients_max: Option<usize>,
+    /// What does not apply: line and option.
+    pub passed_over: Vec<(usize, String)>,
+}
+
+/// A server to be tried.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Remote {
+    /// Its line.
+    pub line: usize,
+    /// Its name or address.
+    pub host: String,
+    /// Its port, if it has one of its own.
+    pub port: Option<u16>,
+    /// Its protocol, if it has one of its own.
+    pub protocol: Option<Protocol>,
+}
+
+/// What carries a tunnel.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Protocol {
+    /// UDP or TCP.
+    pub transport: Transport,
+    /// Whether over IPv6; either if it does not say.
+    pub ipv6: Option<bool>,
+}
+
+/// Where a file is.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Source {
+    /// In a file of its own.
+    Path(String),
+    /// Inside the configuration file.
+    Inline(String),
+}
+
+/// Why a file cannot be obeyed.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum ProfileError {
+    /// An option lacks a word.
+    #[error("line {0}: {1} needs a value")]
+    Missing(usize, String),
+    /// An option's word is none.
+    #[error("line {line}: {name}: {value} is not {wanted}")]
+    Value {
+        /// Its line.
+        line: usize,
+        /// The option.
+        name: String,
+        /// What it says.
+        value: String,
+        /// What it could say.
+        wanted: &'static str,
+    },
+    /// Something that is not spoken here, and without which the tunnel would not work or not be safe.
+    #[error("line {0}: {1} is not spoken here: {2}")]
+    NotSpoken(usize, String, &'static str),
+}
+
+impl FromStr for Protocol {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let family = text.trim_end_matches("-client").trim_end_matches("-server");
+        let (transport, ipv6) = match family {
+            "udp" => (Transport::Udp, None),
+            "udp4" => (Transport::Udp, Some(false)),
+            "udp6" => (Transport::Udp, Some(true)),
+            "tcp" => (Transport::Tcp, None),
+            "tcp4" => (Transport::Tcp, Some(false)),
+            "tcp6" => (Transport::Tcp, Some(true)),
+            _ => return Err(()),
+        };
+        Ok(Self { transport, ipv6 })
+    }
+}
+
+/// Compression, user names and the like: why they are not spoken.
+const COMPRESSION: &str = "compression leaks what is encrypted; take it out at both ends";
+const NOT_SPOKEN: &[(&str, &str)] = &[
+    ("comp-lzo", COMPRESSION),
+    ("compress", COMPRESSION),
+    ("auth-user-pass", "who a client is is known by its certificate"),
+    ("secret", "tunnels are negotiated by TLS"),
+    ("fragment", "it is for tunnels between two fixed ends; use tun-mtu or mssfix"),
+    ("pkcs12", "name ca, cert and key"),
+    ("pkcs11-id", "keys are files"),
+    ("capath", "name one file of certificates with ca"),
+    ("tls-verify", "no scripts are run; use verify-x509-name"),
+    ("http-proxy", "connections are made directly"),
+    ("socks-proxy", "connections are made directly"),
+    ("port-share", "the port is for tunnels alone"),
+];
+
+impl Profile {
+    /// Reads what the options of a file ask for.
+    pub fn read(directives: &[Directive]) -> Result<Self, ProfileError> {
+        let mut profile = Self::default();
+        for directive in directives {
+            let applies = profile.take_end(directive)?
+                || profile.take_credentials(directive)?
+                || profile.take_interface(directive)?
+                || profile.take_times(directive)?;
+            if applies {
+                continue;
+            }
+            if let Some((name, why)) = NOT_SPOKEN.iter().find(|(name, _)| *name == directive.name) {
+                return Err(ProfileError::NotSpoken(directive.line, (*name).to_owned(), why));
+            }
+            profile.passed_over.push((directive.line, directive.name.clone()));
+        }
+        Ok(profile)
+    }
+
+    /// Which end, and where the other is. Gives whether the option is one of these.
+    fn take_end(&mut self, directive: &Directive) -> Result<bool, ProfileError> {
+        match directive.name.as_str() {
+            "client" | "tls-client" => self.role = Some(Role::Client),
+            "tls-server" => self.role = Some(Role::Server),
+            "mode" => {
+                let is_server = directive.word(0)? == "server";
+                self.role = is_server.then_some(Role::Server).or(self.role);
+            }
+            "proto" => self.protocol = Some(directive.protocol(0)?),
+            "port" | "lport" | "rport" => self.port = Some(directive.number(0, "a port")?),
+            "local" => {
+                self.bind = Some(directive.parsed(0, "an address")?);
+            }
+            "remote" => self.remotes.push(Remote {
+                line: directive.line,
+                host: directive.word(0)?.to_owned(),
+                port: directive.words.get(1).map(|_| directive.number(1, "a port")).transpose()?,
+                protocol: directive.words.get(2).map(|_| directive.protocol(2)).transpose()?,
+            }),
+            "max-clients" => self.clients_max = Some(directive.number(0, "a count")?),
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    /// Certificates, keys, and what is done with them.
+    fn take_credentials(&mut self, directive: &Directive) -> Result<bool, ProfileError> {
+        match directive.name.as_str() {
+            "ca" => self.ca = Some(directive.source()?),
+            "cert" => self.certificate = Some(directive.source()?),
+            "key" => self.key = Some(directive.source()?),
+            "crl-verify" => {
+                if directive.words.get(1).is_some_and(|word| word == "dir") {
+                    let why = "name one file of revoked certificates";
+                    let name = "crl-verify … dir".to_owned();
+                    return Err(ProfileError::NotSpoken(directive.line, name, why));
+                }
+                self.revoked = Some(directive.source()?);
+            }
+            "tls-auth" => {
+                self.tls_auth = Some(directive.source()?);
+                if directive.words.get(1).is_some() {
+                    self.direction = Some(directive.direction(1)?);
+                }
+            }
+            "key-direction" => self.direction = Some(directive.direction(0)?),
+            "tls-crypt" => self.tls_crypt = Some(directive.source()?),
+            "tls-crypt-v2" => self.tls_crypt_v2 = Some(directive.source()?),
+            "auth" => {
+                let wanted = "SHA1, SHA256, SHA384 or SHA512";
+                self.digest = Some(directive.parsed(0, wanted)?);
+            }
+            "cipher" | "data-ciphers" | "ncp-ciphers" | "data-ciphers-fallback" => {
+                self.take_ciphers(directive)?;
+            }
+            "verify-x509-name" => {
+                if directive.words.get(1).is_none_or(|word| word != "name") {
+                    let name = "verify-x509-name without `name`".to_owned();
+                    let why = "only the common name is compared: verify-x509-name NAME name";
+                    return Err(ProfileError::NotSpoken(directive.line, name, why));
+                }
+                self.peer = Some(directive.word(0)?.to_owned());
+            }
+            "remote-cert-tls" | "ns-cert-type" => {
+                self.usage = Some(match directive.word(0)? {
+                    "server" => Usage::Server,
+                    "client" => Usage::Client,
+                    other => return directive.wrong(other, "client or server").map(|()| true),
+                });
+            }
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    /// All that are named and spoken, in their order. Others are passed over while one is left.
+    fn take_ciphers(&mut self, directive: &Directive) -> Result<(), ProfileError> {
+        let value = directive.word(0)?;
+        let found: Vec<Cipher> = value.split(':').filter_map(|name| name.parse().ok()).collect();
+        let is_list = directive.name != "cipher" && directive.name != "data-ciphers-fallback";
+        if found.is_empty() && is_list {
+            let wanted = "AES-256-GCM, AES-128-GCM, CHACHA20-POLY1305 or none";
+            return directive.wrong(value, wanted);
+        }
+        if found.is_empty() {
+            // What 2.4 would use with a peer that negotiates nothing, which is never us.
+            self.passed_over.push((directive.line, format!("{} {value}", directive.name)));
+        }
+        for cipher in found {
+            if !self.ciphers.contains(&cipher) {
+                self.ciphers.push(cipher);
+            }
+        }
+        Ok(())
+    }
+
+    /// The interface.
+    fn take_interface(&mut self, directive: &Directive) -> Result<bool, ProfileError> {
+        match directive.name.as_str() {
+            "dev" => {
+                let name = directive.word(0)?;
+                if name != "tap" && name != "tun" {
+                    self.interface = Some(name.to_owned());
+                }
+                let kind = [("tap", Device::Tap), ("tun", Device::Tun)];
+                let kind = kind.into_iter().find(|(prefix, _)| name.starts_with(prefix));
+                self.device = self.device.or(kind.map(|(_, device)| device));
+            }
+            "dev-type" => {
+                self.device = Some(match directive.word(0)? {
+                    "tap" => Device::Tap,
+                    "tun" => Device::Tun,
+                    other => return directive.wrong(other, "tap or tun").map(|()| true),
+                });
+            }
+            "ifconfig" => self.addresses.push(directive.address()?),
+            "ifconfig-ipv6" => {
+                let value = directive.word(0)?;
+                let address = value.split_once('/').and_then(|(address, length)| {
+                    let length = length.parse().ok().filter(|&length: &u8| length <= 128)?;
+                    Some((address.parse::<IpAddr>().ok().filter(IpAddr::is_ipv6)?, length))
+                });
+                let wanted = "an IPv6 address and its prefix's length";
+                self.addresses.push(address.map_or_else(|| directive.wrong(value, wanted), Ok)?);
+            }
+            "tun-mtu" => self.mtu = Some(directive.mtu()?),
+            "link-mtu" => self.link_mtu = Some(directive.mtu()?),
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    fn take_times(&mut self, directive: &Directive) -> Result<bool, ProfileError> {
+        let seconds =
+            |at| directive.number::<u32>(at, "seconds").map(|s| Duration::from_secs(s.into()));
+        match directive.name.as_str() {
+            "ping" => self.ping = Some(seconds(0)?),
+            // A tunnel ends where OpenVPN would begin it anew: whoever started us decides.
+            "ping-exit" | "ping-restart" => self.ping_exit = Some(seconds(0)?),
+            "keepalive" => {
+                self.ping = Some(seconds(0)?);
+                self.ping_exit = Some(seconds(1)?);
+            }
+            "hand-window" => self.handshake_timeout = Some(seconds(0)?),
+            "reneg-sec" => self.renegotiate_after = Some(seconds(0)?),
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+}
+
+impl Directive {
+    fn word(&self, at: usize) -> Result<&str, ProfileError> {
+        let word = self.words.get(at).map(String::as_str);
+        word.ok_or_else(|| ProfileError::Missing(self.line, self.name.clone()))
+    }
+
+    fn wrong<T>(&self, value: &str, wanted: &'static str) -> Result<T, ProfileError> {
+        let (line, name, value) = (self.line, self.name.clone(), value.to_owned());
+        Err(ProfileError::Value { line, name, value, wanted })
+    }
+
+    fn parsed<T: FromStr>(&self, at: usize, wanted: &'static str) -> Result<T, ProfileError> {
+        let value = self.word(at)?;
+        value.parse().map_or_else(|_| self.wrong(value, wanted), Ok)
+    }
+
+    fn number<T: FromStr>(&self, at: usize, wanted: &'static str) -> Result<T, ProfileError> {
+        self.parsed(at, wanted)
+    }
+
+    fn protocol(&self, at: usize) -> Result<Protocol, ProfileError> {
+        self.parsed(at, "udp, udp4, udp6, tcp, tcp4 or tcp6")
+    }
+
+    fn direction(&self, at: usize) -> Result<Direction, ProfileError> {
+        match self.word(at)? {
+            "0" => Ok(Direction::Normal),
+            "1" => Ok(Direction::Inverse),
+            other => self.wrong(other, "0 or 1"),
+        }
+    }
+
+    fn source(&self) -> Result<Source, ProfileError> {
+        match &self.inline {
+            Some(text) => Ok(Source::Inline(text.clone())),
+            None => Ok(Source::Path(self.word(0)?.to_owned())),
+        }
+    }
+
+    fn mtu(&self) -> Result<u32, ProfileError> {
+        let mtu = self.number(0, "a number of octets")?;
+        if (576..=65_500).contains(&mtu) {
+            Ok(mtu)
+        } else {
+            self.wrong(self.word(0)?, "between 576 and 65500")
+        }
+    }
+
+    /// An IPv4 address with a netmask; with a peer's address, it is alone.
+    fn address(&self) -> Result<(IpAddr, u8), ProfileError> {
+        let address: Ipv4Addr = self.parsed(0, "an IPv4 address")?;
+        let other: Ipv4Addr = self.parsed(1, "an IPv4 address or netmask")?;
+        let bits = u32::from(other);
+        let is_mask = bits.leading_ones() + bits.trailing_zeros() == 32 && bits.leading_ones() >= 8;
+        let length = if is_mask { bits.leading_ones() as u8 } else { 32 };
+        Ok((address.into(), length))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::proto::tunnel::ovpn::parse;
+
+    fn read(file: &str) -> Result<Profile, ProfileError> {
+        Profile::read(&parse(file.as_bytes()).unwrap())
+    }
+
+    #[test]
+    fn a_file_of_a_client_is_understood() {
+        let file = "client\ndev tun7\nproto udp\nremote a.example 1195\nremote b.example 443 tcp-client\n\
+                    nobind\nca ca.crt\n<cert>\nC\n</cert>\nkey \"my key\"\ntls-auth ta.key 1\nauth SHA256\n\
+                    cipher AES-256-CBC\ndata-ciphers AES-128-GCM:AES-256-GCM:BF-CBC\nremote-cert-tls server\n\
+                    verify-x509-name s.example name\nkeepalive 10 60\nreneg-sec 600\ntun-mtu 1400\n\
+                    ifconfig 10.8.0.2 255.255.255.0\nredirect-gateway def1\nverb 3\n";
+        let profile = read(file).unwrap();
+        assert_eq!(profile.role, Some(Role::Client));
+        assert_eq!(
+            (profile.device, profile.interface.as_deref()),
+            (Some(Device::Tun), Some("tun7"))
+        );
+        let remotes: Vec<_> = profile.remotes.iter().map(|r| (r.host.as_str(), r.port)).collect();
+        assert_eq!(remotes, [("a.example", Some(1195)), ("b.example", Some(443))]);
+        assert_eq!(profile.remotes[1].protocol.unwrap().transport, Transport::Tcp);
+        assert_eq!(profile.certificate, Some(Source::Inline("C\n".to_owned())));
+        assert_eq!(profile.key, Some(Source::Path("my key".to_owned())));
+        assert_eq!(profile.direction, Some(Direction::Inverse));
+        assert_eq!(profile.digest, Some(Digest::Sha256));
+        assert_eq!(profile.ciphers, [Cipher::Aes128Gcm, Cipher::Aes256Gcm]);
+        assert_eq!(
+            (profile.usage, profile.peer.as_deref()),
+            (Some(Usage::Server), Some("s.example"))
+        );
+        assert_eq!(profile.ping_exit, Some(Duration::from_secs(60)));
+        assert_eq!(profile.addresses, [("10.8.0.2".parse().unwrap(), 24)]);
+        let passed_over: Vec<_> =
+            profile.passed_over.iter().map(|(l, n)| format!("{l} {n}")).collect();
+        assert_eq!(
+            passed_over,
+            ["6 nobind", "14 cipher AES-256-CBC", "22 redirect-gateway", "23 verb"]
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_obeyed_names_its_line_and_what_to_do() {
+        let error = |file: &str| read(file).unwrap_err().to_string();
+        assert_eq!(
+            error("client\ncomp-lzo yes"),
+            "line 2: comp-lzo is not spoken here: compression leaks what is encrypted; take it out at \
+             both ends"
+        );
+        assert_eq!(error("port many"), "line 1: port: many is not a port");
+        assert_eq!(error("\nremote"), "line 2: remote needs a value");
+        assert_eq!(error("tun-mtu 1"), "line 1: tun-mtu: 1 is not between 576 and 65500");
+        let ciphers = "line 1: data-ciphers: BF-CBC is not AES-256-GCM, AES-128-GCM, CHACHA20-POLY1305 or none";
+        assert_eq!(error("data-ciphers BF-CBC"), ciphers);
+        assert!(
+            error("verify-x509-name 'C=NL, CN=x'").contains("only the common name is compared")
+        );
+        assert!(error("local here").starts_with("line 1: local: here is not an address"));
+    }
+
+    #[test]
+    fn every_option_survives_any_words() {
+        let names = "client mode proto port local remote max-clients ca crl-verify tls-auth key-direction auth \
+                     cipher data-ciphers verify-x509-name remote-cert-tls dev dev-type ifconfig ifconfig-ipv6 \
+                     tun-mtu link-mtu ping keepalive hand-window reneg-sec compress secret unknown";
+        for name in names.split_whitespace() {
+            for words in
+                ["", "0", "1 2 3", "tap tun", "::1/64", "255.0.255.0 255.255.255.255", "-1", "\"\""]
+            {
+                let _ = read(&format!("{name} {words}"));
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_file_is_read_or_refused(text in "(remote|ifconfig|tls-auth|dev|auth)( [a-z0-9./:]{0,9}){0,3}") {
+            let _ = read(&text);
+        }
+    }
+}
