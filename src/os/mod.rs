@@ -1,6 +1,7 @@
 //! The world, one thing per file. Each is a small concrete type; none exists for mocking.
 
 pub mod clock;
+pub mod code;
 pub mod database;
 pub mod entropy;
 pub mod file;

@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use tokio::io::unix::AsyncFd;
 
+use crate::os::code::Mapping;
+
 /// Tells the kernel which segmentation offloads the reader of a TUN or TAP device handles.
 pub fn set_tap_offload(device: BorrowedFd<'_>, flags: libc::c_uint) -> io::Result<()> {
     // SAFETY: TUNSETOFFLOAD takes its argument by value, and `device` is open while borrowed.
@@ -41,6 +43,15 @@ pub fn wait_readable(
     }
     ready.extend((0..entries.len()).filter(|at| entries[*at].revents != 0));
     Ok(())
+}
+
+/// Lets go the memory of a mapping of code; it is read again where it is needed.
+pub fn forget_code(mapping: &Mapping) -> io::Result<()> {
+    let addresses = mapping.addresses();
+    let start = std::ptr::without_provenance_mut(addresses.start);
+    // SAFETY: what is mapped there is a file's code, never written to: its pages come back as they were.
+    let done = unsafe { libc::madvise(start, addresses.len(), libc::MADV_DONTNEED) };
+    if done < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
 /// Asks that this thread is run before others; without the right to ask, nothing changes.

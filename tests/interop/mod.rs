@@ -2,6 +2,7 @@
 
 mod babel;
 mod babeld_configuration;
+mod bench;
 mod bird;
 mod openvpn;
 mod openvpn_matrix;

@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::net::Ipv6Addr;
+use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tracing::{debug, info, trace, warn};
 
 use crate::command::babel::service::{Answer, BabelError, Request};
 use crate::os::clock::Clock;
+use crate::os::code;
 use crate::os::entropy;
 use crate::os::forwarding::Forwarding;
 use crate::os::link_changes::{LinkChanges, UsableLink};
@@ -15,7 +17,7 @@ use crate::os::multicast::MulticastSocket;
 use crate::os::route::{Change, KernelSettings, Routes};
 use crate::os::route_owner::RouteOwner;
 use crate::proto::babel::configuration::options::KernelSetup;
-use crate::proto::babel::event::{Input, Link, Output};
+use crate::proto::babel::event::{Datagram, Input, Link, Output};
 use crate::proto::babel::mac::{GROUP, PORT, Path};
 use crate::proto::babel::router::Router;
 use crate::proto::babel::settings::{CostMultiplier, InterfaceSettings, Settings};
@@ -94,7 +96,11 @@ impl Engine {
 
     /// Runs until it is asked to stop, or nobody is left who could ask.
     pub async fn run(mut self, mut requests: mpsc::Receiver<Request>) {
-        let mut buffer = vec![0; limits::DATAGRAM_OCTETS_MAX];
+        tokio::spawn(async {
+            tokio::time::sleep(STARTING).await;
+            code::forget_start();
+        });
+        let mut buffer = vec![0; BURST_OCTETS + limits::DATAGRAM_OCTETS_MAX];
         loop {
             let deadline = self.router.deadline();
             tokio::select! {
@@ -193,24 +199,37 @@ impl Engine {
         Ok(())
     }
 
-    /// Takes what arrived, up to a burst, so that requests and timers have their turn.
+    /// Takes what arrived, as far as there is room, so that requests and timers have their turn. It is
+    /// decided about together: of many offers for a destination only the best gets into the kernel.
     fn receive(&mut self, buffer: &mut [u8]) {
-        for _ in 0..BURST {
-            match self.socket.receive(buffer) {
-                Ok(None) => return,
+        let mut arrivals = Vec::new();
+        let mut filled = 0;
+        while buffer.len() - filled >= limits::DATAGRAM_OCTETS_MAX {
+            match self.socket.receive(&mut buffer[filled..]) {
+                Ok(None) => break,
                 Ok(Some(arrival)) => {
                     // RFC 8966 §4: packets come from Babel's port.
                     if arrival.from.port() == PORT {
-                        let path = Path { from: *arrival.from.ip(), to: arrival.to };
-                        let octets = &buffer[..arrival.octets];
-                        self.handle(Input::Received { interface: arrival.interface, path, octets });
+                        arrivals.push((arrival, filled..filled + arrival.octets));
+                        filled += arrival.octets;
                     }
                 }
                 Err(error) => {
                     debug!("cannot receive: {error}");
-                    return;
+                    break;
                 }
             }
+        }
+        let datagrams: Vec<Datagram<'_>> = arrivals
+            .into_iter()
+            .map(|(arrival, octets)| Datagram {
+                interface: arrival.interface,
+                path: Path { from: *arrival.from.ip(), to: arrival.to },
+                octets: &buffer[octets],
+            })
+            .collect();
+        if !datagrams.is_empty() {
+            self.handle(Input::ReceivedTogether(&datagrams));
         }
     }
 
@@ -298,5 +317,7 @@ impl Engine {
     }
 }
 
-/// Packets taken in one turn.
-const BURST: usize = 64;
+/// After that, what only starting needs is not needed again.
+const STARTING: Duration = Duration::from_secs(2);
+/// Octets of packets taken in one turn.
+const BURST_OCTETS: usize = 256 << 10;

@@ -116,9 +116,12 @@ impl Router {
     pub(super) fn say_table(&mut self, index: u32, now: Instant) {
         let table = self.in_order();
         let Some(interface) = self.interfaces.get_mut(&index) else { return };
-        let interval = interface.link.settings.update_interval;
-        interface.update_at = now + self.random.between(interval.mul_f64(0.9), interval);
-        if self.neighbours.on(index).next().is_some() && !interface.outbox.is_waiting() {
+        let settings = &interface.link.settings;
+        let (soonest, latest) = (settings.update_interval, settings.update_latest());
+        interface.update_at = now + self.random.between(soonest, latest);
+        // A table that is still being said is not begun again.
+        let is_listened = self.neighbours.on(index).next().is_some();
+        if is_listened && interface.outbox.updates() < table.len() {
             interface.outbox.queue_all(&table);
         }
     }
@@ -165,12 +168,12 @@ impl Router {
     /// Asks one neighbour, or everyone, for something fresh.
     pub(super) fn request_seqno(&mut self, to: Option<NeighbourId>, request: SeqnoRequest) {
         if let Some(neighbour) = to.and_then(|id| self.neighbours.get_mut(id)) {
-            neighbour.outbox.composer.put(SeqnoRequest::TYPE, |body| request.put(body));
+            neighbour.outbox.request(request);
             return;
         }
         for (&index, interface) in &mut self.interfaces {
             if self.neighbours.on(index).next().is_some() {
-                interface.outbox.composer.put(SeqnoRequest::TYPE, |body| request.put(body));
+                interface.outbox.request(request);
             }
         }
     }
@@ -298,6 +301,10 @@ struct Speaker<'a> {
 impl Speaker<'_> {
     /// Composes what waits in an outbox, as far as it may leave now.
     fn fill(&mut self, link: &Link, outbox: &mut Outbox, neighbours: &Neighbours) {
+        // Whoever asks has no route: first.
+        while let Some(request) = outbox.next_request(self.now) {
+            outbox.composer.put(SeqnoRequest::TYPE, |body| request.put(body));
+        }
         while let Some(id) = outbox.next(self.now) {
             self.say(id, link, outbox, neighbours);
         }
@@ -346,7 +353,7 @@ impl Speaker<'_> {
             next_hop: None,
             seqno,
             metric,
-            next_within: link.settings.update_interval,
+            next_within: link.settings.update_latest(),
         };
         if let (Some(router), true) = (router, metric != u16::MAX)
             && let Some(entry) = self.table.get_mut(id)

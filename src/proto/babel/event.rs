@@ -27,6 +27,8 @@ pub enum Input<'a> {
         /// The packet.
         octets: &'a [u8],
     },
+    /// Packets arrived together: what follows from all of them is decided once.
+    ReceivedTogether(&'a [Datagram<'a>]),
     /// Every link has these settings from now on.
     Settings(InterfaceSettings),
     /// Packets are signed and checked with these from now on.
@@ -57,6 +59,17 @@ pub enum Input<'a> {
     Timer,
     /// Everything ends: retract, remove, be silent.
     Stop,
+}
+
+/// A packet that arrived.
+#[derive(Clone, Copy, Debug)]
+pub struct Datagram<'a> {
+    /// The link.
+    pub interface: u32,
+    /// Its source, and its destination: ours or the group's.
+    pub path: Path,
+    /// The packet.
+    pub octets: &'a [u8],
 }
 
 /// A link that can be used.

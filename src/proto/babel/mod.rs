@@ -17,14 +17,17 @@
 //!
 //! Values: [`destination`], [`router_id`], [`settings`], [`event`]. Octets: [`packet`], a file for each
 //! TLV, [`composer`], [`mac`], [`counter`]. What is known: [`interface`], [`neighbour`] with [`history`],
-//! [`rtt`] and [`loss`], [`table`] with [`route`] and [`source`], [`pending`]. What is decided:
+//! [`rtt`] and [`loss`], [`table`] with [`entry`], [`source`], [`column`], [`route`] and [`routers`],
+//! [`pending`]. What is decided:
 //! [`selection`]. The machine: [`router`], and `receive`, `upkeep`, `settle`, `announce`, `overview`
 //! beside it, by what sets them off.
 //!
 //! # Decisions
 //!
-//! - One entry a destination holds its offers, distances and what neighbours were told: one look-up per
-//!   update, nothing to keep in step. A repeated offer only moves its expiry.
+//! - A destination has a place, and each neighbour a column of offers by place: 12 octets an offer, since
+//!   neither neighbour nor destination stands beside it, and router-ids are kept once. An update needs one
+//!   look-up, none if it comes in the order of last time; a repeated offer only moves its expiry, and one
+//!   that is not better than what is taken is only noted.
 //! - Hysteresis is a time, not a smoothed metric for each offer: an offer must have been better for some
 //!   seconds without pause, measured by a timer and not by the next update, or be twice as good. What a
 //!   neighbour costs is smoothed where it is measured.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::proto::babel::composer::Composer;
 use crate::proto::babel::entry::DestinationId;
+use crate::proto::babel::requests::SeqnoRequest;
 use crate::proto::limits;
 use crate::proto::time::Instant;
 
@@ -14,6 +15,8 @@ use crate::proto::time::Instant;
 pub struct Outbox {
     /// Packets that leave before this turn ends.
     pub composer: Composer,
+    /// Requests that follow.
+    requests: VecDeque<SeqnoRequest>,
     /// Destinations whose updates follow; each is said as it is when its turn comes.
     waiting: VecDeque<Batch>,
     /// How many destinations wait.
@@ -32,7 +35,20 @@ impl Outbox {
     /// Empty, for packet bodies of up to `octets_max`.
     pub fn new(octets_max: usize) -> Self {
         let composer = Composer::new(octets_max);
-        Self { composer, waiting: VecDeque::new(), count: 0, next_at: Instant::ZERO }
+        Self {
+            composer,
+            requests: VecDeque::new(),
+            waiting: VecDeque::new(),
+            count: 0,
+            next_at: Instant::ZERO,
+        }
+    }
+
+    /// Queues a request, unless too many wait already: it will be repeated.
+    pub fn request(&mut self, request: SeqnoRequest) {
+        if self.requests.len() < limits::BABEL_REQUESTS_MAX {
+            self.requests.push_back(request);
+        }
     }
 
     /// Queues one update, unless too many wait already.
@@ -51,13 +67,18 @@ impl Outbox {
         }
     }
 
+    /// The next request to be said now; `None` if none waits or the burst is large enough.
+    pub fn next_request(&mut self, now: Instant) -> Option<SeqnoRequest> {
+        if self.requests.is_empty() || !self.has_room(now) {
+            None
+        } else {
+            self.requests.pop_front()
+        }
+    }
+
     /// The next destination to be said now; `None` if none waits or the burst is large enough.
     pub fn next(&mut self, now: Instant) -> Option<DestinationId> {
-        if self.next_at > now {
-            return None;
-        }
-        if self.composer.full() >= limits::BABEL_BURST_PACKETS {
-            self.next_at = now + Self::PAUSE;
+        if self.waiting.is_empty() || !self.has_room(now) {
             return None;
         }
         let (next, is_over) = match self.waiting.front_mut()? {
@@ -74,9 +95,21 @@ impl Outbox {
         Some(next)
     }
 
-    /// Whether updates wait.
+    fn has_room(&mut self, now: Instant) -> bool {
+        if self.next_at <= now && self.composer.full() >= limits::BABEL_BURST_PACKETS {
+            self.next_at = now + Self::PAUSE;
+        }
+        self.next_at <= now
+    }
+
+    /// How many updates wait.
+    pub const fn updates(&self) -> usize {
+        self.count
+    }
+
+    /// Whether updates or requests wait.
     pub fn is_waiting(&self) -> bool {
-        !self.waiting.is_empty()
+        !self.waiting.is_empty() || !self.requests.is_empty()
     }
 
     /// When the next piece is due.

@@ -324,7 +324,7 @@ impl Router {
         let Some(destination) = request.destination else {
             // It has just got all, or is getting it.
             let lately = neighbour.dumped_at.is_some_and(|at| now - at < Self::DUMP_PAUSE);
-            if !lately && !neighbour.outbox.is_waiting() {
+            if !lately && neighbour.outbox.updates() <= self.table.len() / 2 {
                 neighbour.dump_at = Some(now);
                 self.run_dumps(now);
             }
@@ -383,7 +383,7 @@ impl Router {
         if self.pending.add(place, forwarded, Some(from), now) == Novelty::New
             && let Some(neighbour) = self.neighbours.get_mut(next)
         {
-            neighbour.outbox.composer.put(SeqnoRequest::TYPE, |body| forwarded.put(body));
+            neighbour.outbox.request(forwarded);
         }
     }
 

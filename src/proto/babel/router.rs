@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::proto::babel::announce::Order;
 use crate::proto::babel::entry::DestinationId;
-use crate::proto::babel::event::{Input, Link, Notice, Output};
+use crate::proto::babel::event::{Datagram, Input, Link, Notice, Output};
 use crate::proto::babel::filter::Filters;
 use crate::proto::babel::interface::{Interface, body_octets_max};
 use crate::proto::babel::mac::{BadSignatures, Keys};
@@ -79,6 +79,12 @@ impl Router {
             Input::InterfaceDown { interface } => self.remove_interface(interface, out),
             Input::Received { interface, path, octets } => {
                 self.receive(interface, path, octets, now, out);
+            }
+            Input::ReceivedTogether(datagrams) => {
+                for datagram in datagrams {
+                    let Datagram { interface, path, octets } = *datagram;
+                    self.receive(interface, path, octets, now, out);
+                }
             }
             Input::Settings(settings) => self.set_interface_settings(&settings, now),
             Input::Keys(keys) => self.set_keys(keys),

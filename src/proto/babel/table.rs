@@ -115,6 +115,16 @@ impl Table {
         places.filter_map(|(place, entry)| Some((DestinationId::new(place)?, entry.as_ref()?)))
     }
 
+    /// How many destinations there are.
+    pub fn len(&self) -> usize {
+        self.by_destination.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.by_destination.is_empty()
+    }
+
     /// A number that changes whenever a destination comes or goes.
     pub const fn changes(&self) -> u64 {
         self.changes
