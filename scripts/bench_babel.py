@@ -402,6 +402,19 @@ def arguments(words):
     return options
 
 
+def beside_each_other(options, names):
+    """What runs of one router each give, all at the same time: small tables leave room for that."""
+    words = ["--quick", "--json", "--rounds", options.rounds, "--seconds", options.seconds,
+             "--patience", options.patience, "--binary", options.binary,
+             "--generator", options.generator]
+    for case in options.case or []:
+        words += ["--case", case]
+    script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "bench")
+    runs = [subprocess.Popen([sys.executable, script, "babel", *map(str, words), name],
+                             stdout=subprocess.PIPE, text=True) for name in names]
+    return [json.loads(line) for run in runs for line in run.communicate()[0].splitlines()]
+
+
 def main(words):
     options = arguments(words)
     if os.geteuid():
@@ -416,7 +429,12 @@ def main(words):
             sys.exit(f"scripts/bench: there is no router {name}: there are {', '.join(ROUTERS)}")
     chosen = [case for case in cases(options) if not options.case or case.name in options.case]
     results = {}
-    for number in range(options.rounds):
+    side_by_side = options.quick and len(names) > 1
+    for result in beside_each_other(options, names) if side_by_side else []:
+        results.setdefault((result["case"], result["router"]), []).append(result)
+        if options.json:
+            print(json.dumps(result))
+    for number in range(0 if side_by_side else options.rounds):
         for case in chosen:
             for name in names:
                 try:
