@@ -157,7 +157,11 @@ pub const CONTROL_ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Echo requests of one ping matrix on their way at once; others wait for their turn.
 pub const PROBES_IN_FLIGHT_MAX: usize = 50;
 
+/// Hosts of a ping matrix whose shortest ways over each other are still computed: the work grows with the cube.
+pub const MATRIX_DETOUR_HOSTS_MAX: usize = 500;
+
 /// Changes of the host's routes within this time are redistributed together.
 pub const REDISTRIBUTION_PAUSE: Duration = Duration::from_millis(100);
+
 /// A Babel router that finds its router-id taken takes another one at most this often.
 pub const BABEL_RENAME_INTERVAL: Duration = Duration::from_secs(60);

@@ -32,6 +32,60 @@ fn every_pair_of_the_network_answers_and_nothing_is_left() {
     assert!(is_gone(&name));
 }
 
+/// What the farewell says to look around with works, and what it says to end with ends it.
+#[test]
+fn a_demo_of_ones_own_scenario_stays_up_if_told_to() {
+    let folder = tempfile::tempdir().unwrap();
+    let scenario = folder.path().join("two.toml");
+    std::fs::write(&scenario, TWO_TOWNS).unwrap();
+    let name = format!("r6t-{}-keep", std::process::id());
+    let kept = Kept(name.clone());
+    let output = Command::new(RE6ST)
+        .args(["lab", "demo", "--keep", "--name", &name, "--scenario"])
+        .arg(&scenario)
+        .arg("--report")
+        .arg(folder.path().join("demo.html"))
+        .output()
+        .unwrap();
+    let said = text(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    assert!(text(&output.stdout).contains("0 of 2 pairs unreachable"), "{output:?}");
+    let advice: Vec<&str> =
+        said.lines().map(str::trim_start).filter(|l| l.starts_with(RE6ST)).collect();
+    let (end, look) = advice.split_last().unwrap();
+    assert_eq!(look.len(), 4, "{said}");
+    let shell = |command: &str| Command::new("sh").args(["-c", command]).output().unwrap();
+    for command in look {
+        let output = shell(command);
+        assert!(output.status.success(), "{command}: {}", text(&output.stderr));
+    }
+    assert!(!is_gone(&name));
+    assert!(shell(end).status.success(), "{end}");
+    assert!(is_gone(&name));
+    drop(kept);
+}
+
+/// A lab that must not outlive its test.
+struct Kept(String);
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        let _ = Command::new(RE6ST).args(["lab", "down", "--name", &self.0]).output();
+    }
+}
+
+const TWO_TOWNS: &str = r#"
+registry = "oslo"
+
+host = [
+    { name = "oslo", region = "north", ipv4 = "192.0.2.1" },
+    { name = "rome", region = "south", ipv4 = "192.0.2.2" },
+]
+
+[rtt_ms]
+north = { south = 20 }
+"#;
+
 #[test]
 fn an_interrupted_demo_removes_everything() {
     let name = format!("r6t-{}-interrupted", std::process::id());

@@ -42,11 +42,17 @@ fn merging_what_was_merged_changes_nothing() {
     let file = folder.path().join("merged.jsonl");
     std::fs::write(&file, &merged).unwrap();
     assert_eq!(run(RE6ST, &["ping-matrix", "merge", file.to_str().unwrap()]), merged);
-    let both = [file.to_str().unwrap(), pings().to_str().unwrap()].map(str::to_owned);
-    let twice = run(RE6ST, &["ping-matrix", "merge", &both[0], &both[1]]);
-    let sent =
-        |lines: &str| objects(lines).iter().map(|o| o["sent"].as_u64().unwrap()).sum::<u64>();
-    assert_eq!(sent(&twice), 2 * sent(&merged));
+    // Files that overlap: what both have counts once, what was measured later is another round.
+    let later = folder.path().join("later.jsonl");
+    std::fs::write(&later, merged.replace("2026-", "2027-")).unwrap();
+    let first = pings();
+    let files = [file.to_str().unwrap(), first.to_str().unwrap(), later.to_str().unwrap()];
+    let sent = |files: &[&str]| -> u64 {
+        let lines = run(RE6ST, &[&["ping-matrix", "merge"], files].concat());
+        objects(&lines).iter().map(|o| o["sent"].as_u64().unwrap()).sum()
+    };
+    assert_eq!(sent(&files[..2]), sent(&files[..1]));
+    assert_eq!(sent(&files), 2 * sent(&files[..1]));
 }
 
 #[test]

@@ -54,15 +54,14 @@ fn tiles(page: &mut String, verdict: &Verdict) {
     if let (Some(change), Some(ours), Some(theirs)) =
         (verdict.sdn_delay_change_ratio, sdn.compared_rtt_mean_us, ipv4.compared_rtt_mean_us)
     {
+        let (ours, theirs, pairs) =
+            (milliseconds(ours), milliseconds(theirs), verdict.compared_pairs);
+        let least = verdict.detour_rtt_mean_us.map(milliseconds);
+        let least = least.map_or_else(String::new, |ms| format!("; the best detours take {ms} ms"));
         tile(
             format!("{}{:.0} %", sign(change), change.abs() * 100.0),
             "delay, SDN against IPv4",
-            format!(
-                "{} ms instead of {} ms, mean of {} pairs",
-                milliseconds(ours),
-                milliseconds(theirs),
-                verdict.compared_pairs
-            ),
+            format!("{ours} ms instead of {theirs} ms, mean of {pairs} pairs{least}"),
         );
     }
     tile(

@@ -60,8 +60,11 @@ fn cell(grid: &Grid, source: &str, target: &str, plane: Plane) -> (String, char)
     }
 }
 
-/// Names cut to what still tells them apart, at least three letters.
+/// Names cut to what still tells them apart, at least three letters; short ones, as nodes' are, stay whole.
 fn short_names(hosts: &[String]) -> Vec<String> {
+    if hosts.iter().all(|host| host.chars().count() <= UNCUT_NAME) {
+        return hosts.to_vec();
+    }
     let cut = |length: usize| -> Vec<String> {
         hosts.iter().map(|host| host.chars().take(length).collect()).collect()
     };
@@ -191,6 +194,9 @@ pub fn milliseconds(us: u64) -> String {
 fn precise(us: u64) -> String {
     format!("{:.1}", us as f64 / 1_000.0)
 }
+
+/// Names up to this length are never cut in a matrix.
+const UNCUT_NAME: usize = 7;
 
 /// Pairs that one line of remarks names; of more, the number is said.
 const LISTED_MAX: usize = 12;

@@ -13,26 +13,27 @@ pub struct Grid {
 }
 
 impl Grid {
-    /// Puts measurements in their places; those of several rounds become one.
+    /// Puts measurements in their places; those of several rounds become one. A measurement that comes
+    /// twice, as from overlapping files, counts once.
     pub fn new(pings: impl IntoIterator<Item = Ping>) -> Self {
         let mut sources = Vec::new();
         let mut targets = Vec::new();
-        let mut cells: BTreeMap<(String, String, Plane), Ping> = BTreeMap::new();
+        let mut rounds: BTreeMap<(String, String, Plane), Vec<Ping>> = BTreeMap::new();
         for ping in pings.into_iter().filter(|ping| ping.source != ping.target) {
             remember(&mut sources, &ping.source);
             remember(&mut targets, &ping.target);
             let key = (ping.source.clone(), ping.target.clone(), ping.plane);
-            match cells.get_mut(&key) {
-                Some(earlier) => *earlier = joined(earlier, &ping),
-                None => {
-                    cells.insert(key, ping);
-                }
+            let rounds = rounds.entry(key).or_default();
+            if !rounds.contains(&ping) {
+                rounds.push(ping);
             }
         }
         for target in &targets {
             remember(&mut sources, target);
         }
-        Self { hosts: sources, cells }
+        let whole = |rounds: Vec<Ping>| rounds.into_iter().reduce(|a, b| joined(&a, &b));
+        let cells = rounds.into_iter().filter_map(|(key, rounds)| Some((key, whole(rounds)?)));
+        Self { hosts: sources, cells: cells.collect() }
     }
 
     /// The hosts, in the order in which they are shown.
@@ -128,6 +129,12 @@ mod tests {
         assert_eq!(cell.rtt_mean_us, Some(30_000));
         assert_eq!(cell.rtt_max_us, Some(60_000));
         assert!((cell.loss_ratio - 0.5).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_measurement_that_comes_twice_counts_once() {
+        let grid = Grid::new([ping("a", "b", &[10, 20], 1), ping("a", "b", &[10, 20], 1)]);
+        assert_eq!(grid.cell("a", "b", Plane::Sdn).unwrap().sent, 3);
     }
 
     #[test]
