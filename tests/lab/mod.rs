@@ -91,7 +91,13 @@ fn a_lab_is_as_its_scenario_says_and_as_its_faults_change_it() {
 
     lab.fault("delay paris boston 200ms");
     assert!(lab.ping("paris", "198.51.100.2").unwrap() >= 200.0);
-    lab.fault("--family ipv4 cut paris *");
+    lab.fault("cut paris * --family ipv4");
+    let status = text(&lab.output(&["status"]).stdout);
+    for change in
+        ["paris – boston, IPv4: cut, round trip 200ms", "paris – boston, IPv6: round trip 200ms"]
+    {
+        assert!(status.contains(change), "{status}");
+    }
     assert_eq!(lab.ping("paris", "198.51.100.2"), None);
     assert!(lab.ping("paris", "3fff:0:2::1").is_some(), "IPv6 was not cut");
     lab.fault("heal paris *");
@@ -99,6 +105,7 @@ fn a_lab_is_as_its_scenario_says_and_as_its_faults_change_it() {
 
     let status = lab.output(&["status"]);
     assert!(text(&status.stdout).contains("on cut paths"), "{}", text(&status.stdout));
+    assert!(!text(&status.stdout).contains("changed"), "{}", text(&status.stdout));
     assert!(lab.output(&["down"]).status.success());
     assert!(lab.is_gone());
 }

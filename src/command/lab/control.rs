@@ -19,7 +19,7 @@ use crate::proto::lab::internet::Counters;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "request", rename_all = "kebab-case")]
 pub enum Request {
-    /// What became of the packets.
+    /// What the Internet is like now.
     Status,
     /// Change the Internet.
     Fault(Fault),
@@ -33,13 +33,22 @@ pub enum Request {
 pub enum Reply {
     /// It was done.
     Done,
-    /// What became of the packets.
-    Status(Counters),
+    /// What the Internet is like now.
+    Status(Status),
     /// It was not done, because of this.
     Refused {
         /// The reason.
         reason: String,
     },
+}
+
+/// What the Internet is like now.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    /// What became of the packets.
+    pub counters: Counters,
+    /// What was changed since the start, one sentence each.
+    pub changes: Vec<String>,
 }
 
 /// Asks a lab that should be up.
@@ -79,7 +88,7 @@ async fn answer(stream: UnixStream, emulator: Emulator, down: mpsc::Sender<()>) 
     let mut line = String::new();
     let read = tokio::io::BufReader::new(read).read_line(&mut line).await;
     let reply = match read.map(|_| serde_json::from_str(&line)) {
-        Ok(Ok(Request::Status)) => emulator.counters().await.map(Reply::Status),
+        Ok(Ok(Request::Status)) => emulator.status().await.map(Reply::Status),
         Ok(Ok(Request::Fault(fault))) => emulator.change(fault).await.map(|()| Reply::Done),
         Ok(Ok(Request::Down)) => {
             let _ = down.send(()).await;

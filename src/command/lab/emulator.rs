@@ -8,11 +8,12 @@ use std::thread::JoinHandle;
 
 use tokio::sync::oneshot;
 
+use crate::command::lab::control::Status;
 use crate::os::clock::Clock;
 use crate::os::sys;
 use crate::os::tun::{Layer, Tun};
 use crate::proto::lab::fault::Fault;
-use crate::proto::lab::internet::{Counters, Input, Internet, Output};
+use crate::proto::lab::internet::{Input, Internet, Output};
 
 /// The devices of one host.
 pub struct Devices {
@@ -30,7 +31,7 @@ pub struct Emulator {
 }
 
 enum Question {
-    Counters(oneshot::Sender<Counters>),
+    Status(oneshot::Sender<Status>),
     Change(Fault, oneshot::Sender<Result<(), String>>),
     Stop,
 }
@@ -50,10 +51,10 @@ impl Emulator {
         Ok((Self { mailbox, bell: Arc::new(bell) }, thread))
     }
 
-    /// What became of the packets so far.
-    pub async fn counters(&self) -> Result<Counters, String> {
+    /// What the Internet is like now.
+    pub async fn status(&self) -> Result<Status, String> {
         let (answer, answered) = oneshot::channel();
-        self.ask(Question::Counters(answer));
+        self.ask(Question::Status(answer));
         answered.await.map_err(|_| STOPPED.to_owned())
     }
 
@@ -172,8 +173,9 @@ impl Loop {
         let questions = self.mailbox.lock().map(|mut mailbox| std::mem::take(&mut *mailbox));
         for question in questions.unwrap_or_default() {
             match question {
-                Question::Counters(answer) => {
-                    let _ = answer.send(self.internet.counters());
+                Question::Status(answer) => {
+                    let (counters, changes) = (self.internet.counters(), self.internet.changes());
+                    let _ = answer.send(Status { counters, changes });
                 }
                 Question::Change(fault, answer) => {
                     let done = self.internet.change(&fault).map_err(|error| error.to_string());

@@ -16,7 +16,7 @@ pub struct Options {
     #[command(flatten)]
     lab: Lab,
     /// Change only this family's paths
-    #[arg(long, value_enum, value_name = "FAMILY")]
+    #[arg(long, global = true, value_enum, value_name = "FAMILY")]
     family: Option<FamilyOption>,
     #[command(subcommand)]
     change: Change,

@@ -68,7 +68,7 @@ pub fn run(command: Command) -> Outcome {
 #[derive(Clone, Debug, Args)]
 pub struct Lab {
     /// The lab's name, which begins the names of its network namespaces
-    #[arg(long, default_value = "lab", value_name = "NAME", value_parser = name)]
+    #[arg(long, global = true, default_value = "lab", value_name = "NAME", value_parser = name)]
     pub name: String,
 }
 

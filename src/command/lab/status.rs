@@ -6,7 +6,7 @@ use comfy_table::presets::NOTHING;
 
 use crate::command::json::{self, Node, Object};
 use crate::command::lab::Lab;
-use crate::command::lab::control::{self, Reply, Request};
+use crate::command::lab::control::{self, Reply, Request, Status};
 use crate::command::{Failure, Outcome};
 use crate::proto::lab::internet::Counters;
 use crate::proto::lab::scenario::{Host, Scenario};
@@ -23,10 +23,10 @@ pub struct Options {
 
 /// Shows a running lab.
 pub fn run(options: &Options) -> Outcome {
-    let counters = match control::ask(&options.lab, &Request::Status)? {
-        Reply::Status(counters) => counters,
+    let status = match control::ask(&options.lab, &Request::Status)? {
+        Reply::Status(status) => status,
         Reply::Refused { reason } => return Err(Failure::failed(reason)),
-        Reply::Done => Counters::default(),
+        Reply::Done => Status::default(),
     };
     let scenario = options.lab.scenario()?;
     if options.json {
@@ -37,7 +37,10 @@ pub fn run(options: &Options) -> Outcome {
         return Ok(());
     }
     println!("{}\n", table(&options.lab, &scenario));
-    println!("packets: {}", sentence(&counters));
+    for change in &status.changes {
+        println!("changed: {change}");
+    }
+    println!("packets: {}", sentence(&status.counters));
     Ok(())
 }
 

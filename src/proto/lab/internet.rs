@@ -89,6 +89,8 @@ pub struct Internet {
     site_of: Vec<usize>,
     /// By family, source and destination.
     paths: Vec<Path>,
+    /// Whose UDP is dropped.
+    udp_dropped: Vec<bool>,
     flight: BinaryHeap<Reverse<Flying>>,
     departures: u64,
     random: Random,
@@ -121,6 +123,7 @@ impl Internet {
             nat_of: vec![None; scenario.hosts.len()],
             site_of: Vec::new(),
             paths: Vec::new(),
+            udp_dropped: scenario.hosts.iter().map(|host| host.udp_dropped).collect(),
             flight: BinaryHeap::new(),
             departures: 0,
             random,
@@ -143,9 +146,34 @@ impl Internet {
         self.counters
     }
 
-    /// The scenario, with what was changed of its hosts.
-    pub const fn scenario(&self) -> &Scenario {
-        &self.scenario
+    /// What was changed and is not yet as the scenario says again, one sentence for each pair or host.
+    pub fn changes(&self) -> Vec<String> {
+        let hosts = &self.scenario.hosts;
+        let changed = |from, to, family| {
+            let (planned, now) =
+                (self.scenario.quality(from, to, family), self.quality(from, to, family));
+            let differences = now.differences(&planned);
+            (!differences.is_empty()).then(|| differences.join(", "))
+        };
+        let mut changes = Vec::new();
+        for (from, to) in self.pairs().into_iter().filter(|(from, to)| from < to) {
+            let pair = format!("{} – {}", hosts[from].name, hosts[to].name);
+            match Family::ALL.map(|family| changed(from, to, family)) {
+                [Some(ipv4), Some(ipv6)] if ipv4 == ipv6 => changes.push(format!("{pair}: {ipv4}")),
+                each => {
+                    for (family, change) in Family::ALL.iter().zip(each) {
+                        changes.extend(change.map(|change| format!("{pair}, {family}: {change}")));
+                    }
+                }
+            }
+        }
+        for (host, dropped) in hosts.iter().zip(&self.udp_dropped) {
+            if host.udp_dropped != *dropped {
+                let verb = if *dropped { "is dropped" } else { "passes" };
+                changes.push(format!("{}: UDP {verb}", host.name));
+            }
+        }
+        changes
     }
 
     /// What a path does to packets now.
@@ -183,7 +211,7 @@ impl Internet {
             }
             Fault::Udp { host, dropped } => {
                 let at = self.scenario.host(host)?;
-                self.scenario.hosts[at].udp_dropped = *dropped;
+                self.udp_dropped[at] = *dropped;
             }
         }
         Ok(())
@@ -235,7 +263,7 @@ impl Internet {
         if is_local(header.destination) {
             return;
         }
-        if header.protocol == packet::UDP && self.scenario.hosts[host].udp_dropped {
+        if header.protocol == packet::UDP && self.udp_dropped[host] {
             self.counters.udp_dropped += 1;
             return;
         }
@@ -303,7 +331,7 @@ impl Internet {
             }
         };
         let udp = Header::parse(&flying.octets).is_some_and(|h| h.protocol == packet::UDP);
-        if udp && self.scenario.hosts[host].udp_dropped {
+        if udp && self.udp_dropped[host] {
             self.counters.udp_dropped += 1;
             return;
         }

@@ -22,6 +22,27 @@ pub struct Quality {
     pub mtu: Option<u16>,
 }
 
+impl Quality {
+    /// What is not as planned, in words: `cut`, `delay 60ms`.
+    pub fn differences(&self, planned: &Self) -> Vec<String> {
+        let mut words = Vec::new();
+        let mut note = |differs: bool, word: String| words.extend(differs.then_some(word));
+        note(self.cut != planned.cut, if self.cut { "cut".into() } else { "not cut".into() });
+        note(self.delay != planned.delay, format!("round trip {:?}", self.delay * 2));
+        note(self.jitter != planned.jitter, format!("jitter {:?}", self.jitter));
+        let loss = format!("loses {} %", self.loss_ratio * 100.0);
+        note((self.loss_ratio - planned.loss_ratio).abs() > f64::EPSILON, loss);
+        let rate = self.bits_per_second.map_or_else(
+            || "no limit to its rate".to_owned(),
+            |rate| format!("{} kbit/s", rate / 1_000),
+        );
+        note(self.bits_per_second != planned.bits_per_second, rate);
+        let mtu = self.mtu.map_or_else(|| "any size".to_owned(), |mtu| format!("MTU {mtu}"));
+        note(self.mtu != planned.mtu, mtu);
+        words
+    }
+}
+
 /// A path, and what it remembers from one packet to the next.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Path {
