@@ -340,7 +340,7 @@ pub struct Tunnel {
     /// Whether the peer is re6st, too.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub native: Option<bool>,
-    /// The smoothed round trip.
+    /// The median of the latest round trips.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub rtt_us: Option<u64>,
     /// The share of the peer's packets that was lost since the last statistics.

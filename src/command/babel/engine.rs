@@ -149,9 +149,9 @@ impl Engine {
                 let done = self.set_cost_multiplier(interface, address, multiplier);
                 let _ = answer.send(done);
             }
-            Request::ReportLoss(name, ratio, answer) => {
+            Request::ReportQuality(name, quality, answer) => {
                 if let Some(interface) = self.active.get(&name).map(|link| link.index) {
-                    self.handle(Input::Loss { interface, ratio });
+                    self.handle(Input::Measured { interface, quality });
                 }
                 let _ = answer.send(Ok(()));
             }

@@ -14,13 +14,14 @@ use crate::command::babel::control::ControlSocket;
 use crate::command::babel::objects::{changes, objects};
 use crate::command::babel::service::{Babel, BabelError};
 use crate::command::babel::{SOCKET, babeld};
-use crate::command::json::{self, Object, TunnelEvent};
+use crate::command::json::{self, Object, Tunnel, TunnelEvent};
 use crate::command::{Failure, Outcome};
 use crate::os::route::KernelSettings;
 use crate::os::{entropy, log};
 use crate::proto::babel::configuration::Configuration;
 use crate::proto::babel::configuration::interface::InterfaceOptions;
 use crate::proto::babel::destination::Destination;
+use crate::proto::babel::event::LinkQuality;
 use crate::proto::babel::mac::{Hash, Key, Keys};
 use crate::proto::babel::router_id::RouterId;
 use crate::proto::babel::settings::{Acceptance, Announcement, InterfaceSettings, Settings};
@@ -183,11 +184,22 @@ async fn follow_line(options: &Options, babel: &Babel, line: &str) -> Outcome {
         }
     };
     match tunnel.event {
-        TunnelEvent::Up => babel.add_interface(&tunnel.interface, interface(options)).await,
-        TunnelEvent::Down => babel.remove_interface(&tunnel.interface).await,
-        _ => Ok(()),
+        TunnelEvent::Up | TunnelEvent::Recovered => {
+            babel.add_interface(&tunnel.interface, interface(options)).await
+        }
+        TunnelEvent::Down | TunnelEvent::Silent => babel.remove_interface(&tunnel.interface).await,
+        TunnelEvent::Statistics => babel.report_quality(&tunnel.interface, quality(&tunnel)).await,
+        TunnelEvent::Connecting | TunnelEvent::Rekeyed => Ok(()),
     }
     .map_err(failed)
+}
+
+/// What a tunnel measured of its path, the worse direction counting.
+fn quality(tunnel: &Tunnel) -> LinkQuality {
+    let losses = tunnel.loss_in_ratio.into_iter().chain(tunnel.loss_out_ratio);
+    #[expect(clippy::cast_possible_truncation, reason = "a share, 0 to 1")]
+    let loss = losses.reduce(f64::max).map(|ratio| ratio as f32);
+    LinkQuality { loss, round_trip: tunnel.rtt_us.map(Duration::from_micros) }
 }
 
 fn no_interfaces(path: &str, error: &std::io::Error) -> Failure {

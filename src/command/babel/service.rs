@@ -8,6 +8,7 @@ use crate::command::babel::engine::Engine;
 use crate::os::route::KernelSettings;
 use crate::os::route_owner::ClaimError;
 use crate::proto::babel::dump::Dump;
+use crate::proto::babel::event::LinkQuality;
 use crate::proto::babel::filter::Filters;
 use crate::proto::babel::mac::{BadSignatures, Keys};
 use crate::proto::babel::settings::{Announcement, CostMultiplier, InterfaceSettings, Settings};
@@ -63,7 +64,7 @@ pub enum Request {
     /// Multiply what it costs to reach this neighbour.
     SetCostMultiplier(String, Ipv6Addr, CostMultiplier, Answer<()>),
     /// What the owner of this interface measured of its loss.
-    ReportLoss(String, Option<f32>, Answer<()>),
+    ReportQuality(String, LinkQuality, Answer<()>),
     /// Sign and check with these from now on.
     SetKeys(Option<Keys>, Answer<()>),
     /// Do this with packets that no key signed from now on.
@@ -123,10 +124,9 @@ impl Babel {
             .await
     }
 
-    /// Tells what part of packets get lost on an interface, 0 to 1, as its owner measured it; `None` if
-    /// it can no longer tell, and lost Hellos are to be counted instead.
-    pub async fn report_loss(&self, name: &str, ratio: Option<f32>) -> Result<(), BabelError> {
-        self.ask(|answer| Request::ReportLoss(name.to_owned(), ratio, answer)).await
+    /// Tells what the owner of an interface measured of its link.
+    pub async fn report_quality(&self, name: &str, quality: LinkQuality) -> Result<(), BabelError> {
+        self.ask(|answer| Request::ReportQuality(name.to_owned(), quality, answer)).await
     }
 
     /// Signs and checks with other keys from now on; neighbours stay. `None`: neither signs nor checks.

@@ -347,8 +347,8 @@ impl Drive {
                 tracing::info!("tunnel {interface} works again");
                 self.route_on(&interface).await;
             }
-            Some(Change::Loss(interface, ratio)) => {
-                let _ = self.babel.report_loss(&interface, Some(ratio)).await;
+            Some(Change::Measured(interface, quality)) => {
+                let _ = self.babel.report_quality(&interface, quality).await;
             }
         }
     }

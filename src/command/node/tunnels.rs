@@ -13,6 +13,7 @@ use crate::command::tunnel::client::{ConnectSettings, Connection, connect};
 use crate::command::tunnel::event::Role as TunnelRole;
 use crate::command::tunnel::event::{Event, EventKind, Statistics, Up};
 use crate::command::tunnel::server::{ListenSettings, Listener, listen};
+use crate::proto::babel::event::LinkQuality;
 use crate::proto::certificate::Identity;
 use crate::proto::endpoint::{Endpoint, Transport};
 use crate::proto::mesh::tunnels::{FIRST_SERVED_LINK, Link, Role};
@@ -55,8 +56,8 @@ pub enum Change {
     Silent(String),
     /// Something comes through it again.
     Recovered(String),
-    /// The share of packets that an interface lately lost, the worse direction counting.
-    Loss(String, f32),
+    /// What was lately lost on an interface, the worse direction counting, and how long packets take.
+    Measured(String, LinkQuality),
 }
 
 impl Tunnels {
@@ -147,7 +148,9 @@ impl Tunnels {
             EventKind::Statistics(statistics) => {
                 self.open.get_mut(&known?)?.statistics = statistics;
                 let lost = statistics.loss_in.max(statistics.loss_out.unwrap_or(0));
-                Some(Change::Loss(event.interface, f32::from(lost) / f32::from(u16::MAX)))
+                let loss = Some(f32::from(lost) / f32::from(u16::MAX));
+                let round_trip = statistics.round_trip;
+                Some(Change::Measured(event.interface, LinkQuality { loss, round_trip }))
             }
             EventKind::Silent => known.map(|_| Change::Silent(event.interface)),
             EventKind::Recovered => known.map(|_| Change::Recovered(event.interface)),

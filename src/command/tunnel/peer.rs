@@ -303,8 +303,9 @@ impl Peer {
             native: established.native,
         };
         self.interface = Some(interface);
-        let every = self.surroundings.statistics_every;
-        self.statistics_at = Some(self.surroundings.clock.now() + every);
+        // The first ones soon: a router waits for them.
+        let first = FIRST_STATISTICS.min(self.surroundings.statistics_every);
+        self.statistics_at = Some(self.surroundings.clock.now() + first);
         if let Some(guest) = &mut self.guest {
             guest.handshake_is_over();
         }
@@ -359,6 +360,9 @@ fn missing(came: u64, expected: u64) -> u16 {
 /// After so many packets keys are renewed: well before their numbers end, and within what AES-GCM can
 /// protect.
 const PACKETS_A_KEY: u64 = 1 << 31;
+
+/// When a tunnel that has just come up tells its first statistics.
+const FIRST_STATISTICS: Duration = Duration::from_secs(3);
 
 /// How long the end waits for the last frames to leave.
 const LAST_FRAMES: Duration = Duration::from_secs(1);

@@ -2,11 +2,21 @@
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::time::Duration;
 
 use crate::proto::babel::destination::Destination;
 use crate::proto::babel::filter::Filters;
 use crate::proto::babel::mac::{BadSignatures, Keys, Path};
 use crate::proto::babel::settings::{Announcement, CostMultiplier, InterfaceSettings};
+
+/// What a link's owner measured; `None`s if it can no longer tell, and Babel is to measure itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct LinkQuality {
+    /// The part of packets that get lost, 0 to 1.
+    pub loss: Option<f32>,
+    /// How long packets take there and back.
+    pub round_trip: Option<Duration>,
+}
 
 /// What happened.
 #[derive(Clone, Debug)]
@@ -48,12 +58,12 @@ pub enum Input<'a> {
         /// The factor.
         multiplier: CostMultiplier,
     },
-    /// What a link's owner measured of its loss; `None` if it can no longer tell.
-    Loss {
+    /// What a link's owner measured.
+    Measured {
         /// The link.
         interface: u32,
-        /// The part of packets that get lost, 0 to 1.
-        ratio: Option<f32>,
+        /// What it measured.
+        quality: LinkQuality,
     },
     /// The deadline passed.
     Timer,

@@ -99,11 +99,12 @@ impl Router {
                     self.recost(id, Step::Any, now, out);
                 }
             }
-            Input::Loss { interface, ratio } => {
+            Input::Measured { interface, quality } => {
                 let on: Vec<_> = self.neighbours.on(interface).map(|(id, _)| id).collect();
                 for id in on {
                     if let Some(neighbour) = self.neighbours.get_mut(id) {
-                        neighbour.loss_told = ratio;
+                        neighbour.loss_told = quality.loss;
+                        neighbour.rtt.handle_told(quality.round_trip, now);
                     }
                     self.recost(id, Step::Clear, now, out);
                 }

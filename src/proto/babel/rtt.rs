@@ -12,6 +12,8 @@ pub struct Rtt {
     last_hello: Option<(u32, Instant)>,
     smoothed: Option<Duration>,
     sampled_at: Instant,
+    /// What the link's owner measured, and when it told.
+    told: Option<(Duration, Instant)>,
 }
 
 impl Rtt {
@@ -45,9 +47,16 @@ impl Rtt {
         self.sampled_at = now;
     }
 
-    /// The smoothed round trip; `None` if there was no sample lately.
+    /// Takes what the link's owner measured; `None` if it can no longer tell.
+    pub fn handle_told(&mut self, round_trip: Option<Duration>, now: Instant) {
+        self.told = round_trip.map(|round_trip| (round_trip, now));
+    }
+
+    /// The round trip that counts: what the link's owner told lately, who measures more often than Hellos
+    /// come, else the smoothed one; `None` if there was no sample lately.
     pub fn smoothed(&self, now: Instant) -> Option<Duration> {
-        self.smoothed.filter(|_| now - self.sampled_at < AGE_MAX)
+        let told = self.told.filter(|(_, at)| now - *at < TOLD_LASTS).map(|(told, _)| told);
+        told.or_else(|| self.smoothed.filter(|_| now - self.sampled_at < AGE_MAX))
     }
 }
 
@@ -66,6 +75,9 @@ pub fn penalty(rtt: Duration, settings: &RttSettings) -> u16 {
 
 /// Timestamps older than this say nothing (RFC 9616 §3.2).
 const AGE_MAX: Duration = Duration::from_secs(180);
+
+/// How long what a link's owner told counts.
+const TOLD_LASTS: Duration = Duration::from_secs(60);
 
 #[cfg(test)]
 mod tests {
@@ -101,6 +113,19 @@ mod tests {
         rtt.handle_echo(ago(200), 0, now, 64);
         assert_eq!(rtt.smoothed(now), Some(Duration::from_millis(125)));
         assert_eq!(rtt.smoothed(now + AGE_MAX), None);
+    }
+
+    #[test]
+    fn what_the_owner_of_the_link_told_counts_while_it_is_fresh() {
+        let mut rtt = Rtt::default();
+        let now = Instant::ZERO + Duration::from_secs(10);
+        rtt.handle_echo((now.micros_u32() - 100_000, 0), 0, now, 125);
+        let told = Duration::from_millis(30);
+        rtt.handle_told(Some(told), now);
+        assert_eq!(rtt.smoothed(now), Some(told));
+        assert_eq!(rtt.smoothed(now + TOLD_LASTS), Some(Duration::from_millis(100)));
+        rtt.handle_told(None, now);
+        assert_eq!(rtt.smoothed(now), Some(Duration::from_millis(100)));
     }
 
     #[test]

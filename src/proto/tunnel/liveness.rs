@@ -13,9 +13,12 @@
 //! probe: magic (16)  flags (1)  own time (4)  peer's time (4)  held for (4)  loss (2)
 //! ```
 //!
+//! A probe asks every few seconds under traffic, too, for the round trip: routers go by it.
+//!
 //! Times are microseconds; a probe gives back the time of the peer's last one and how long that is ago,
 //! which makes a round trip of every exchange, whoever began it.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::proto::bytes::{Reader, Short, Writer};
@@ -45,6 +48,10 @@ const IDLE_SERVER: Duration = Duration::from_millis(2_300);
 const AGAIN: Duration = Duration::from_millis(25);
 /// How often is asked when the path is silent.
 const AGAIN_SILENT: Duration = Duration::from_secs(1);
+/// How old the latest round trip may be before another one is measured.
+const MEASURED_LASTS: Duration = Duration::from_secs(5);
+/// Of so many round trips, the median is told.
+const RECENT: usize = 5;
 /// What a round trip takes until one was measured.
 const ROUND_TRIP_UNKNOWN: Duration = Duration::from_secs(1);
 /// A round trip that takes longer is a mistake.
@@ -96,7 +103,11 @@ pub struct Liveness {
     heard: Instant,
     suspicion: Option<Suspicion>,
     silent: bool,
+    /// As TCP smooths it: for how long to wait.
     round_trip: Option<Duration>,
+    /// The latest ones, for who wants to know how long the path is.
+    recent: VecDeque<Duration>,
+    measure_at: Instant,
     last_probe: Option<(u32, Instant)>,
     peer_misses: Option<u16>,
     /// What we lately missed of the peer's packets, in 65,535ths.
@@ -142,7 +153,7 @@ impl Probe {
 
 impl Liveness {
     /// Of a path that has just shown that it works.
-    pub const fn new(role: Role, now: Instant) -> Self {
+    pub fn new(role: Role, now: Instant) -> Self {
         let idle_after = match role {
             Role::Client => IDLE_CLIENT,
             Role::Server => IDLE_SERVER,
@@ -153,15 +164,22 @@ impl Liveness {
             suspicion: None,
             silent: false,
             round_trip: None,
+            recent: VecDeque::new(),
+            measure_at: match role {
+                Role::Client => now,
+                Role::Server => now + MEASURED_LASTS,
+            },
             last_probe: None,
             peer_misses: None,
             we_miss: 0,
         }
     }
 
-    /// The smoothed round trip, once measured.
-    pub const fn round_trip(&self) -> Option<Duration> {
-        self.round_trip
+    /// The median of the latest round trips: one that was late because a processor was busy does not count.
+    pub fn round_trip(&self) -> Option<Duration> {
+        let mut recent = Vec::from_iter(self.recent.iter().copied());
+        recent.sort_unstable();
+        recent.get(recent.len().checked_sub(1)? / 2).copied()
     }
 
     /// What the peer lately missed of our packets, in 65,535ths, once told.
@@ -198,6 +216,10 @@ impl Liveness {
 
     /// When [`Input::Timer`] is to be given.
     pub fn deadline(&self) -> Instant {
+        self.measure_at.min(self.verdict_deadline())
+    }
+
+    fn verdict_deadline(&self) -> Instant {
         match self.suspicion {
             None => self.heard + self.idle_after,
             Some(suspicion) if self.silent => suspicion.again,
@@ -216,7 +238,13 @@ impl Liveness {
     }
 
     fn handle_timer(&mut self, now: Instant, out: &mut Vec<Output>) {
-        let late = now - self.deadline();
+        if self.measure_at <= now {
+            self.measure_at = now + MEASURED_LASTS;
+            if self.suspicion.is_none() {
+                out.push(Output::Send(self.probe(true, now)));
+            }
+        }
+        let late = now - self.verdict_deadline();
         let Some(suspicion) = &mut self.suspicion else {
             if self.heard + self.idle_after <= now {
                 // The first probe of an idle path usually gets its answer: no hurry.
@@ -265,6 +293,11 @@ impl Liveness {
             return;
         }
         let took = Duration::from_micros(took.into());
+        self.measure_at = now + MEASURED_LASTS;
+        if self.recent.len() == RECENT {
+            self.recent.pop_front();
+        }
+        self.recent.push_back(took);
         // As TCP smooths (RFC 6298 §2.3).
         self.round_trip = Some(self.round_trip.map_or(took, |known| (known * 7 + took) / 8));
     }
