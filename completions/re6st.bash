@@ -142,11 +142,17 @@ _re6st() {
             re6st__subcmd__registry,check)
                 cmd="re6st__subcmd__registry__subcmd__check"
                 ;;
+            re6st__subcmd__registry,export)
+                cmd="re6st__subcmd__registry__subcmd__export"
+                ;;
             re6st__subcmd__registry,init)
                 cmd="re6st__subcmd__registry__subcmd__init"
                 ;;
             re6st__subcmd__registry,invite)
                 cmd="re6st__subcmd__registry__subcmd__invite"
+                ;;
+            re6st__subcmd__registry,login)
+                cmd="re6st__subcmd__registry__subcmd__login"
                 ;;
             re6st__subcmd__registry,migrate)
                 cmd="re6st__subcmd__registry__subcmd__migrate"
@@ -1115,7 +1121,7 @@ _re6st() {
             return 0
             ;;
         re6st__subcmd__registry)
-            opts="-h --help init serve nodes token invite revoke rotate-key versions topology check backup restore migrate"
+            opts="-h --help init serve nodes token invite revoke rotate-key login export versions topology check backup restore migrate"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1188,6 +1194,36 @@ _re6st() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        re6st__subcmd__registry__subcmd__export)
+            opts="-h --dir --ca --key --db --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --ca)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --key)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --db)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         re6st__subcmd__registry__subcmd__init)
             opts="-d -h --network --dir --key-bits --name --email --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
@@ -1227,7 +1263,7 @@ _re6st() {
             return 0
             ;;
         re6st__subcmd__registry__subcmd__invite)
-            opts="-h --registry --valid --grace-period --prefix-length --dir --ca --key --db --help"
+            opts="-h --registry --valid --grace-period --prefix-length --qr --dir --ca --key --db --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1249,6 +1285,36 @@ _re6st() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --ca)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --key)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --db)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        re6st__subcmd__registry__subcmd__login)
+            opts="-h --dir --ca --key --db --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
                 --dir)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -1427,7 +1493,7 @@ _re6st() {
             return 0
             ;;
         re6st__subcmd__registry__subcmd__serve)
-            opts="-4 -6 -l -r -v -h --dir --port --bind4 --bind6 --db --dh --ca --key --mailhost --smtp-user --smtp-pwd --smtp-starttls --prefix-length --anonymous-prefix-length --ipv4 --logfile --run --verbose --min-protocol --authorized-origin --community --grace-period --hello --encrypt --client-count --max-clients --tunnel-refresh --same-country --help"
+            opts="-4 -6 -l -r -v -h --dir --port --tls-port --tls-cert --tls-key --bind4 --bind6 --db --dh --ca --key --mailhost --smtp-user --smtp-pwd --smtp-starttls --prefix-length --anonymous-prefix-length --ipv4 --logfile --run --verbose --min-protocol --authorized-origin --community --grace-period --user --hello --encrypt --client-count --max-clients --tunnel-refresh --same-country --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1438,6 +1504,18 @@ _re6st() {
                     return 0
                     ;;
                 --port)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --tls-port)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --tls-cert)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --tls-key)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1534,6 +1612,10 @@ _re6st() {
                     return 0
                     ;;
                 --grace-period)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --user)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1689,7 +1771,7 @@ _re6st() {
             return 0
             ;;
         re6st__subcmd__registry__subcmd__topology)
-            opts="-h --dir --ca --key --db --registry --json --help"
+            opts="-h --dir --ca --key --db --registry --json --dot --svg --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -25,6 +25,10 @@ pub enum Object {
     Certificate(Certificate),
     /// What is worth one certificate.
     Token(Token),
+    /// A network, as its registry knows it.
+    Network(Network),
+    /// A certificate that was ended.
+    Revoked(Revoked),
     /// What is wrong with a database.
     Problem(Problem),
     /// How a running node is.
@@ -218,6 +222,9 @@ pub struct Node {
     /// Its name in its certificate, `1/16`.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub common_name: Option<String>,
+    /// Whose it is.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub email: Option<String>,
     /// Its part of the network.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub prefix: Option<Cidr>,
@@ -274,6 +281,29 @@ pub struct Problem {
     pub subject: String,
     /// What is wrong, in words.
     pub problem: String,
+}
+
+/// A network, as its registry knows it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Network {
+    /// Its addresses: CIDR text.
+    pub prefix: String,
+    /// Its version, raised at every change.
+    pub version: u64,
+    /// The registry's own node.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub registry_node: Option<String>,
+    /// When its authority ends: RFC 3339, UTC.
+    pub not_after: String,
+}
+
+/// A certificate that was ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Revoked {
+    /// Its serial number.
+    pub serial: u64,
+    /// When it would have ended by itself: RFC 3339, UTC.
+    pub not_after: String,
 }
 
 /// What is worth one certificate.

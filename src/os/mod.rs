@@ -2,6 +2,7 @@
 
 pub mod clock;
 pub mod code;
+pub mod countries;
 pub mod database;
 pub mod entropy;
 pub mod file;
@@ -28,3 +29,4 @@ pub mod tcp;
 pub mod traces;
 pub mod tun;
 pub mod udp;
+pub mod user;

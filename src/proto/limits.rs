@@ -66,7 +66,8 @@ pub const MESH_WAITING_MAX: usize = 4;
 
 /// Octets of a request on the control socket of a router; at a longer one the connection is closed.
 pub const CONTROL_REQUEST_OCTETS_MAX: u32 = 64;
-/// Connections that a registry serves at a time; more wait to be accepted.
+/// Connections that a registry serves at a time; for one more, that which has not asked anything for
+/// longest is closed.
 pub const REGISTRY_CONNECTIONS_MAX: usize = 512;
 
 /// Connections that a registry serves at a time to one address; more are closed.
@@ -95,6 +96,15 @@ pub const REGISTRY_DATABASE_CONNECTIONS_MAX: usize = 8;
 
 /// How long a registry waits for a database on a server: to connect, for a query, for a free connection.
 pub const REGISTRY_DATABASE_PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long a registry shows the same picture of the mesh before it asks the nodes anew.
+pub const REGISTRY_MESH_LASTS: Duration = Duration::from_secs(20);
+
+/// Nodes in one table of a registry's pages; others are found by a search.
+pub const REGISTRY_PAGE_ROWS_MAX: usize = 500;
+
+/// Octets of a form that a registry's pages take; a longer one is refused.
+pub const REGISTRY_FORM_OCTETS_MAX: usize = 16 * 1_024;
 
 /// Tokens that wait to be used; one more is refused.
 pub const REGISTRY_TOKENS_MAX: usize = 100_000;

@@ -105,3 +105,28 @@ fn what_changes_the_network_is_logged_without_being_asked() {
     }
     assert!(!text.contains("getCa"), "{text}");
 }
+
+#[test]
+fn all_but_keys_can_be_exported() {
+    let registry = Registry::start(ANONYMOUS);
+    let dir = registry.path().to_str().unwrap();
+    registry.join("one", &["--anonymous"]);
+    for (name, email) in [("two", "b@example.com"), ("three", "c@example.com")] {
+        let token = re6st_must(&["registry", "token", "add", email, "--dir", dir]);
+        registry.join(name, &["--token", token.trim()]);
+    }
+    re6st_must(&["registry", "token", "add", "d@example.com", "--dir", dir, "--token", "abc"]);
+    re6st_must(&["registry", "revoke", "1/16", "--dir", dir]);
+    let exported = re6st_must(&["registry", "export", "--dir", dir]);
+    let lines: Vec<serde_json::Value> =
+        exported.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let kinds: Vec<&str> = lines.iter().map(|line| line["type"].as_str().unwrap()).collect();
+    assert_eq!(kinds, ["network", "node", "node", "token", "revoked"]);
+    assert_eq!(
+        (&lines[0]["prefix"], &lines[0]["version"]),
+        (&"2001:db8:42::/48".into(), &2.into())
+    );
+    assert_eq!((&lines[2]["name"], &lines[2]["email"]), (&"2/16".into(), &"c@example.com".into()));
+    assert_eq!(lines[4]["serial"], 2);
+    assert!(!exported.contains("PRIVATE"));
+}

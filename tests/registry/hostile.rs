@@ -18,8 +18,7 @@ fn every_wrong_request_has_its_status() {
     let own = "0000000000000000";
     let ec = "-----BEGIN+CERTIFICATE+REQUEST-----%0AMA%3D%3D%0A-----END+CERTIFICATE+REQUEST-----";
     for (target, status) in [
-        ("/".to_owned(), 400),
-        ("/nothing".into(), 400),
+        ("/nothing".to_owned(), 400),
         ("/getCa/x".into(), 400),
         ("/getCa?x=1".into(), 400),
         ("/../../etc/passwd".into(), 400),
@@ -65,10 +64,11 @@ fn a_forged_proxy_header_opens_nothing() {
     ] {
         assert_eq!(registry.get("/topology", header).0, status, "{header}");
     }
-    let closed = Registry::start(&["--authorized-origin", "192.0.2.1"]);
-    assert_eq!(closed.get("/topology", "").0, 403);
-    assert_eq!(closed.get("/topology", "X-Forwarded-For: 192.0.2.1").0, 403);
-    assert_eq!(closed.get("/getCa", "").0, 200);
+    // As at stock, this host stays authorized, and a proxy on it is believed.
+    let another = Registry::start(&["--authorized-origin", "192.0.2.1"]);
+    assert_eq!(another.get("/topology", "").0, 200);
+    assert_eq!(another.get("/topology", "X-Forwarded-For: 192.0.2.1").0, 200);
+    assert_eq!(another.get("/topology", "X-Forwarded-For: 192.0.2.2").0, 403);
 }
 
 #[test]
@@ -158,4 +158,61 @@ fn a_registry_that_answers_rubbish_gets_one_sentence() {
     }
     let mut client = registry.client(&folder, unix_time());
     assert!(wait(client.get_network_config()).is_ok(), "and nothing is lost");
+}
+
+/// Goal: ten thousand who connect and say nothing keep nobody out and cost little.
+#[test]
+fn ten_thousand_idle_connections_keep_nobody_out() {
+    let me = std::process::id().to_string();
+    crate::namespace::run("prlimit", &["--pid", &me, "--nofile=15000:"]);
+    let registry = Registry::start(ANONYMOUS);
+    let port = registry.url().port;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let answered = runtime.block_on(async {
+        let mut idle = Vec::new();
+        let mut answered = 0;
+        for at in 0..10_000 {
+            let connect = tokio::net::TcpStream::connect(("127.0.0.1", port));
+            if let Ok(Ok(stream)) = tokio::time::timeout(Duration::from_secs(2), connect).await {
+                idle.push(stream);
+            }
+            if at % 1_000 == 999 {
+                let url = registry.url();
+                let asked = re6st::command::registry::client::get_ca(&url, None).await;
+                answered += usize::from(asked.is_ok());
+            }
+        }
+        assert!(idle.len() > 9_900, "{}", idle.len());
+        answered
+    });
+    assert_eq!(answered, 10, "everybody else is answered meanwhile");
+    let (_, peak) = super::load::used(registry.id());
+    println!("{peak} KiB at most");
+    assert!(peak < 64 * 1_024, "{peak} KiB");
+    assert!(!registry.printed().contains("panicked"), "{}", registry.printed());
+}
+
+/// Goal: a body without end is not kept, whatever the method and however it is framed.
+#[test]
+fn a_body_without_end_is_not_kept() {
+    let registry = Registry::start(ANONYMOUS);
+    for (head, piece) in [
+        (
+            "GET /getCa HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000000\r\n\r\n",
+            vec![b'x'; 65_536],
+        ),
+        (
+            "POST /login HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n",
+            [&b"10000\r\n"[..], &[b'x'; 65_536], b"\r\n"].concat(),
+        ),
+    ] {
+        let mut stream = TcpStream::connect(("127.0.0.1", registry.url().port)).unwrap();
+        stream.set_write_timeout(Some(Duration::from_secs(10))).unwrap();
+        stream.write_all(head.as_bytes()).unwrap();
+        let sent = (0..16_384).take_while(|_| stream.write_all(&piece).is_ok()).count();
+        assert!(sent < 1_000, "cut off: {sent} pieces of 64 KiB were taken");
+    }
+    let (_, peak) = super::load::used(registry.id());
+    assert!(peak < 64 * 1_024, "{peak} KiB");
+    assert_eq!(registry.get("/getCa", "").0, 200);
 }

@@ -25,13 +25,14 @@ pub fn used(process: u32) -> (Duration, u64) {
 
 /// Members with one key between them, for making keys is slow and the registry does not mind.
 pub async fn members(url: &RegistryUrl, count: usize) -> Vec<Identity> {
-    let authority = client::get_ca(url).await.unwrap();
+    let authority = client::get_ca(url, None).await.unwrap();
     let key = PrivateKey::generate(2_048).unwrap();
     let request = CertificateRequest::create(&key, &[]).unwrap().unwrap();
     let request = Arc::new(String::from_utf8(request).unwrap());
     let mut identities = Vec::new();
     for _ in 0..count {
-        let given = client::request_certificate(url, "", &request, "").await.unwrap().unwrap();
+        let given =
+            client::request_certificate(url, None, "", &request, "").await.unwrap().unwrap();
         identities.push(identity(&authority, &given.to_pem().unwrap(), &key));
     }
     identities

@@ -2,9 +2,12 @@
 
 mod administration;
 mod certificates;
+mod crash;
 mod hostile;
+mod https;
 pub mod load;
 mod mail;
+mod options;
 mod own_node;
 pub mod postgres;
 pub mod process;
@@ -12,3 +15,4 @@ mod server;
 mod several;
 mod stock_database;
 mod vectors;
+mod web;

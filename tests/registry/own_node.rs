@@ -33,16 +33,16 @@ while True:
 "#;
 
 /// A registry on port 80 of its own host, with three members and a route to the second and the third.
-struct Story {
+pub struct Story {
     // Processes end before their host and folder do.
     node: Option<Process>,
     _registry: Process,
-    host: Namespace,
+    pub host: Namespace,
     folder: TempDir,
 }
 
 impl Story {
-    fn begin() -> Self {
+    pub fn begin() -> Self {
         let host = Namespace::new("registry");
         let folder = TempDir::with_prefix("re6st-own-node-").unwrap();
         let dir = folder.path().to_str().unwrap();
@@ -67,7 +67,7 @@ impl Story {
         Self { node: None, _registry: registry, host, folder }
     }
 
-    fn start_node(&mut self) {
+    pub fn start_node(&mut self) {
         let script = self.folder.path().join("node.py");
         fs::write(&script, NODE).unwrap();
         let arguments = [script.to_str().unwrap()];

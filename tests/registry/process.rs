@@ -50,6 +50,13 @@ impl Registry {
         self.start_again(command, options);
     }
 
+    /// The same, with something in its environment.
+    pub fn restart_with(&mut self, environment: &[(&str, &str)], options: &[&str]) {
+        let mut command = Command::new(RE6ST);
+        command.envs(environment.iter().copied());
+        self.start_again(command, options);
+    }
+
     fn start_again(&mut self, mut command: Command, options: &[&str]) {
         self.process = None;
         command.args(["registry", "serve", "--port", "0", "-4", "127.0.0.1", "-6", "::1"]);
@@ -71,6 +78,13 @@ impl Registry {
 
     pub fn url(&self) -> RegistryUrl {
         format!("http://127.0.0.1:{}/", self.port).parse().unwrap()
+    }
+
+    /// Its port for TLS.
+    pub fn tls_port(&self) -> u16 {
+        let printed = self.printed();
+        let (_, rest) = printed.split_once("https://127.0.0.1:").expect("it answers over TLS");
+        rest.split_once('/').unwrap().0.parse().unwrap()
     }
 
     /// What it said so far.

@@ -153,8 +153,8 @@ async fn join(url: &RegistryUrl, token: &str, key: &[u8]) -> Identity {
     let request = CertificateRequest::create(&key, &[]).unwrap().unwrap();
     let request = String::from_utf8(request).unwrap();
     for _ in 0..TRIES {
-        let asked = client::request_certificate(url, token, &request, "").await;
-        let (Ok(given), Ok(authority)) = (asked, client::get_ca(url).await) else {
+        let asked = client::request_certificate(url, None, token, &request, "").await;
+        let (Ok(given), Ok(authority)) = (asked, client::get_ca(url, None).await) else {
             tokio::time::sleep(PAUSE).await;
             continue;
         };

@@ -100,9 +100,12 @@ async fn join(options: Options) -> Outcome {
     }
     let key = key(&files, &authority)?;
     let request = request(&options, &key)?;
-    let token = token(&options).await?;
+    // From now on it is known whom to hand a token to.
+    let pin = authority.certificate().fingerprint().ok().and_then(|text| text.parse().ok());
+    let pin = pin.as_ref();
+    let token = token(&options, pin).await?;
     let given =
-        client::request_certificate(options.registry(), &token, &request, &options.location);
+        client::request_certificate(options.registry(), pin, &token, &request, &options.location);
     let certificate = given.await.map_err(|error| refused(&options, &error))?.ok_or_else(|| {
         Failure::failed(if options.anonymous {
             "the registry gives no anonymous certificates".to_owned()
@@ -115,8 +118,8 @@ async fn join(options: Options) -> Outcome {
 
 /// Asks for the authority and compares it with the fingerprint.
 async fn authority(options: &Options) -> Result<Authority, Failure> {
-    let authority =
-        client::get_ca(options.registry()).await.map_err(|error| failed(options, &error))?;
+    let asked = client::get_ca(options.registry(), options.fingerprint.as_ref()).await;
+    let authority = asked.map_err(|error| failed(options, &error))?;
     let Some(expected) = &options.fingerprint else {
         if !options.is_needed {
             eprintln!(
@@ -195,11 +198,11 @@ fn request(options: &Options, key: &PrivateKey) -> Result<String, Failure> {
     Ok(String::from_utf8_lossy(&pem).into_owned())
 }
 
-async fn token(options: &Options) -> Result<String, Failure> {
+async fn token(options: &Options, pin: client::Pin<'_>) -> Result<String, Failure> {
     let Some(email) = &options.email else {
         return Ok(options.token.clone().unwrap_or_default());
     };
-    let asked = client::request_token(options.registry(), email).await;
+    let asked = client::request_token(options.registry(), pin, email).await;
     asked.map_err(|error| refused(options, &error))?;
     eprint!("Enter the token that was sent to {email}: ");
     let _ = io::stderr().flush();

@@ -1,6 +1,7 @@
 //! What the registry does for applicants: tokens by mail, certificates for tokens or for nobody in particular.
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::os::clock::unix_time;
@@ -74,7 +75,19 @@ impl Registry {
         })
     }
 
-    pub(super) fn request_certificate(&self, token: &str, request: &str, location: &str) -> Given {
+    pub(super) fn request_certificate(
+        &self,
+        token: &str,
+        request: &str,
+        location: &str,
+        from: IpAddr,
+    ) -> Given {
+        let found = match &self.policy.countries {
+            Some(countries) if location.is_empty() => countries.at(from),
+            _ => None,
+        };
+        let found = found.map(|(country, continent)| format!("{country},{continent}"));
+        let location = found.as_deref().unwrap_or(location);
         let request = CertificateRequest::from_pem(request.as_bytes())
             .map_err(|_| Refusal::Bad("not a certificate request with an RSA key"))?;
         // A hello's two halves are as long as each other.

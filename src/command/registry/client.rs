@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use crate::os::http::{self, Bounds, Get, HttpError};
-use crate::proto::certificate::{Authority, Certificate, CertificateError, Identity};
+use crate::proto::certificate::{Authority, Certificate, CertificateError, Fingerprint, Identity};
 use crate::proto::limits::{
     REGISTRY_CALL_PATIENCE, REGISTRY_CONNECT_PATIENCE, REGISTRY_REPLY_OCTETS_MAX,
     REGISTRY_SENTENCE_OCTETS_MAX,
@@ -41,20 +41,24 @@ pub enum CallError {
     Parameters(#[from] ParametersError),
 }
 
+/// The fingerprint of the network's authority, if it is known: whom to believe over TLS.
+pub type Pin<'a> = Option<&'a Fingerprint>;
+
 /// Asks for the authority's certificate. Whether it is the right one is the caller's to check.
-pub async fn get_ca(url: &RegistryUrl) -> Result<Authority, CallError> {
-    Ok(Authority::from_pem(&ask(url, &OpenCall::GetCa).await?)?)
+pub async fn get_ca(url: &RegistryUrl, pin: Pin<'_>) -> Result<Authority, CallError> {
+    Ok(Authority::from_pem(&ask(url, pin, &OpenCall::GetCa).await?)?)
 }
 
 /// Asks for a token by mail.
-pub async fn request_token(url: &RegistryUrl, email: &str) -> Result<(), CallError> {
-    ask(url, &OpenCall::RequestToken { email: email.into() }).await.map(drop)
+pub async fn request_token(url: &RegistryUrl, pin: Pin<'_>, email: &str) -> Result<(), CallError> {
+    ask(url, pin, &OpenCall::RequestToken { email: email.into() }).await.map(drop)
 }
 
 /// Asks for a certificate: with a token, or anonymously with an empty one. `None` if the registry does
 /// not know the token, or gives no anonymous certificates.
 pub async fn request_certificate(
     url: &RegistryUrl,
+    pin: Pin<'_>,
     token: &str,
     request_pem: &str,
     location: &str,
@@ -64,20 +68,24 @@ pub async fn request_certificate(
         request: request_pem.into(),
         location: location.into(),
     };
-    let pem = ask(url, &call).await?;
+    let pem = ask(url, pin, &call).await?;
     if pem.is_empty() { Ok(None) } else { Ok(Some(Certificate::from_pem(&pem)?)) }
 }
 
 /// A member's calls, in a session. One for each node key: a second one would take its session.
 pub struct RegistryClient {
     url: RegistryUrl,
+    /// The authority's fingerprint.
+    pin: Option<Fingerprint>,
     core: Client,
 }
 
 impl RegistryClient {
     /// A client that has not said hello yet.
-    pub const fn new(url: RegistryUrl, identity: Identity) -> Self {
-        Self { url, core: Client::new(identity) }
+    pub fn new(url: RegistryUrl, identity: Identity) -> Self {
+        let fingerprint = identity.authority.certificate().fingerprint().ok();
+        let pin = fingerprint.and_then(|text| text.parse().ok());
+        Self { url, pin, core: Client::new(identity) }
     }
 
     /// Where the registry is.
@@ -139,7 +147,7 @@ impl RegistryClient {
     async fn call(&mut self, call: MemberCall) -> Result<Vec<u8>, CallError> {
         let (mut exchange, mut request) = self.core.begin(call);
         loop {
-            let reply = send(&self.url, &request).await?;
+            let reply = send(&self.url, self.pin.as_ref(), &request).await?;
             let said = sentence(&reply);
             match exchange.handle(&mut self.core, reply) {
                 Ok(Progress::Send(next)) => request = next,
@@ -152,16 +160,16 @@ impl RegistryClient {
 
 /// Makes an administrator's call, which the registry takes from its own host only.
 pub async fn ask_privately(url: &RegistryUrl, target: String) -> Result<Vec<u8>, CallError> {
-    ask_target(url, target).await
+    ask_target(url, None, target).await
 }
 
 /// Makes a call that needs no session.
-async fn ask(url: &RegistryUrl, call: &OpenCall) -> Result<Vec<u8>, CallError> {
-    ask_target(url, call.target()).await
+async fn ask(url: &RegistryUrl, pin: Pin<'_>, call: &OpenCall) -> Result<Vec<u8>, CallError> {
+    ask_target(url, pin, call.target()).await
 }
 
-async fn ask_target(url: &RegistryUrl, target: String) -> Result<Vec<u8>, CallError> {
-    let reply = send(url, &Request { target, mac: None }).await?;
+async fn ask_target(url: &RegistryUrl, pin: Pin<'_>, target: String) -> Result<Vec<u8>, CallError> {
+    let reply = send(url, pin, &Request { target, mac: None }).await?;
     match reply.status {
         200 | 204 => Ok(reply.body),
         status => Err(refused(ReplyError::Status(status), sentence(&reply))),
@@ -185,10 +193,11 @@ fn sentence(reply: &Reply) -> Option<String> {
     is_sentence.then(|| text.to_owned())
 }
 
-async fn send(url: &RegistryUrl, request: &Request) -> Result<Reply, HttpError> {
+async fn send(url: &RegistryUrl, pin: Pin<'_>, request: &Request) -> Result<Reply, HttpError> {
     let get = Get {
         host: &url.host,
         port: url.port,
+        tls: url.tls.then_some(http::Tls { pin }),
         authority: &url.authority(),
         target: &format!("{}{}", url.path, request.target),
         header: request.mac.as_deref().map(|mac| (MAC_HEADER, mac)),

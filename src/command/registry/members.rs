@@ -52,7 +52,12 @@ impl Registry {
                 self.blocking(move |registry| registry.renew(prefix)).await
             }
             MemberCall::GetBootstrapPeer => self.bootstrap_peer(prefix, protocol).await,
-            MemberCall::GetCountry(_) => Err(Refusal::Bad("this registry knows no countries")),
+            MemberCall::GetCountry(address) => {
+                let countries = self.policy.countries.as_ref();
+                let countries =
+                    countries.ok_or(Refusal::Bad("this registry knows no countries"))?;
+                Ok(countries.at(address).map_or_else(Vec::new, |(country, _)| country.into()))
+            }
         }
     }
 

@@ -9,12 +9,14 @@ pub mod metrics;
 pub mod network;
 pub mod open;
 pub mod own_node;
+pub mod picture;
 pub mod private;
 pub mod restore;
 pub mod serve;
 pub mod server;
 pub mod sessions;
 pub mod told;
+pub mod web;
 
 use clap::Subcommand;
 
@@ -44,6 +46,10 @@ enum Command {
     Revoke(administration::Revoke),
     /// Take the next of three steps to a new key of Babel's
     RotateKey(administration::RotateKey),
+    /// Print a ticket to log in to the registry's pages with
+    Login(administration::Login),
+    /// Print all that a database holds, but for keys, as JSON
+    Export(administration::Export),
     /// Tell what software each node runs
     Versions(administration::Versions),
     /// Tell who has tunnels to whom
@@ -68,6 +74,8 @@ pub fn run(options: Options) -> Outcome {
         Command::Invite(options) => options.run(),
         Command::Revoke(options) => options.run(),
         Command::RotateKey(options) => options.run(),
+        Command::Login(options) => options.run(),
+        Command::Export(options) => options.run(),
         Command::Versions(options) => options.run(),
         Command::Topology(options) => options.run(),
         Command::Check(options) => options.run(),

@@ -90,7 +90,7 @@ impl Registry {
     }
 
     /// Ends a certificate; whether the list of revoked ones changed.
-    fn revoke(&self, revoked: Revoked) -> Result<bool, Refusal> {
+    pub(super) fn revoke(&self, revoked: Revoked) -> Result<bool, Refusal> {
         let now = Self::unix_time();
         let ended = self.write(|tables| network::revoke(tables, &self.issuer, revoked, now))?;
         if let Revoked::Node(prefix) = revoked {
@@ -99,7 +99,7 @@ impl Registry {
         Ok(ended.changed)
     }
 
-    fn change_keys(&self) -> Result<(), Refusal> {
+    pub(super) fn change_keys(&self) -> Result<(), Refusal> {
         let new = self.state().random.octets();
         self.write(|tables| network::change_keys(tables, &self.issuer, new, Self::unix_time()))
     }

@@ -10,11 +10,12 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::command::{Failure, Outcome};
+use crate::os::countries::Countries;
 use crate::os::database::{Database, Location};
 use crate::os::http::server::{self, Bounds};
+use crate::os::http::tls::{self, Acceptor};
 use crate::os::log::NOTABLE;
-use crate::os::{entropy, file, log, smtp};
-use crate::proto::certificate::Issuer;
+use crate::os::{entropy, file, log, smtp, user};
 use crate::proto::cidr::Cidr;
 use crate::proto::limits::{
     REGISTRY_CONNECTION_PATIENCE, REGISTRY_CONNECTIONS_MAX, REGISTRY_CONNECTIONS_OF_ONE_MAX,
@@ -44,6 +45,16 @@ pub struct Options {
     /// The TCP port
     #[arg(long, default_value_t = 80)]
     port: u16,
+    /// Answer over TLS, too, on this port; with the authority's own certificate, which clients know, if not
+    /// with another
+    #[arg(long, value_name = "PORT")]
+    tls_port: Option<u16>,
+    /// A certificate for TLS, PEM, and those that vouch for it
+    #[arg(long, value_name = "FILE", requires = "tls_key", requires = "tls_port")]
+    tls_cert: Option<PathBuf>,
+    /// The key of that certificate, PEM
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
     /// The IPv4 address to listen on
     #[arg(short = '4', long = "bind4", value_name = "ADDRESS", default_value = "0.0.0.0")]
     bind4: Ipv4Addr,
@@ -52,7 +63,7 @@ pub struct Options {
     bind6: Ipv6Addr,
     /// The SQLite database, which is made if it is not there; or PostgreSQL's, which several registries
     /// may serve at a time: postgres://USER:PASSWORD@HOST/DATABASE
-    #[arg(long, value_name = "FILE|postgres://…", required_unless_present = "dir")]
+    #[arg(long, value_name = "FILE|postgres://…", env = "RE6ST_DB", hide_env_values = true)]
     db: Option<Location>,
     /// Diffie-Hellman parameters for nodes, PEM; RFC 7919's ffdhe2048 if not given
     #[arg(long, value_name = "FILE")]
@@ -97,8 +108,9 @@ pub struct Options {
     #[arg(long, default_value_t = 1,
           value_parser = clap::value_parser!(u32).range(1..=i64::from(PROTOCOL)))]
     min_protocol: u32,
-    /// An address from which administrators may ask; may be repeated
-    #[arg(long, value_name = "ADDRESS", default_values = ["127.0.0.1", "::1"])]
+    /// An address from which administrators may ask, besides 127.0.0.1 and ::1; proxies there are believed
+    /// about whom they speak for; may be repeated
+    #[arg(long, value_name = "ADDRESS")]
     authorized_origin: Vec<String>,
     /// A file that says which parts of the network are for which countries and continents
     #[arg(long, value_name = "FILE")]
@@ -106,6 +118,10 @@ pub struct Options {
     /// How long after its end a certificate can be renewed, and a token used, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 8_640_000)]
     grace_period: u64,
+    /// Become this user once all ports are open and the authority's key is read; the database must be this
+    /// user's
+    #[arg(long, value_name = "NAME")]
+    user: Option<String>,
     /// Seconds between Babel's Hellos; a tunnel without a packet for four of them is dead
     #[arg(long, value_name = "SECONDS", default_value_t = 15,
           value_parser = clap::value_parser!(u16).range(1..=600))]
@@ -122,7 +138,8 @@ pub struct Options {
     /// Seconds after which a node replaces its worst tunnel
     #[arg(long, value_name = "SECONDS", default_value_t = 300)]
     tunnel_refresh: u32,
-    /// A country whose borders no tunnel crosses; may be repeated
+    /// A country whose borders no tunnel crosses, told by the file in MaxMind's format that the environment
+    /// variable GEOIP2_MMDB names; may be repeated
     #[arg(long, value_name = "CODE")]
     same_country: Vec<String>,
 }
@@ -135,20 +152,31 @@ pub fn run(options: Options) -> Outcome {
             Failure::failed(format!("cannot write the log {}: {error}", path.display()))
         })?,
     }
+    let ports = ports(&options)?;
+    // The database is opened and asked where waiting for it holds up nobody.
+    let registry = Arc::new(registry(&options)?);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()
         .map_err(|error| Failure::failed(format!("cannot start: {error}")))?;
-    // The database is opened and asked where waiting for it holds up nobody.
-    let registry = Arc::new(registry(&options)?);
-    runtime.block_on(serve(options, registry))
+    runtime.block_on(serve(ports, registry))
 }
 
 fn registry(options: &Options) -> Result<Registry, Failure> {
-    let (issuer, database) = open_both(options)?;
+    let issuer = open::issuer(
+        &options.place(&options.ca, "ca.crt"),
+        &options.place(&options.key, "ca.key"),
+    )?;
     let policy = policy(options, issuer.email())?;
     allow_lengths(&policy, issuer.authority().network())?;
+    if let Some(name) = &options.user {
+        user::become_user(name)
+            .map_err(|error| Failure::failed(format!("cannot become the user {name}: {error}")))?;
+    }
+    let db = options.db();
+    let database = Database::open(&db)
+        .map_err(|error| Failure::failed(format!("cannot open {db}: {error}")))?;
     let registry = Registry::new(issuer, policy, database, entropy::random());
     let registry = registry.map_err(|error| Failure::failed(format!("the database: {error}")))?;
     let (members, version) = registry.summary().unwrap_or_default();
@@ -157,7 +185,23 @@ fn registry(options: &Options) -> Result<Registry, Failure> {
     Ok(registry)
 }
 
-async fn serve(options: Options, registry: Arc<Registry>) -> Outcome {
+impl Options {
+    /// Where a file is that may be in the folder.
+    fn place(&self, given: &Option<PathBuf>, name: &str) -> PathBuf {
+        let folder = self.dir.as_deref().unwrap_or_else(|| Path::new("."));
+        given.clone().unwrap_or_else(|| folder.join(name))
+    }
+
+    fn db(&self) -> Location {
+        self.db.clone().unwrap_or_else(|| match &self.dir {
+            Some(folder) => Location::File(folder.join("registry.db")),
+            // As stock.
+            None => Location::File("/var/lib/re6stnet/registry.db".into()),
+        })
+    }
+}
+
+async fn serve(ports: Vec<Port>, registry: Arc<Registry>) -> Outcome {
     let network = registry.network().cidr();
     let bounds = Bounds {
         connections: REGISTRY_CONNECTIONS_MAX,
@@ -166,15 +210,28 @@ async fn serve(options: Options, registry: Arc<Registry>) -> Outcome {
         whole: REGISTRY_CONNECTION_PATIENCE,
         headers_octets: REGISTRY_REQUEST_OCTETS_MAX,
     };
-    for (address, listener) in listeners(&options)? {
-        eprintln!("re6st: the registry of {network} answers on http://{address}/");
+    for port in ports {
+        let scheme = if port.tls.is_some() { "https" } else { "http" };
+        let listener = TcpListener::from_std(port.listener)
+            .map_err(|error| Failure::failed(format!("cannot listen: {error}")))?;
+        eprintln!("re6st: the registry of {network} answers on {scheme}://{}/", port.address);
         let registry = Arc::clone(&registry);
         let answer = move |request| Arc::clone(&registry).answer(request);
-        tokio::spawn(server::serve(listener, bounds, answer));
+        tokio::spawn(server::serve(listener, port.tls, bounds, answer));
     }
     registry.announce().await;
     // Without systemd there is nobody to tell.
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
+    if let Some(patience) = sd_notify::watchdog_enabled() {
+        tokio::spawn(watch(Arc::clone(&registry), patience / 2));
+    }
+    until_ended(&registry).await?;
+    tracing::info!(target: NOTABLE, "ended by a signal");
+    let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
+    Ok(())
+}
+
+async fn until_ended(registry: &Arc<Registry>) -> Outcome {
     let wait_for = |kind| {
         signal(kind).map_err(|error| Failure::failed(format!("cannot wait for signals: {error}")))
     };
@@ -183,14 +240,22 @@ async fn serve(options: Options, registry: Arc<Registry>) -> Outcome {
     let mut reopen = wait_for(SignalKind::user_defined1())?;
     loop {
         tokio::select! {
-            _ = terminate.recv() => break,
+            _ = terminate.recv() => return Ok(()),
             _ = reopen.recv() => {}
-            _ = tokio::signal::ctrl_c() => break,
-            () = tokio::time::sleep(FORGET_EVERY) => forget_old(&registry).await,
+            _ = tokio::signal::ctrl_c() => return Ok(()),
+            () = tokio::time::sleep(FORGET_EVERY) => forget_old(registry).await,
         }
     }
-    tracing::info!(target: NOTABLE, "ended by a signal");
-    Ok(())
+}
+
+/// Tells systemd that the registry is well as long as its database answers.
+async fn watch(registry: Arc<Registry>, every: Duration) {
+    loop {
+        if registry.own().await.is_ok() {
+            let _ = sd_notify::notify(&[sd_notify::NotifyState::Watchdog]);
+        }
+        tokio::time::sleep(every).await;
+    }
 }
 
 async fn forget_old(registry: &Arc<Registry>) {
@@ -218,27 +283,23 @@ fn allow_lengths(policy: &Policy, network: Network) -> Outcome {
     Ok(())
 }
 
-fn open_both(options: &Options) -> Result<(Issuer, Database), Failure> {
-    let place = |given: &Option<PathBuf>, name: &str| {
-        let folder = options.dir.as_deref().unwrap_or_else(|| Path::new("."));
-        given.clone().unwrap_or_else(|| folder.join(name))
-    };
-    let (ca, key) = (place(&options.ca, "ca.crt"), place(&options.key, "ca.key"));
-    let db = options.db.clone().unwrap_or_else(|| Location::File(place(&None, "registry.db")));
-    let issuer = open::issuer(&ca, &key)?;
-    let database = Database::open(&db)
-        .map_err(|error| Failure::failed(format!("cannot open {db}: {error}")))?;
-    Ok((issuer, database))
-}
-
 fn policy(options: &Options, sender: Option<String>) -> Result<Policy, Failure> {
     let dh = match &options.dh {
         None => FFDHE2048.to_vec(),
         Some(path) => file::read(path).map_err(|error| Failure::failed(error.to_string()))?,
     };
-    let authorized = authorized(&options.authorized_origin).map_err(|text| {
+    let mut authorized = authorized(&options.authorized_origin).map_err(|text| {
         Failure::usage(format!("--authorized-origin {text}: give an IP address"))
     })?;
+    // As stock: this host is always among them.
+    authorized.extend([IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)]);
+    let countries = countries()?;
+    if countries.is_none() && !options.same_country.is_empty() {
+        return Err(Failure::usage(
+            "--same-country needs to know where addresses are: let the environment variable \
+             GEOIP2_MMDB name a file like GeoLite2-Country.mmdb",
+        ));
+    }
     let communities = match &options.community {
         None => Communities::default(),
         Some(path) => communities(path)?,
@@ -264,7 +325,20 @@ fn policy(options: &Options, sender: Option<String>) -> Result<Policy, Failure> 
         dh,
         communities,
         authorized,
+        countries,
     })
+}
+
+/// Where addresses are, if the environment names a file that says so.
+fn countries() -> Result<Option<Arc<Countries>>, Failure> {
+    let Some(path) = std::env::var_os("GEOIP2_MMDB").filter(|path| !path.is_empty()) else {
+        return Ok(None);
+    };
+    let path = PathBuf::from(path);
+    let countries = Countries::open(&path).map_err(|error| {
+        Failure::failed(format!("cannot use {} (GEOIP2_MMDB): {error}", path.display()))
+    })?;
+    Ok(Some(Arc::new(countries)))
 }
 
 /// As stock: an absolute path or an existing file is a mailbox, anything else a server.
@@ -306,18 +380,46 @@ fn ipv4(words: &[String]) -> Result<Option<(Cidr, u8)>, Failure> {
     })
 }
 
+/// A port that is open.
+struct Port {
+    address: SocketAddr,
+    listener: std::net::TcpListener,
+    tls: Option<Acceptor>,
+}
+
 /// Listens on both addresses; one of them is enough where the host has no IPv6, or no IPv4.
-fn listeners(options: &Options) -> Result<Vec<(SocketAddr, TcpListener)>, Failure> {
-    let mut listeners = Vec::new();
-    for address in [IpAddr::V4(options.bind4), IpAddr::V6(options.bind6)] {
-        let address = SocketAddr::new(address, options.port);
-        match server::listen(address) {
-            Ok(listener) => listeners.push((listener.local_addr().unwrap_or(address), listener)),
-            Err(error) if error.raw_os_error() == Some(libc::EAFNOSUPPORT) => {}
-            Err(error) => {
-                return Err(Failure::failed(format!("cannot listen on {address}: {error}")));
+fn ports(options: &Options) -> Result<Vec<Port>, Failure> {
+    let mut ports = Vec::new();
+    let mut wanted = vec![(options.port, None)];
+    if let Some(port) = options.tls_port {
+        wanted.push((port, Some(acceptor(options)?)));
+    }
+    for (port, tls) in wanted {
+        for address in [IpAddr::V4(options.bind4), IpAddr::V6(options.bind6)] {
+            let address = SocketAddr::new(address, port);
+            match server::listen(address) {
+                Ok(listener) => {
+                    let address = listener.local_addr().unwrap_or(address);
+                    ports.push(Port { address, listener, tls: tls.clone() });
+                }
+                Err(error) if error.raw_os_error() == Some(libc::EAFNOSUPPORT) => {}
+                Err(error) => {
+                    return Err(Failure::failed(format!("cannot listen on {address}: {error}")));
+                }
             }
         }
     }
-    Ok(listeners)
+    Ok(ports)
+}
+
+fn acceptor(options: &Options) -> Result<Acceptor, Failure> {
+    if let Some((chain, key)) = options.tls_cert.as_deref().zip(options.tls_key.as_deref()) {
+        return tls::of_files(chain, key).map_err(|error| {
+            let (chain, key) = (chain.display(), key.display());
+            Failure::failed(format!("cannot use {chain} with {key} for TLS: {error}"))
+        });
+    }
+    let (ca, key) = (options.place(&options.ca, "ca.crt"), options.place(&options.key, "ca.key"));
+    tls::of_authority(&open::issuer(&ca, &key)?)
+        .map_err(|error| Failure::failed(format!("cannot use the authority for TLS: {error}")))
 }

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::os::clock::{Clock, unix_time};
+use crate::os::countries::Countries;
 use crate::os::database::{Database, DatabaseError, Tables};
 use crate::os::http::server::{Answer, Request};
 use crate::os::smtp::{self, SmtpError};
@@ -21,6 +22,8 @@ use crate::proto::registry::sessions::Sessions;
 use crate::proto::time::{Instant, UnixTime};
 
 use super::metrics::{self, Requests};
+use super::web::access::Gate;
+use super::web::{self, Mesh};
 
 /// What the operator decided.
 #[derive(Clone, Debug)]
@@ -39,8 +42,10 @@ pub struct Policy {
     pub dh: Vec<u8>,
     /// Which part of the network applicants get their prefixes from.
     pub communities: Communities,
-    /// From where administrators ask.
+    /// From where administrators ask, and where proxies are that are believed.
     pub authorized: Vec<IpAddr>,
+    /// Where addresses are, if that is known.
+    pub countries: Option<Arc<Countries>>,
 }
 
 /// Where mails go.
@@ -59,6 +64,10 @@ pub struct Registry {
     pub(super) requests: Requests,
     // Apart from the state: a transaction waits for the disk, and nobody else shall.
     pub(super) database: Database,
+    /// Who may see the pages.
+    pub(super) gate: Gate,
+    /// The mesh as it was a moment ago, and until when that will do.
+    pub(super) mesh: tokio::sync::Mutex<Option<(Arc<Mesh>, Instant)>>,
     clock: Clock,
     state: Mutex<State>,
 }
@@ -125,7 +134,7 @@ pub enum Refusal {
 
 impl Refusal {
     /// What the one who asked is told: what failed within is the log's.
-    fn sentence(&self) -> String {
+    pub(super) fn sentence(&self) -> String {
         match self {
             Self::Database(_) => "the registry cannot use its database; its log says why".into(),
             Self::Certificate(_) => {
@@ -138,7 +147,7 @@ impl Refusal {
         }
     }
 
-    const fn status(&self) -> u16 {
+    pub(super) const fn status(&self) -> u16 {
         match self {
             Self::Bad(_) => 400,
             Self::NoSession => 401,
@@ -166,15 +175,19 @@ impl Registry {
         super::network::begin(&database, &issuer, &policy, random.clone())?;
         let (sessions, routed) = (Sessions::default(), (Vec::new(), Instant::ZERO));
         let state = Mutex::new(State { sessions, random, routed });
-        let requests = Requests::default();
-        Ok(Self { issuer, policy, requests, clock: Clock::start(), state, database })
+        let gate = Gate::new(issuer.key())?;
+        let (requests, mesh) = (Requests::default(), tokio::sync::Mutex::new(None));
+        Ok(Self { issuer, policy, requests, clock: Clock::start(), state, database, gate, mesh })
     }
 
     /// Answers one request.
     pub async fn answer(self: Arc<Self>, request: Request) -> Answer {
         let line = format!("{} {}", request.method, path_of(&request.target));
         let source = request.source;
-        let answer = if request.method == "GET" {
+        let is_page = web::is_page(&request.target) && matches!(&*request.method, "GET" | "POST");
+        let answer = if is_page {
+            self.web(request).await
+        } else if request.method == "GET" {
             match Arc::clone(&self).dispatch(request).await {
                 Ok(told) => {
                     tracing::info!("{source}: {line}: {} octets", told.body.len());
@@ -196,7 +209,9 @@ impl Registry {
         })?;
         match asked {
             Asked::Open { call, protocol } => {
-                let given = self.blocking(move |registry| registry.open(&call, protocol)).await?;
+                let from = self.asker(&request);
+                let answered = self.blocking(move |registry| registry.open(&call, protocol, from));
+                let given = answered.await?;
                 Ok(Told { body: given, key: None, form: None })
             }
             Asked::Member { prefix, call } => {
@@ -217,20 +232,20 @@ impl Registry {
         }
     }
 
-    fn open(&self, call: &OpenCall, protocol: u32) -> Given {
+    fn open(&self, call: &OpenCall, protocol: u32, from: IpAddr) -> Given {
         match call {
             OpenCall::GetCa => Ok(self.issuer.authority().certificate().to_pem()?),
             OpenCall::Hello { prefix } => self.hello(*prefix, protocol),
             OpenCall::RequestToken { email } => self.request_token(email),
             OpenCall::RequestCertificate { token, request, location } => {
-                self.request_certificate(token, request, location)
+                self.request_certificate(token, request, location, from)
             }
         }
     }
 
     /// Whether a request comes from an administrator. A proxy in front must be at an authorized address
     /// itself, and what it says about its client is believed then only.
-    fn is_authorized(&self, request: &Request) -> bool {
+    pub(super) fn is_authorized(&self, request: &Request) -> bool {
         let authorized = |address: &IpAddr| self.policy.authorized.contains(address);
         let forwarded = request.header("X-Forwarded-For").is_none_or(|forwarded| {
             forwarded.split(',').all(|address| {
@@ -238,6 +253,17 @@ impl Registry {
             })
         });
         authorized(&request.source) && forwarded
+    }
+
+    /// Who asks: what a proxy at an authorized address says, the last one that is none itself.
+    fn asker(&self, request: &Request) -> IpAddr {
+        let is_proxy = |address: &IpAddr| self.policy.authorized.contains(address);
+        if !is_proxy(&request.source) {
+            return request.source;
+        }
+        let forwarded = request.header("X-Forwarded-For").unwrap_or_default();
+        let addresses = forwarded.split(',').rev().map_while(|address| address.trim().parse().ok());
+        addresses.into_iter().find(|address| !is_proxy(address)).unwrap_or(request.source)
     }
 
     /// Runs what computes or waits for the disk away from the threads that serve connections.
@@ -295,8 +321,9 @@ struct Told {
 impl From<Told> for Answer {
     fn from(told: Told) -> Self {
         let header = told.key.map(|key| (MAC_HEADER, key.reply_mac(&told.body)));
+        let headers = header.into_iter().collect();
         let status = if told.body.is_empty() { 204 } else { 200 };
-        Self { status, header, content_type: told.form, body: told.body }
+        Self { status, headers, content_type: told.form, body: told.body }
     }
 }
 
@@ -319,7 +346,7 @@ fn path_of(target: &str) -> &str {
 fn error_page(status: u16, sentence: &str) -> Answer {
     Answer {
         status,
-        header: None,
+        headers: Vec::new(),
         content_type: Some("text/plain;charset=utf-8"),
         body: format!("{sentence}\n").into_bytes(),
     }

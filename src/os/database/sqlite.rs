@@ -69,7 +69,8 @@ impl File {
 
     /// Opens a database that is there, to look at it only.
     pub fn open_to_read(path: &Path) -> Result<Self, DatabaseError> {
-        let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY;
+        // Who was killed may have left a change half written, which only a writer can take back.
+        let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_WRITE;
         let connection = Connection::open_with_flags(path, flags)?;
         connection.busy_timeout(BUSY_PATIENCE)?;
         Self::of(connection)

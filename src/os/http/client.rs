@@ -9,8 +9,12 @@ use hyper::body::Bytes;
 use hyper::header::{HOST, HeaderName, HeaderValue, USER_AGENT};
 use hyper::{Request, client};
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
+
+use crate::os::http::tls;
+use crate::proto::certificate::Fingerprint;
 
 /// A GET to make.
 #[derive(Clone, Copy, Debug)]
@@ -19,6 +23,8 @@ pub struct Get<'a> {
     pub host: &'a str,
     /// The TCP port.
     pub port: u16,
+    /// Over TLS, if so.
+    pub tls: Option<Tls<'a>>,
     /// What the Host header says.
     pub authority: &'a str,
     /// What the request line says, beginning with a slash.
@@ -27,6 +33,13 @@ pub struct Get<'a> {
     pub header: Option<(&'static str, &'a str)>,
     /// The header of the reply to bring back.
     pub wanted: &'static str,
+}
+
+/// Over TLS, and with whom.
+#[derive(Clone, Copy, Debug)]
+pub struct Tls<'a> {
+    /// The certificate that the other end shows or was certified by, unless the system vouches for it.
+    pub pin: Option<&'a Fingerprint>,
 }
 
 /// How long and how much, at most.
@@ -60,6 +73,9 @@ pub enum HttpError {
     /// No address accepts a connection.
     #[error("cannot connect ({0})")]
     Connect(#[source] io::Error),
+    /// No TLS, or with somebody else.
+    #[error("no TLS with it ({0})")]
+    Tls(#[source] io::Error),
     /// Too slow.
     #[error("no answer within {0:?}")]
     Late(Duration),
@@ -83,13 +99,31 @@ pub async fn get(get: Get<'_>, bounds: Bounds) -> Result<Reply, HttpError> {
 async fn get_unbounded(get: Get<'_>, bounds: Bounds) -> Result<Reply, HttpError> {
     let request = write(get)?;
     let stream = connect(get.host, get.port, bounds.connect).await?;
+    match get.tls {
+        None => exchange(stream, request, get.wanted, bounds.body).await,
+        Some(tls) => {
+            let stream = tls::connect(stream, get.host, tls.pin).await.map_err(HttpError::Tls)?;
+            exchange(stream, request, get.wanted, bounds.body).await
+        }
+    }
+}
+
+async fn exchange<S>(
+    stream: S,
+    request: Request<Empty<Bytes>>,
+    wanted: &str,
+    limit: usize,
+) -> Result<Reply, HttpError>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let mut builder = client::conn::http1::Builder::new();
     // Stock's own client writes its headers like this, and old proxies look at the case.
     builder.title_case_headers(true);
     let (mut sender, connection) =
         builder.handshake(TokioIo::new(stream)).await.map_err(HttpError::Protocol)?;
     let connection = tokio::spawn(connection);
-    let reply = read(&mut sender, request, get.wanted, bounds.body).await;
+    let reply = read(&mut sender, request, wanted, limit).await;
     connection.abort();
     reply
 }

@@ -2,5 +2,6 @@
 
 mod client;
 pub mod server;
+pub mod tls;
 
-pub use client::{Bounds, Get, HttpError, Reply, get};
+pub use client::{Bounds, Get, HttpError, Reply, Tls, get};

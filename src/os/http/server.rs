@@ -1,6 +1,6 @@
 //! HTTP, answering: one request a connection, bounded in number, time and size.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::convert::Infallible;
 use std::future::Future;
 use std::io;
@@ -8,7 +8,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use http_body_util::Full;
+use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use hyper::server::conn::http1;
@@ -16,12 +16,15 @@ use hyper::service::service_fn;
 use hyper::{Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use socket2::{Domain, Protocol, Socket, Type};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, oneshot};
 use tokio::time::timeout;
 
-/// A request without its body, which is never read.
-#[derive(Clone, Debug)]
+use crate::os::http::tls::{self, Acceptor};
+
+/// A request. Its body is read only when asked for.
+#[derive(Debug)]
 pub struct Request {
     /// `GET`.
     pub method: String,
@@ -29,7 +32,10 @@ pub struct Request {
     pub target: String,
     /// Whose connection it is.
     pub source: IpAddr,
+    /// Whether it came over TLS.
+    pub is_tls: bool,
     headers: hyper::HeaderMap,
+    body: Incoming,
 }
 
 /// What to answer.
@@ -37,8 +43,8 @@ pub struct Request {
 pub struct Answer {
     /// The status.
     pub status: u16,
-    /// One more header.
-    pub header: Option<(&'static str, String)>,
+    /// More headers.
+    pub headers: Vec<(&'static str, String)>,
     /// The form of the body, if clients are to be told.
     pub content_type: Option<&'static str>,
     /// The body.
@@ -48,7 +54,7 @@ pub struct Answer {
 /// How many and how long, at most.
 #[derive(Clone, Copy, Debug)]
 pub struct Bounds {
-    /// Connections at a time; more wait to be accepted.
+    /// Connections at a time; for one more, that which has kept us waiting longest gives way.
     pub connections: usize,
     /// Connections at a time from one address, unless it is this host's own; more are closed at once.
     pub connections_of_one: usize,
@@ -65,10 +71,16 @@ impl Request {
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
     }
+
+    /// The body, if it is whole within `patience` and has at most `limit` octets.
+    pub async fn read_body(&mut self, limit: usize, patience: Duration) -> Option<Vec<u8>> {
+        let body = Limited::new(&mut self.body, limit).collect();
+        Some(timeout(patience, body).await.ok()?.ok()?.to_bytes().to_vec())
+    }
 }
 
 /// Listens on `address`; an IPv6 one takes IPv6 only, as stock's registry does.
-pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+pub fn listen(address: SocketAddr) -> io::Result<std::net::TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     if address.is_ipv6() {
         socket.set_only_v6(true)?;
@@ -77,19 +89,18 @@ pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
     socket.listen(1_024)?;
-    TcpListener::from_std(socket.into())
+    Ok(socket.into())
 }
 
 /// Answers every request on `listener` with `answer`, until dropped.
-pub async fn serve<A, F>(listener: TcpListener, bounds: Bounds, answer: A)
+pub async fn serve<A, F>(listener: TcpListener, tls: Option<Acceptor>, bounds: Bounds, answer: A)
 where
     A: Fn(Request) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Answer> + Send + 'static,
 {
     let free = Arc::new(Semaphore::new(bounds.connections));
-    let guests = Guests::default();
+    let (guests, waiting) = (Guests::default(), Waiting::default());
     loop {
-        let Ok(place) = Arc::clone(&free).acquire_owned().await else { return };
         let (stream, source) = match listener.accept().await {
             Ok(accepted) => accepted,
             Err(error) => {
@@ -103,14 +114,91 @@ where
         else {
             continue;
         };
-        let answer = answer.clone();
+        let place = match Arc::clone(&free).try_acquire_owned() {
+            Ok(place) => place,
+            Err(_) => {
+                waiting.dismiss_oldest();
+                let Ok(place) = Arc::clone(&free).acquire_owned().await else { return };
+                place
+            }
+        };
+        let (answer, tls, mut turn) = (answer.clone(), tls.clone(), waiting.begin());
         tokio::spawn(async move {
-            let whole = timeout(bounds.whole, connection(stream, source.ip(), bounds, answer));
-            if whole.await.is_err() {
-                tracing::debug!("{source}: took too long");
+            let dismissed = turn.dismissed();
+            let talk = Talk { source: source.ip(), bounds, is_tls: tls.is_some(), turn };
+            let whole = timeout(bounds.whole, talk.begin(stream, tls, answer));
+            tokio::select! {
+                talked = whole => if talked.is_err() {
+                    tracing::debug!("{source}: took too long");
+                },
+                () = dismissed => tracing::debug!("{source}: gave way to others"),
             }
             drop((place, guest));
         });
+    }
+}
+
+/// Connections that have not asked anything yet, oldest first: when all places are taken, they give way.
+#[derive(Clone, Default)]
+struct Waiting(Arc<Mutex<Queue>>);
+
+/// How many there have been, and what dismisses each that is left.
+#[derive(Default)]
+struct Queue {
+    numbered: u64,
+    dismissals: BTreeMap<u64, oneshot::Sender<()>>,
+}
+
+/// One connection's place among those that wait; gone when it asks, or ends.
+struct Turn {
+    waiting: Waiting,
+    number: u64,
+    dismissal: Option<oneshot::Receiver<()>>,
+}
+
+impl Waiting {
+    fn begin(&self) -> Turn {
+        let (sender, receiver) = oneshot::channel();
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        state.numbered += 1;
+        let number = state.numbered;
+        state.dismissals.insert(number, sender);
+        Turn { waiting: self.clone(), number, dismissal: Some(receiver) }
+    }
+
+    fn dismiss_oldest(&self) {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, oldest)) = state.dismissals.pop_first() {
+            // It may have ended meanwhile.
+            let _ = oldest.send(());
+        }
+    }
+}
+
+impl Turn {
+    /// Ready when this connection must give way; never, once it has asked.
+    fn dismissed(&mut self) -> impl Future<Output = ()> + use<> {
+        let dismissal = self.dismissal.take();
+        async move {
+            let sent = match dismissal {
+                Some(dismissal) => dismissal.await.is_ok(),
+                None => false,
+            };
+            if !sent {
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+
+    fn end(&self) {
+        let mut state = self.waiting.0.lock().unwrap_or_else(PoisonError::into_inner);
+        state.dismissals.remove(&self.number);
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.end();
     }
 }
 
@@ -150,18 +238,46 @@ impl Drop for Guest {
     }
 }
 
-async fn connection<A, F>(stream: TcpStream, source: IpAddr, bounds: Bounds, answer: A)
+/// What one connection needs to know.
+struct Talk {
+    source: IpAddr,
+    bounds: Bounds,
+    is_tls: bool,
+    turn: Turn,
+}
+
+impl Talk {
+    async fn begin<A, F>(self, stream: TcpStream, tls: Option<Acceptor>, answer: A)
+    where
+        A: Fn(Request) -> F,
+        F: Future<Output = Answer>,
+    {
+        let Some(acceptor) = tls else { return connection(stream, &self, answer).await };
+        match timeout(self.bounds.headers, tls::accept(stream, &acceptor)).await {
+            Ok(Ok(stream)) => connection(stream, &self, answer).await,
+            Ok(Err(error)) => tracing::debug!("{}: no TLS: {error}", self.source),
+            Err(_) => tracing::debug!("{}: no TLS in time", self.source),
+        }
+    }
+}
+
+async fn connection<S, A, F>(stream: S, talk: &Talk, answer: A)
 where
+    S: AsyncRead + AsyncWrite + Unpin,
     A: Fn(Request) -> F,
     F: Future<Output = Answer>,
 {
+    let (source, bounds) = (talk.source, talk.bounds);
     let service = service_fn(|request: hyper::Request<Incoming>| {
-        let (head, _body) = request.into_parts();
+        talk.turn.end();
+        let (head, body) = request.into_parts();
         let request = Request {
             method: head.method.to_string(),
             target: head.uri.path_and_query().map_or(String::new(), ToString::to_string),
             source: source.to_canonical(),
+            is_tls: talk.is_tls,
             headers: head.headers,
+            body,
         };
         let answered = answer(request);
         async move { Ok::<_, Infallible>(response(answered.await)) }
@@ -186,10 +302,10 @@ fn response(answer: Answer) -> Response<Full<Bytes>> {
     if let Some(form) = answer.content_type {
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(form));
     }
-    if let Some((name, value)) = answer.header
-        && let (Ok(name), Ok(value)) = (name.parse::<HeaderName>(), HeaderValue::from_str(&value))
-    {
-        response.headers_mut().insert(name, value);
+    for (name, value) in answer.headers {
+        if let (Ok(name), Ok(value)) = (name.parse::<HeaderName>(), HeaderValue::from_str(&value)) {
+            response.headers_mut().append(name, value);
+        }
     }
     response
 }

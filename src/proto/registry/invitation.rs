@@ -1,7 +1,7 @@
 //! Invitations: one line with all that joining a network needs.
 //!
 //! ```text
-//! re6st://HOST[:PORT][/PATH]?fingerprint=sha256:DIGITS&token=TOKEN&expires=2026-11-30T12:00:00Z
+//! re6st[+https]://HOST[:PORT][/PATH]?fingerprint=sha256:DIGITS&token=TOKEN&expires=2026-11-30T12:00:00Z
 //! ```
 
 use std::fmt;
@@ -48,9 +48,13 @@ impl fmt::Display for Invitation {
         let mut query = Serializer::new(String::new());
         query.append_pair("token", &self.token).append_pair("expires", &self.expires);
         let registry = self.registry.to_string();
-        let place = registry.trim_start_matches("http://").trim_end_matches('/');
+        let (scheme, place) = match registry.strip_prefix("https://") {
+            Some(place) => ("re6st+https", place),
+            None => ("re6st", registry.trim_start_matches("http://")),
+        };
+        let place = place.trim_end_matches('/');
         // The colon of a fingerprint may stand in a query as it is, and is easier to compare.
-        write!(f, "re6st://{place}?fingerprint={}&{}", self.fingerprint, query.finish())
+        write!(f, "{scheme}://{place}?fingerprint={}&{}", self.fingerprint, query.finish())
     }
 }
 
@@ -58,9 +62,14 @@ impl FromStr for Invitation {
     type Err = InvitationError;
 
     fn from_str(text: &str) -> Result<Self, InvitationError> {
-        let rest = text.trim().strip_prefix("re6st://").ok_or(InvitationError::Form)?;
+        let text = text.trim();
+        let (scheme, rest) = match text.strip_prefix("re6st+https://") {
+            Some(rest) => ("https", rest),
+            None => ("http", text.strip_prefix("re6st://").ok_or(InvitationError::Form)?),
+        };
         let (place, query) = rest.split_once('?').ok_or(InvitationError::Form)?;
-        let registry = format!("http://{place}").parse().map_err(|_| InvitationError::Registry)?;
+        let registry =
+            format!("{scheme}://{place}").parse().map_err(|_| InvitationError::Registry)?;
         let value = |name: &str| {
             let mut pairs = form_urlencoded::parse(query.as_bytes());
             pairs.find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
@@ -98,6 +107,11 @@ mod tests {
         assert!(!text.contains(char::is_whitespace));
         assert_eq!(text.parse(), Ok(invitation()));
         assert_eq!(format!(" {text}\n").parse(), Ok(invitation()));
+        let mut over_tls = invitation();
+        over_tls.registry = "https://[2001:db8::7]/".parse().unwrap();
+        let text = over_tls.to_string();
+        assert!(text.starts_with("re6st+https://[2001:db8::7]?"), "{text}");
+        assert_eq!(text.parse(), Ok(over_tls));
     }
 
     #[test]

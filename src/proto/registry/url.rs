@@ -1,4 +1,4 @@
-//! Where a registry is: `http://HOST[:PORT][/PATH]`.
+//! Where a registry is: `http://HOST[:PORT][/PATH]`, or the same with `https://`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,6 +6,8 @@ use std::str::FromStr;
 /// The address of a registry.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RegistryUrl {
+    /// Whether TLS is spoken there.
+    pub tls: bool,
     /// A name or an address, without brackets.
     pub host: String,
     /// The TCP port.
@@ -18,7 +20,7 @@ pub struct RegistryUrl {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum UrlError {
     /// Another scheme.
-    #[error("a registry's address begins with http://")]
+    #[error("a registry's address begins with http:// or https://")]
     Scheme,
     /// No host, or one with characters that no host has.
     #[error("a registry's address is http://HOST[:PORT][/PATH]")]
@@ -33,13 +35,20 @@ impl RegistryUrl {
     pub fn authority(&self) -> String {
         let host =
             if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
-        if self.port == 80 { host } else { format!("{host}:{}", self.port) }
+        if self.port == self.usual_port() { host } else { format!("{host}:{}", self.port) }
+    }
+}
+
+impl RegistryUrl {
+    const fn usual_port(&self) -> u16 {
+        if self.tls { 443 } else { 80 }
     }
 }
 
 impl fmt::Display for RegistryUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "http://{}{}/", self.authority(), self.path)
+        let scheme = if self.tls { "https" } else { "http" };
+        write!(f, "{scheme}://{}{}/", self.authority(), self.path)
     }
 }
 
@@ -47,7 +56,11 @@ impl FromStr for RegistryUrl {
     type Err = UrlError;
 
     fn from_str(text: &str) -> Result<Self, UrlError> {
-        let rest = text.strip_prefix("http://").ok_or(UrlError::Scheme)?;
+        let (tls, rest) = match (text.strip_prefix("http://"), text.strip_prefix("https://")) {
+            (Some(rest), _) => (false, rest),
+            (_, Some(rest)) => (true, rest),
+            _ => return Err(UrlError::Scheme),
+        };
         let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
         let visible = |c: char| c.is_ascii_graphic() && !matches!(c, '@' | '?' | '#' | '\\');
         if !authority.chars().all(visible) || !path.chars().all(visible) {
@@ -61,11 +74,17 @@ impl FromStr for RegistryUrl {
             return Err(UrlError::Host);
         }
         let port = match port.strip_prefix(':') {
-            None if port.is_empty() => 80,
+            None if port.is_empty() => {
+                if tls {
+                    443
+                } else {
+                    80
+                }
+            }
             None => return Err(UrlError::Host),
             Some(port) => port.parse().ok().filter(|&port| port != 0).ok_or(UrlError::Port)?,
         };
-        Ok(Self { host: host.into(), port, path: path.trim_end_matches('/').into() })
+        Ok(Self { tls, host: host.into(), port, path: path.trim_end_matches('/').into() })
     }
 }
 
@@ -79,6 +98,8 @@ mod tests {
             ("http://re6st.example/", "re6st.example", 80, "", "http://re6st.example/"),
             ("http://10.0.0.1:8080", "10.0.0.1", 8080, "", "http://10.0.0.1:8080/"),
             ("http://[::1]:81/a/b/", "::1", 81, "/a/b", "http://[::1]:81/a/b/"),
+            ("https://re6st.example", "re6st.example", 443, "", "https://re6st.example/"),
+            ("https://[::1]:80/", "::1", 80, "", "https://[::1]:80/"),
         ] {
             let url: RegistryUrl = text.parse().unwrap();
             assert_eq!((url.host.as_str(), url.port, url.path.as_str()), (host, port, path));

@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use clap::Args;
+use qrcode::render::unicode::Dense1x2;
+use qrcode::{EcLevel, QrCode};
 
 use crate::command::{Failure, Outcome};
 use crate::os::clock::unix_time;
@@ -31,8 +33,19 @@ pub struct Invite {
     /// Bits of the prefix that it is worth
     #[arg(long, value_name = "BITS", default_value_t = 16)]
     prefix_length: u8,
+    /// Print it as a QR code, too, for a telephone's camera
+    #[arg(long)]
+    qr: bool,
     #[command(flatten)]
     folder: Folder,
+}
+
+/// A QR code of half blocks, light on dark as most terminals are.
+fn drawn(text: &str) -> Result<String, Failure> {
+    let code = QrCode::with_error_correction_level(text, EcLevel::L)
+        .map_err(|error| Failure::failed(format!("the invitation fits no QR code: {error}")))?;
+    let mut renderer = code.render::<Dense1x2>();
+    Ok(renderer.dark_color(Dense1x2::Light).light_color(Dense1x2::Dark).build())
 }
 
 impl Invite {
@@ -70,6 +83,36 @@ impl Invite {
             expires: (now + self.valid).to_string(),
         };
         println!("{invitation}");
+        if self.qr {
+            println!("{}", drawn(&invitation.to_string())?);
+        }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_module_of_a_code_is_drawn() {
+        let text = "re6st://registry.example.com?token=abcdefgh";
+        let code = QrCode::with_error_correction_level(text, EcLevel::L).unwrap();
+        let drawn = drawn(text).unwrap();
+        let rows: Vec<Vec<char>> = drawn.lines().map(|line| line.chars().collect()).collect();
+        // Four modules of margin on each side, two rows a line.
+        let (margin, width) = (4, code.width());
+        assert!(rows.iter().all(|row| row.len() == width + 2 * margin));
+        for (at, colour) in code.to_colors().into_iter().enumerate() {
+            let (x, y) = (at % width + margin, at / width + margin);
+            let (upper, lower) = match rows[y / 2][x] {
+                '█' => (true, true),
+                '▀' => (true, false),
+                '▄' => (false, true),
+                _ => (false, false),
+            };
+            let light = if y % 2 == 0 { upper } else { lower };
+            assert_eq!(light, colour == qrcode::Color::Light, "{x}, {y}");
+        }
     }
 }

@@ -2,7 +2,9 @@
 
 mod check;
 mod copy;
+mod export;
 mod invite;
+mod login;
 mod nodes;
 mod steer;
 mod token;
@@ -27,7 +29,9 @@ use super::{client, open};
 
 pub use check::Check;
 pub use copy::{Backup, Migrate, Restore};
+pub use export::Export;
 pub use invite::Invite;
+pub use login::Login;
 pub use nodes::{Nodes, describe};
 pub use steer::{Revoke, RotateKey};
 pub use token::{Token, described};
@@ -83,7 +87,8 @@ impl Place {
         if given || here.join("ca.crt").exists() {
             return Reach::Folder(folder);
         }
-        let registry = RegistryUrl { host: "127.0.0.1".into(), port: 80, path: String::new() };
+        let host = "127.0.0.1".into();
+        let registry = RegistryUrl { tls: false, host, port: 80, path: String::new() };
         Reach::Running(Running { registry })
     }
 }

@@ -11,6 +11,7 @@ use crate::proto::prefix::Prefix;
 
 use super::{Place, Reach, block_on, print_all};
 use crate::command::registry::network::registry_prefix;
+use crate::command::registry::picture::Picture;
 use crate::command::registry::told;
 
 /// Options of `re6st registry versions`.
@@ -29,8 +30,14 @@ pub struct Topology {
     #[command(flatten)]
     place: Place,
     /// Print JSON, one node a line
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["dot", "svg"])]
     json: bool,
+    /// Print a graph for Graphviz
+    #[arg(long, conflicts_with = "svg")]
+    dot: bool,
+    /// Print a picture
+    #[arg(long)]
+    svg: bool,
 }
 
 impl Versions {
@@ -69,6 +76,11 @@ impl Topology {
             Reach::Running(running) => running.ask_json("topology")?,
             Reach::Folder(folder) => block_on(told::topology(folder.read(registry_prefix)?))?,
         };
+        if self.dot || self.svg {
+            let picture = Picture { graph: &told, known: &BTreeMap::new(), link: "" };
+            print!("{}", if self.svg { picture.svg() } else { picture.dot_text() });
+            return Ok(());
+        }
         let answered = told.remove("").unwrap_or_default();
         for name in &answered {
             told.entry(name.clone()).or_default();

@@ -1,0 +1,81 @@
+//! TLS for HTTP: a registry's end with a certificate, and a client's that knows whom to believe.
+
+use std::io;
+use std::net::IpAddr;
+use std::path::Path;
+use std::pin::Pin;
+
+use openssl::error::ErrorStack;
+use openssl::ssl::{SslAcceptor, SslConnector, SslFiletype, SslMethod, SslRef, SslVerifyMode};
+use openssl::x509::{X509Ref, X509VerifyResult};
+use tokio::net::TcpStream;
+use tokio_openssl::SslStream;
+
+use crate::proto::certificate::{Certificate, Fingerprint, Issuer};
+
+/// What answers over TLS.
+pub type Acceptor = SslAcceptor;
+
+/// Answers with the authority's own certificate, which clients know by its fingerprint.
+pub fn of_authority(issuer: &Issuer) -> Result<Acceptor, ErrorStack> {
+    let mut builder = SslAcceptor::mozilla_intermediate_v5(SslMethod::tls_server())?;
+    builder.set_private_key(issuer.key().pkey())?;
+    builder.set_certificate(issuer.authority().certificate().x509())?;
+    builder.check_private_key()?;
+    Ok(builder.build())
+}
+
+/// Answers with the certificate, and those that vouch for it, in a file.
+pub fn of_files(chain: &Path, key: &Path) -> Result<Acceptor, ErrorStack> {
+    let mut builder = SslAcceptor::mozilla_intermediate_v5(SslMethod::tls_server())?;
+    builder.set_private_key_file(key, SslFiletype::PEM)?;
+    builder.set_certificate_chain_file(chain)?;
+    builder.check_private_key()?;
+    Ok(builder.build())
+}
+
+/// Shakes hands as a server.
+pub async fn accept(stream: TcpStream, acceptor: &Acceptor) -> io::Result<SslStream<TcpStream>> {
+    let ssl = openssl::ssl::Ssl::new(acceptor.context())?;
+    let mut stream = SslStream::new(ssl, stream)?;
+    Pin::new(&mut stream).accept().await.map_err(io::Error::other)?;
+    Ok(stream)
+}
+
+/// Shakes hands as a client with `host`: one that the system vouches for, or that shows or was certified
+/// by what `pin` names. Without a pin anybody is believed, as over plain HTTP: what registries say is
+/// signed besides.
+pub async fn connect(
+    stream: TcpStream,
+    host: &str,
+    pin: Option<&Fingerprint>,
+) -> io::Result<SslStream<TcpStream>> {
+    let mut builder = SslConnector::builder(SslMethod::tls_client())?;
+    // Whom to believe is decided below, when all is known.
+    builder.set_verify(SslVerifyMode::NONE);
+    let mut configuration = builder.build().configure()?;
+    configuration.set_use_server_name_indication(host.parse::<IpAddr>().is_err());
+    let ssl = configuration.into_ssl(host)?;
+    let mut stream = SslStream::new(ssl, stream)?;
+    Pin::new(&mut stream).connect().await.map_err(io::Error::other)?;
+    if is_trusted(stream.ssl(), pin) {
+        return Ok(stream);
+    }
+    Err(io::Error::other("it is neither the network's authority nor anybody whom this host trusts"))
+}
+
+fn is_trusted(ssl: &SslRef, pin: Option<&Fingerprint>) -> bool {
+    let Some(pin) = pin else { return true };
+    if ssl.verify_result() == X509VerifyResult::OK {
+        return true;
+    }
+    let Some(leaf) = ssl.peer_certificate() else { return false };
+    let is_pinned = |x509: &X509Ref| {
+        let certificate = Certificate::from_x509(x509.to_owned());
+        pin.of_same_kind(&certificate).as_ref() == Some(pin)
+    };
+    let certified = |by: &X509Ref| {
+        is_pinned(by) && by.public_key().is_ok_and(|key| leaf.verify(&key).unwrap_or(false))
+    };
+    is_pinned(&leaf) || ssl.peer_cert_chain().is_some_and(|chain| chain.iter().any(certified))
+}
