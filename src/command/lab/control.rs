@@ -11,9 +11,8 @@ use tokio::sync::mpsc;
 
 use crate::command::Failure;
 use crate::command::lab::Lab;
-use crate::command::lab::emulator::Emulator;
+use crate::command::lab::emulator::{Emulator, Status};
 use crate::proto::lab::fault::Fault;
-use crate::proto::lab::internet::Counters;
 
 /// What is asked of a running lab.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -40,15 +39,6 @@ pub enum Reply {
         /// The reason.
         reason: String,
     },
-}
-
-/// What the Internet is like now.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Status {
-    /// What became of the packets.
-    pub counters: Counters,
-    /// What was changed since the start, one sentence each.
-    pub changes: Vec<String>,
 }
 
 /// Asks a lab that should be up.

@@ -6,14 +6,14 @@ use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
+use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
-use crate::command::lab::control::Status;
 use crate::os::clock::Clock;
 use crate::os::sys;
 use crate::os::tun::{Layer, Tun};
 use crate::proto::lab::fault::Fault;
-use crate::proto::lab::internet::{Input, Internet, Output};
+use crate::proto::lab::internet::{Counters, Input, Internet, Output};
 
 /// The devices of one host.
 pub struct Devices {
@@ -21,6 +21,15 @@ pub struct Devices {
     pub wan: Tun,
     /// Ethernet frames to and from its LAN segment.
     pub lan: Option<Tun>,
+}
+
+/// What the Internet is like now.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    /// What became of the packets.
+    pub counters: Counters,
+    /// What was changed since the start, one sentence each.
+    pub changes: Vec<String>,
 }
 
 /// A running emulator, as seen from elsewhere.

@@ -6,7 +6,8 @@ use comfy_table::presets::NOTHING;
 
 use crate::command::json::{self, Node, Object};
 use crate::command::lab::Lab;
-use crate::command::lab::control::{self, Reply, Request, Status};
+use crate::command::lab::control::{self, Reply, Request};
+use crate::command::lab::emulator::Status;
 use crate::command::{Failure, Outcome};
 use crate::proto::lab::internet::Counters;
 use crate::proto::lab::scenario::{Host, Scenario};
