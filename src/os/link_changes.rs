@@ -1,12 +1,15 @@
 //! Tells when something about interfaces or their addresses changed, and which can carry a protocol.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::{StreamExt, TryStreamExt};
-use rtnetlink::packet_route::AddressFamily;
+use rtnetlink::packet_core::NetlinkPayload;
 use rtnetlink::packet_route::address::{AddressAttribute, AddressHeaderFlags, AddressMessage};
 use rtnetlink::packet_route::link::{LinkAttribute, LinkFlags};
+use rtnetlink::packet_route::{AddressFamily, RouteNetlinkMessage};
 use rtnetlink::{Handle, MulticastGroup};
 use tokio::sync::watch;
 
@@ -15,6 +18,34 @@ use tokio::sync::watch;
 pub struct LinkChanges {
     handle: Handle,
     changes: watch::Receiver<u64>,
+    losses: Arc<Mutex<Losses>>,
+}
+
+/// What was lost since this was last asked, even if it is back.
+#[derive(Clone, Default, Debug)]
+pub struct Losses {
+    /// Interfaces that were down: the kernel forgot all routes over them.
+    pub down: BTreeSet<u32>,
+    /// Interfaces that lost an address: the kernel may have forgotten IPv4 routes over them.
+    pub without_address: BTreeSet<u32>,
+}
+
+impl Losses {
+    fn take_note(&mut self, payload: &NetlinkPayload<RouteNetlinkMessage>) {
+        let NetlinkPayload::InnerMessage(message) = payload else { return };
+        match message {
+            RouteNetlinkMessage::DelLink(link) => drop(self.down.insert(link.header.index)),
+            RouteNetlinkMessage::NewLink(link) if !link.header.flags.contains(LinkFlags::Up) => {
+                self.down.insert(link.header.index);
+            }
+            RouteNetlinkMessage::DelAddress(address)
+                if address.header.family == AddressFamily::Inet =>
+            {
+                self.without_address.insert(address.header.index);
+            }
+            _ => {}
+        }
+    }
 }
 
 /// An interface over which neighbours can be spoken to.
@@ -39,13 +70,17 @@ impl LinkChanges {
         let (connection, handle, mut messages) = rtnetlink::new_multicast_connection(&groups)?;
         tokio::spawn(connection);
         let (count, changes) = watch::channel(0_u64);
+        let losses = Arc::new(Mutex::new(Losses::default()));
+        let noted = Arc::clone(&losses);
         tokio::spawn(async move {
-            // Whatever it says: what counts is asked for afterwards, so nothing is lost if some of it is.
-            while messages.next().await.is_some() {
+            // What is there is asked for afterwards, so nothing is lost if some of this is; only what
+            // was lost and is back must be told.
+            while let Some((message, _)) = messages.next().await {
+                locked(&noted).take_note(&message.payload);
                 count.send_modify(|count| *count += 1);
             }
         });
-        Ok(Self { handle, changes })
+        Ok(Self { handle, changes, losses })
     }
 
     /// Waits for the next change since this was last asked.
@@ -53,6 +88,11 @@ impl LinkChanges {
         if self.changes.changed().await.is_err() {
             std::future::pending::<()>().await;
         }
+    }
+
+    /// What was lost since this was last asked.
+    pub fn losses(&self) -> Losses {
+        std::mem::take(&mut locked(&self.losses))
     }
 
     /// Every interface that is up and has a link-local address that may be used already.
@@ -84,6 +124,11 @@ impl LinkChanges {
         }
         Ok(usable)
     }
+}
+
+fn locked(losses: &Mutex<Losses>) -> MutexGuard<'_, Losses> {
+    // Whoever panicked with it left a set that is as good as any.
+    losses.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn link_local(message: &AddressMessage) -> Option<Ipv6Addr> {

@@ -6,15 +6,18 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use rtnetlink::RouteMessageBuilder;
 use rtnetlink::packet_core::{
-    NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL, NLM_F_REPLACE, NLM_F_REQUEST, NetlinkMessage,
-    NetlinkPayload,
+    NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL, NLM_F_REPLACE, NLM_F_REQUEST, NetlinkPayload,
 };
 use rtnetlink::packet_route::route::{
     RouteAttribute, RouteMessage, RouteProtocol, RouteScope, RouteType,
 };
+use rtnetlink::packet_route::rule::RuleMessage;
 use rtnetlink::packet_route::{AddressFamily, RouteNetlinkMessage};
-use rtnetlink::sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
 
+use crate::os::netlink::{Request, Requests};
+use crate::os::route_changes::{Became, Owner, RouteChange};
+use crate::os::shared_routes::{Place, SharedRoutes, Verdict};
+use crate::os::source_rules::{self, SourceRules};
 use crate::proto::babel::configuration::options::KernelSetup;
 use crate::proto::babel::destination::Destination;
 use crate::proto::babel::event::{Before, NextHop};
@@ -39,6 +42,8 @@ pub struct KernelSettings {
     pub install: Vec<Rule>,
     /// Whether the kernel is told to pass packets on.
     pub setup: KernelSetup,
+    /// The priority of the first rule for IPv4 routes by source; some two thousand follow.
+    pub first_rule: u32,
 }
 
 impl Default for KernelSettings {
@@ -51,6 +56,7 @@ impl Default for KernelSettings {
             default_source: None,
             install: Vec::new(),
             setup: KernelSetup::Done,
+            first_rule: source_rules::FIRST_PRIORITY,
         }
     }
 }
@@ -65,9 +71,17 @@ impl KernelSettings {
 
 /// Where and how one route is put into the kernel.
 struct Placement {
-    source: Cidr,
-    table: u32,
+    place: Place,
     preferred_source: Option<IpAddr>,
+}
+
+/// A request to the kernel.
+struct Step {
+    /// What it is made for.
+    change: Change,
+    /// The place of the route; `None` for a rule.
+    place: Option<Place>,
+    request: Request,
 }
 
 /// One change.
@@ -94,21 +108,32 @@ pub struct RouteError {
 /// The kernel's routes of the network namespace it was opened in.
 #[derive(Debug)]
 pub struct Routes {
-    socket: Socket,
-    sequence: u32,
+    kernel: Requests,
     settings: KernelSettings,
     /// Where a route of the host is in the place of ours.
-    occupied: BTreeSet<Destination>,
+    occupied: BTreeSet<Place>,
+    /// Where several destinations are.
+    shared: SharedRoutes,
+    /// Where IPv4 routes by source are.
+    sources: SourceRules,
 }
 
 impl Routes {
     /// Opens a netlink socket.
     pub fn open(settings: KernelSettings) -> io::Result<Self> {
-        let mut socket = Socket::new(NETLINK_ROUTE)?;
-        socket.bind_auto()?;
-        socket.connect(&SocketAddr::new(0, 0))?;
-        socket.set_netlink_get_strict_chk(true)?;
-        Ok(Self { socket, sequence: 0, settings, occupied: BTreeSet::new() })
+        let plain = BTreeSet::from([MAIN_TABLE, settings.table]);
+        Ok(Self {
+            kernel: Requests::open()?,
+            sources: SourceRules::new(settings.first_rule, settings.table, plain),
+            settings,
+            occupied: BTreeSet::new(),
+            shared: SharedRoutes::default(),
+        })
+    }
+
+    /// The number of the socket that all requests come from.
+    pub const fn port(&self) -> u32 {
+        self.kernel.port()
     }
 
     /// Makes all changes, in order; what the kernel refused. That a route to be removed is gone already
@@ -116,15 +141,17 @@ impl Routes {
     pub fn apply(&mut self, changes: &[Change]) -> Vec<RouteError> {
         let mut refused = Vec::new();
         for batch in changes.chunks(BATCH) {
-            let messages: Vec<_> =
-                batch.iter().filter_map(|change| Some((*change, self.message(change)?))).collect();
-            match self.request(messages.iter().map(|(_, message)| message.clone()).collect()) {
-                Ok(errors) => {
-                    let changes = messages.iter().map(|&(change, _)| change).collect::<Vec<_>>();
-                    refused.extend(self.look_at(&changes, errors));
+            let mut steps = Vec::with_capacity(batch.len());
+            for &change in batch {
+                match self.steps(change) {
+                    Ok(further) => steps.extend(further),
+                    Err(cause) => refused.push(RouteError { change, cause }),
                 }
-                Err(error) => refused.extend(messages.iter().map(|&(change, _)| RouteError {
-                    change,
+            }
+            match self.kernel.request(steps.iter().map(|step| step.request.clone()).collect()) {
+                Ok(errors) => refused.extend(self.look_at(&steps, errors)),
+                Err(error) => refused.extend(steps.iter().map(|step| RouteError {
+                    change: step.change,
                     cause: io::Error::new(error.kind(), error.to_string()),
                 })),
             }
@@ -133,39 +160,88 @@ impl Routes {
     }
 
     /// What of a batch was refused, apart from what need not be done; remembers which places are taken.
-    fn look_at(&mut self, changes: &[Change], errors: Vec<(usize, io::Error)>) -> Vec<RouteError> {
+    fn look_at(&mut self, steps: &[Step], errors: Vec<(usize, io::Error)>) -> Vec<RouteError> {
         // What was taken may be free by now: the kernel has just been asked again.
-        for change in changes {
-            let (Change::Put(destination, ..) | Change::Remove(destination)) = change;
-            self.occupied.remove(destination);
+        for place in steps.iter().filter_map(|step| step.place) {
+            self.occupied.remove(&place);
         }
         let mut refused = Vec::new();
-        for (place, cause) in errors {
-            let Some(&change) = changes.get(place) else { continue };
-            match (change, cause.raw_os_error()) {
-                (Change::Put(destination, ..), Some(libc::EEXIST)) => {
-                    self.occupied.insert(destination);
+        for (at, cause) in errors {
+            let Some(&Step { change, place, .. }) = steps.get(at) else { continue };
+            match (change, place, cause.raw_os_error()) {
+                (Change::Put(..), Some(place), Some(libc::EEXIST)) => {
+                    self.occupied.insert(place);
                 }
-                (Change::Remove(_), Some(libc::ESRCH | libc::ENODEV)) => {}
+                (Change::Remove(_), Some(_), Some(libc::ESRCH | libc::ENODEV))
+                | (_, None, Some(libc::EEXIST | libc::ENOENT)) => {}
                 _ => refused.push(RouteError { change, cause }),
             }
         }
         refused
     }
 
-    /// Removes every route that a Babel router left in our table, whatever router it was; how many.
-    pub fn remove_leftovers(&mut self) -> io::Result<usize> {
-        let mut left = self.list(AddressFamily::Inet6)?;
-        left.extend(self.list(AddressFamily::Inet)?);
-        let count = left.len();
-        let requests: Vec<_> = left
-            .into_iter()
-            .map(|route| (RouteNetlinkMessage::DelRoute(route), NLM_F_REQUEST))
-            .collect();
-        for batch in requests.chunks(BATCH) {
-            self.request(batch.to_vec())?;
+    /// Which destination's route has to be put again because of what somebody else did, and whether a
+    /// route that is there now may be replaced.
+    pub fn damaged(&mut self, change: &RouteChange) -> Option<(Destination, Before)> {
+        let Place { destination: Destination { prefix, source }, table } = change.place;
+        let metric_of_none = if prefix.is_ipv4() { 0 } else { IPV6_METRIC };
+        let metric = match self.settings.metric {
+            0 => metric_of_none,
+            metric => metric,
+        };
+        if change.metric != metric {
+            return None;
         }
-        Ok(count)
+        let place = match self.sources.source_of(table) {
+            None => change.place,
+            Some(source) => Place::by_source(Destination::from_source(prefix, source)?),
+        };
+        let literal = Destination { prefix, source: place.destination.source };
+        let destination = self.shared.owner(&place).unwrap_or(literal);
+        if self.place(&destination)?.place != place {
+            return None;
+        }
+        match (change.owner, change.became) {
+            (Owner::Babel, _) => Some((destination, Before::Present)),
+            (Owner::Host, Became::Removed) => {
+                self.occupied.contains(&place).then_some((destination, Before::Absent))
+            }
+            (Owner::Host, Became::Put) => {
+                let is_shared = self.shared.owner(&place).is_some();
+                if is_shared || source != place.destination.source {
+                    self.occupied.insert(place);
+                }
+                Some((destination, Before::Absent))
+            }
+        }
+    }
+
+    /// Removes every route and rule that a Babel router left in our tables, whatever router it was; how
+    /// many.
+    pub fn remove_leftovers(&mut self) -> io::Result<usize> {
+        let mut requests: Vec<Request> = self.leftover_rules()?;
+        for family in [AddressFamily::Inet6, AddressFamily::Inet] {
+            let left = self.list(family)?.into_iter();
+            requests.extend(left.map(|r| (RouteNetlinkMessage::DelRoute(r), NLM_F_REQUEST)));
+        }
+        for batch in requests.chunks(BATCH) {
+            self.kernel.request(batch.to_vec())?;
+        }
+        Ok(requests.len())
+    }
+
+    fn leftover_rules(&mut self) -> io::Result<Vec<Request>> {
+        let mut filter = RuleMessage::default();
+        filter.header.family = AddressFamily::Inet;
+        let request = RouteNetlinkMessage::GetRule(filter);
+        self.kernel.send(vec![(request, NLM_F_REQUEST | NLM_F_DUMP)])?;
+        let mut rules = Vec::new();
+        while self.kernel.receive(|_, payload| {
+            if let NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewRule(rule)) = payload {
+                rules.push(rule);
+            }
+        })? {}
+        Ok(self.sources.leftovers(rules).into_iter().map(source_rules::removal).collect())
     }
 
     fn list(&mut self, family: AddressFamily) -> io::Result<Vec<RouteMessage>> {
@@ -173,10 +249,11 @@ impl Routes {
         filter.header.address_family = family;
         filter.header.protocol = RouteProtocol::Babel;
         let request = RouteNetlinkMessage::GetRoute(filter);
-        self.send(vec![(request, NLM_F_REQUEST | NLM_F_DUMP)])?;
-        let tables = self.settings.tables();
+        self.kernel.send(vec![(request, NLM_F_REQUEST | NLM_F_DUMP)])?;
+        let by_source = self.sources.tables();
+        let tables: BTreeSet<u32> = self.settings.tables().into_iter().chain(by_source).collect();
         let mut routes = Vec::new();
-        while self.receive(|_, payload| {
+        while self.kernel.receive(|_, payload| {
             if let NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewRoute(route)) = payload
                 && route.header.protocol == RouteProtocol::Babel
                 && tables.contains(&table_of(&route))
@@ -187,44 +264,92 @@ impl Routes {
         Ok(routes)
     }
 
-    fn message(&self, change: &Change) -> Option<(RouteNetlinkMessage, u16)> {
-        match *change {
-            Change::Put(destination, next_hop, before) => {
-                let message = self.route(&destination, Some(next_hop))?;
-                // Replacing where nothing of ours is would take away a route of the host.
-                let is_ours = before == Before::Present && !self.occupied.contains(&destination);
-                let how = if is_ours { NLM_F_REPLACE } else { NLM_F_EXCL };
-                let flags = NLM_F_REQUEST | NLM_F_CREATE | how;
-                Some((RouteNetlinkMessage::NewRoute(message), flags))
+    /// What is asked of the kernel to make a change: a route, and rules that lead to it.
+    fn steps(&mut self, change: Change) -> io::Result<Vec<Step>> {
+        let (Change::Put(destination, ..) | Change::Remove(destination)) = change;
+        // Not to be installed.
+        let Some(Placement { place, .. }) = self.place(&destination) else {
+            return Ok(Vec::new());
+        };
+        let had_owner = self.shared.owner(&place).is_some();
+        let verdict = match change {
+            Change::Put(_, next_hop, _) if self.is_shared(&place) => {
+                self.shared.put(place, destination, next_hop)
             }
-            Change::Remove(destination) => {
-                let message = self.route(&destination, None)?;
-                Some((RouteNetlinkMessage::DelRoute(message), NLM_F_REQUEST))
-            }
-        }
+            Change::Put(_, next_hop, _) => Verdict::Put(destination, next_hop),
+            Change::Remove(_) if self.is_shared(&place) => self.shared.remove(place, destination),
+            Change::Remove(_) => Verdict::Remove,
+        };
+        let was_there = had_owner || matches!(change, Change::Put(_, _, Before::Present));
+        let requests = match verdict {
+            Verdict::Nothing => Vec::new(),
+            Verdict::Put(owner, next_hop) => self.put(&owner, next_hop, was_there)?,
+            Verdict::Remove => self.remove(&destination),
+        };
+        Ok(requests
+            .into_iter()
+            .map(|request| {
+                let is_route = !is_of_rule(&request);
+                Step { change, place: is_route.then_some(place), request }
+            })
+            .collect())
     }
 
-    /// `None` for what the kernel cannot do, since it takes IPv4 routes by source and ignores the source,
-    /// and for what is not to be installed.
-    fn route(&self, destination: &Destination, next_hop: Option<NextHop>) -> Option<RouteMessage> {
-        let placement = self.place(destination)?;
-        let length = destination.prefix.length();
-        match (destination.prefix.address(), placement.source.address()) {
-            (IpAddr::V6(address), IpAddr::V6(source)) => {
+    fn put(
+        &mut self,
+        destination: &Destination,
+        next_hop: NextHop,
+        was_there: bool,
+    ) -> io::Result<Vec<Request>> {
+        let Some(placement) = self.place(destination) else { return Ok(Vec::new()) };
+        let place = placement.place;
+        let (table, mut requests) = if place.is_by_source() {
+            let added = self.sources.add(&place.destination);
+            added.ok_or_else(|| io::Error::other("there are too many IPv4 source prefixes"))?
+        } else {
+            (place.table, Vec::new())
+        };
+        let message = self.route(&placement, table, Some(next_hop));
+        // Replacing where nothing of ours is would take away a route of the host.
+        let is_ours = was_there && !self.occupied.contains(&place);
+        let how = if is_ours { NLM_F_REPLACE } else { NLM_F_EXCL };
+        let flags = NLM_F_REQUEST | NLM_F_CREATE | how;
+        requests.push((RouteNetlinkMessage::NewRoute(message), flags));
+        Ok(requests)
+    }
+
+    fn remove(&mut self, destination: &Destination) -> Vec<Request> {
+        let Some(placement) = self.place(destination) else { return Vec::new() };
+        let place = placement.place;
+        let (table, rules) = if place.is_by_source() {
+            let Some(removed) = self.sources.remove(&place.destination) else { return Vec::new() };
+            removed
+        } else {
+            (place.table, Vec::new())
+        };
+        let message = self.route(&placement, table, None);
+        let route = (RouteNetlinkMessage::DelRoute(message), NLM_F_REQUEST);
+        std::iter::once(route).chain(rules).collect()
+    }
+
+    fn route(&self, placement: &Placement, table: u32, next_hop: Option<NextHop>) -> RouteMessage {
+        let Destination { prefix, source } = placement.place.destination;
+        match (prefix.address(), source.address()) {
+            (IpAddr::V6(address), IpAddr::V6(from)) => {
                 let mut route = RouteMessageBuilder::<Ipv6Addr>::new()
-                    .destination_prefix(address, length)
-                    .source_prefix(source, placement.source.length());
+                    .destination_prefix(address, prefix.length())
+                    .source_prefix(from, source.length());
                 if let Some(NextHop::Via { address: IpAddr::V6(via), interface }) = next_hop {
                     route = route.gateway(via).output_interface(interface);
                     if let Some(IpAddr::V6(preferred)) = placement.preferred_source {
                         route = route.pref_source(preferred);
                     }
                 }
-                Some(self.finish(route, &placement, next_hop))
+                self.finish(route, table, next_hop, RouteType::Unreachable)
             }
-            (IpAddr::V4(address), _) if placement.source.length() == 0 => {
-                let mut route =
-                    RouteMessageBuilder::<Ipv4Addr>::new().destination_prefix(address, length);
+            (IpAddr::V4(address), _) => {
+                let mut route = RouteMessageBuilder::<Ipv4Addr>::new()
+                    .destination_prefix(address, prefix.length());
                 if let Some(NextHop::Via { address, interface }) = next_hop {
                     route = match address {
                         IpAddr::V4(via) => route.gateway(via),
@@ -236,24 +361,31 @@ impl Routes {
                         route = route.pref_source(preferred);
                     }
                 }
-                Some(self.finish(route, &placement, next_hop))
+                // The kernel ends its search at an unreachable route: one in the main table would hide
+                // those by source, which are looked up after it.
+                let is_looked_beyond = table == MAIN_TABLE && !self.sources.is_empty();
+                let refused =
+                    if is_looked_beyond { RouteType::Throw } else { RouteType::Unreachable };
+                self.finish(route, table, next_hop, refused)
             }
-            _ => None,
+            // Both are of one family.
+            (IpAddr::V6(_), IpAddr::V4(_)) => RouteMessage::default(),
         }
     }
 
     fn finish<T>(
         &self,
         route: RouteMessageBuilder<T>,
-        placement: &Placement,
+        table: u32,
         next_hop: Option<NextHop>,
+        refused: RouteType,
     ) -> RouteMessage {
-        let route = route.protocol(RouteProtocol::Babel).table_id(placement.table);
+        let route = route.protocol(RouteProtocol::Babel).table_id(table);
         let route =
             if self.settings.metric > 0 { route.priority(self.settings.metric) } else { route };
         match next_hop {
             Some(NextHop::Via { .. }) => route.build(),
-            Some(NextHop::Unreachable) => route.kind(RouteType::Unreachable).build(),
+            Some(NextHop::Unreachable) => route.kind(refused).build(),
             // To be removed, of whatever kind it is.
             None => route.kind(RouteType::Unspec).scope(RouteScope::NoWhere).build(),
         }
@@ -269,77 +401,27 @@ impl Routes {
         } else {
             self.settings.preferred_source_v6.map(IpAddr::V6)
         };
-        Some(Placement {
-            source: self.settings.default_source.filter(|_| is_default).unwrap_or(filtered.source),
-            table: action.table.unwrap_or(self.settings.table),
-            preferred_source: action.preferred_source.or(preferred_source),
-        })
+        let source = self.settings.default_source.filter(|_| is_default).unwrap_or(filtered.source);
+        let placed = Destination { prefix: destination.prefix, source };
+        let place = if placed.prefix.is_ipv4() && placed.is_source_specific() {
+            Place::by_source(placed)
+        } else {
+            Place { destination: placed, table: action.table.unwrap_or(self.settings.table) }
+        };
+        Some(Placement { place, preferred_source: action.preferred_source.or(preferred_source) })
     }
 
-    /// Sends requests at once and waits for the last to be done; the errors and their places.
-    fn request(
-        &mut self,
-        mut requests: Vec<(RouteNetlinkMessage, u16)>,
-    ) -> io::Result<Vec<(usize, io::Error)>> {
-        let Some(last) = requests.last_mut() else { return Ok(Vec::new()) };
-        last.1 |= NLM_F_ACK;
-        let count = u32::try_from(requests.len()).unwrap_or(u32::MAX);
-        let first = self.sequence.wrapping_add(1);
-        self.send(requests)?;
-        let mut errors = Vec::new();
-        let mut is_done = false;
-        while !is_done {
-            self.receive(|sequence, payload| {
-                let place = sequence.wrapping_sub(first);
-                if let NetlinkPayload::Error(message) = payload
-                    && place < count
-                {
-                    is_done |= place == count - 1;
-                    if message.code.is_some() {
-                        errors.push((place as usize, message.to_io()));
-                    }
-                }
-            })?;
-        }
-        Ok(errors)
+    /// Whether a place may be that of several destinations: of those that are changed on their way.
+    fn is_shared(&self, place: &Place) -> bool {
+        let Destination { prefix, source } = place.destination;
+        let rules = &self.settings.install;
+        prefix == Cidr::IPV6_DEFAULT && self.settings.default_source == Some(source)
+            || rules.iter().any(|rule| rule.action.source == Some(source))
     }
+}
 
-    fn send(&mut self, requests: Vec<(RouteNetlinkMessage, u16)>) -> io::Result<()> {
-        let mut octets = Vec::new();
-        for (payload, flags) in requests {
-            self.sequence = self.sequence.wrapping_add(1);
-            let mut message = NetlinkMessage::from(payload);
-            message.header.flags = flags;
-            message.header.sequence_number = self.sequence;
-            message.finalize();
-            let start = octets.len();
-            octets.resize((start + message.buffer_len()).next_multiple_of(4), 0);
-            message.serialize(&mut octets[start..start + message.buffer_len()]);
-        }
-        self.socket.send(&octets, 0).map(drop)
-    }
-
-    /// Takes one datagram of answers; whether more of a list follow.
-    fn receive(
-        &self,
-        mut take: impl FnMut(u32, NetlinkPayload<RouteNetlinkMessage>),
-    ) -> io::Result<bool> {
-        let (octets, _) = self.socket.recv_from_full()?;
-        let mut rest = octets.as_slice();
-        let mut more = true;
-        while rest.len() >= HEADER_OCTETS {
-            let message = NetlinkMessage::<RouteNetlinkMessage>::deserialize(rest)
-                .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.to_string()))?;
-            let length = (message.header.length as usize).next_multiple_of(4);
-            more &= !matches!(message.payload, NetlinkPayload::Done(_));
-            take(message.header.sequence_number, message.payload);
-            if length == 0 || length > rest.len() {
-                break;
-            }
-            rest = &rest[length..];
-        }
-        Ok(more)
-    }
+const fn is_of_rule((message, _): &Request) -> bool {
+    matches!(message, RouteNetlinkMessage::NewRule(_) | RouteNetlinkMessage::DelRule(_))
 }
 
 fn table_of(route: &RouteMessage) -> u32 {
@@ -353,4 +435,5 @@ fn table_of(route: &RouteMessage) -> u32 {
 /// Changes in one system call: more gain nothing.
 const BATCH: usize = 64;
 const MAIN_TABLE: u32 = 254;
-const HEADER_OCTETS: usize = 16;
+/// The priority of an IPv6 route for which none is given.
+const IPV6_METRIC: u32 = 1024;

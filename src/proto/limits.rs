@@ -175,3 +175,14 @@ pub const REDISTRIBUTION_PAUSE: Duration = Duration::from_millis(100);
 
 /// A Babel router that finds its router-id taken takes another one at most this often.
 pub const BABEL_RENAME_INTERVAL: Duration = Duration::from_secs(60);
+
+/// Tables for IPv4 routes by source; a route that would need one more is not installed, with a warning.
+pub const BABEL_SOURCE_TABLES_MAX: u32 = 64;
+/// Routes that somebody else changed are put back together after this time …
+pub const BABEL_REPAIR_PAUSE: Duration = Duration::from_millis(50);
+/// … after so many times in a row, after twice as long each time …
+pub const BABEL_REPAIRS_IN_A_ROW: u32 = 20;
+/// … and at most after this time; of more than so many routes, all are put again.
+pub const BABEL_REPAIR_PAUSE_MAX: Duration = Duration::from_secs(30);
+/// Routes that wait to be put back; if there are more, all are put again.
+pub const BABEL_REPAIRS_MAX: usize = 4_096;

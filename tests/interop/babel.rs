@@ -271,6 +271,65 @@ fn babel_replaces_a_route_without_a_window() {
     assert!(changes[0].contains("dev v2") && !changes[0].contains("Deleted"), "{changes:?}");
 }
 
+/// Goal: a router that is killed comes back under its name and with a higher number, so that nobody has to
+/// ask for one; one that ends as well.
+#[test]
+fn babel_keeps_its_identity_over_a_crash() {
+    let directory = tempfile::tempdir().unwrap();
+    let directory = directory.path();
+    let (theirs, ours) = (host("theirs"), host("ours"));
+    theirs.connect("v0", &ours, "v1");
+    let _babeld = babeld(&theirs, directory, "v0", &["interface v0 type tunnel"]);
+    let state = directory.join("state");
+    let prefix = "2001:db8:42:2::/64";
+    let arguments = ["v1", "--redistribute", prefix, "--state", state.to_str().unwrap()];
+    // What babeld says of our route: router-id and number.
+    let seen = || {
+        let dump = babeld_dump(directory);
+        let word = |line: &str, name: &str| {
+            let mut words = line.split(' ').skip_while(|word| *word != name);
+            words.nth(1).map(str::to_owned)
+        };
+        let line =
+            dump.lines().find(|line| line.starts_with("add route") && line.contains(prefix))?;
+        (word(line, "metric")? != "65535").then_some(())?;
+        word(line, "id")
+    };
+    let mut first = re6st(&ours, directory, &arguments);
+    let name = eventually("our route in babeld", PATIENCE, seen);
+    let number = || {
+        let text = std::fs::read_to_string(&state).unwrap();
+        text.split(' ').nth(1).unwrap().parse::<u16>().unwrap()
+    };
+    let before = number();
+    first.signal("KILL");
+    eventually("killed", PATIENCE, || (!first.is_running()).then_some(()));
+    let mut second = re6st(&ours, directory, &arguments);
+    eventually("it runs again", PATIENCE, || {
+        dump(&ours, directory).iter().any(|object| object["type"] == "neighbour").then_some(())
+    });
+    appears(&theirs, "2001:db8:42:2::/64 ");
+    assert_eq!(eventually("our route again", PATIENCE, seen), name);
+    assert_eq!(second.stop(), Some(0));
+    assert!(number().wrapping_sub(before).cast_signed() > 0, "{before} and then {}", number());
+    let _third = re6st(&ours, directory, &arguments);
+    eventually("our route a third time", PATIENCE, || seen().filter(|third| *third == name));
+}
+
+/// Goal: a router that was to follow what does not work ends with a sentence, instead of waiting for ever.
+#[test]
+fn babel_ends_when_nothing_names_an_interface() {
+    let directory = tempfile::tempdir().unwrap();
+    let socket = directory.path().join("re6st.sock");
+    let ours = host("ours");
+    let script = format!("false | {RE6ST} babel run --interfaces - --socket {}", socket.display());
+    let output = ours.output("sh", &["-c", &script]);
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("standard input ended"), "{said}");
+    assert!(said.lines().count() < 8, "{said}");
+}
+
 /// Goal: interfaces come and go by the lines that `re6st tunnel` prints.
 #[test]
 fn babel_follows_tunnels_told_on_standard_input() {

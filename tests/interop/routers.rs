@@ -64,6 +64,21 @@ impl Router {
         }
     }
 
+    /// Ends the router's programs by a signal.
+    pub fn stop(&mut self, signal: &str) {
+        for process in &mut self.processes {
+            process.signal(signal);
+            process.stop();
+        }
+        self.processes.clear();
+    }
+
+    /// Ends them, and starts them again.
+    pub fn restart(&mut self, signal: &str, setup: Setup<'_>) {
+        self.stop(signal);
+        self.start(setup);
+    }
+
     fn path(&self, name: &str) -> String {
         self.directory.path().join(name).to_str().unwrap().to_owned()
     }

@@ -1,16 +1,16 @@
 //! A router as babeld's configuration language describes it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{info, warn};
 
 use crate::command::babel::babeld_socket::ControlSocket;
 use crate::command::babel::control;
+use crate::command::babel::identity::Identity;
 use crate::command::babel::run::print_changes;
 use crate::command::babel::service::{Babel, BabelError};
 use crate::command::{Failure, Outcome};
-use crate::os::entropy;
 use crate::os::host_routes::HostRoutes;
 use crate::os::route::KernelSettings;
 use crate::proto::babel::configuration::options::Options;
@@ -18,7 +18,6 @@ use crate::proto::babel::configuration::{Configuration, Interface};
 use crate::proto::babel::filter::Filters;
 use crate::proto::babel::mac::{BadSignatures, Keys};
 use crate::proto::babel::redistribution::redistribute;
-use crate::proto::babel::router_id::RouterId;
 use crate::proto::babel::settings::Settings;
 use crate::proto::limits;
 
@@ -85,11 +84,11 @@ async fn route(job: Job, plan: Plan) -> Outcome {
     let failed = |error: BabelError| Failure::failed(error.to_string());
     let mut signals = Signals::open()?;
     let Job { configuration, babeld_socket, socket, json } = job;
+    let options = &configuration.options;
+    let state = options.state_file.as_deref().filter(|path| !path.is_empty()).map(Path::new);
+    let identity = Identity::find(options.router_id, state)?;
     let settings = Settings {
-        router_id: configuration
-            .options
-            .router_id
-            .unwrap_or_else(|| RouterId::draw(&mut entropy::random())),
+        router_id: identity.router_id,
         announced: Vec::new(),
         accepted: Vec::new(),
         keys: plan.keys,
@@ -106,7 +105,7 @@ async fn route(job: Job, plan: Plan) -> Outcome {
         None => None,
     };
     let kernel = kernel(&configuration);
-    let (babel, _notices) = Babel::start(settings, kernel).map_err(failed)?;
+    let (babel, _notices) = Babel::start(settings, kernel, identity).map_err(failed)?;
     babel.set_bad_signatures(plan.bad_signatures).await.map_err(failed)?;
     babel.set_filters(configuration.filters.clone()).await.map_err(failed)?;
     for interface in plan.interfaces {
@@ -167,6 +166,7 @@ fn kernel(configuration: &Configuration) -> KernelSettings {
         metric: configuration.options.kernel_priority,
         install: configuration.filters.install.clone(),
         setup: configuration.options.kernel_setup,
+        first_rule: configuration.options.first_rule,
         ..KernelSettings::default()
     }
 }

@@ -1,12 +1,15 @@
 //! The loop that drives a router: wait, one input, perform outputs.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::net::Ipv6Addr;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tracing::{debug, info, trace, warn};
 
+use crate::command::babel::identity::Identity;
+use crate::command::babel::repairs::Repairs;
 use crate::command::babel::service::{Answer, BabelError, Request};
 use crate::os::clock::Clock;
 use crate::os::code;
@@ -15,9 +18,10 @@ use crate::os::forwarding::Forwarding;
 use crate::os::link_changes::{LinkChanges, UsableLink};
 use crate::os::multicast::MulticastSocket;
 use crate::os::route::{Change, KernelSettings, Routes};
+use crate::os::route_changes::{RouteChanges, Told};
 use crate::os::route_owner::RouteOwner;
 use crate::proto::babel::configuration::options::KernelSetup;
-use crate::proto::babel::event::{Datagram, Input, Link, Output};
+use crate::proto::babel::event::{Datagram, Input, KernelChange, Link, Output};
 use crate::proto::babel::mac::{GROUP, PORT, Path};
 use crate::proto::babel::router::Router;
 use crate::proto::babel::settings::{CostMultiplier, InterfaceSettings, Settings};
@@ -27,8 +31,11 @@ use crate::proto::limits;
 pub struct Engine {
     clock: Clock,
     router: Router,
+    identity: Identity,
     socket: MulticastSocket,
     routes: Routes,
+    route_changes: RouteChanges,
+    repairs: Repairs,
     links: LinkChanges,
     /// Interfaces to run on, whether they are there or not.
     wanted: BTreeMap<String, InterfaceSettings>,
@@ -36,7 +43,7 @@ pub struct Engine {
     active: BTreeMap<String, UsableLink>,
     notices: mpsc::Sender<String>,
     /// Kernel switches, switched back at the end.
-    _forwarding: Forwarding,
+    forwarding: Forwarding,
     /// Given back last, when no route is left.
     _owner: RouteOwner,
 }
@@ -53,6 +60,7 @@ impl Engine {
     pub fn open(
         settings: Settings,
         kernel: KernelSettings,
+        identity: Identity,
         notices: mpsc::Sender<String>,
     ) -> Result<Self, BabelError> {
         let failed = |attempt: &str| {
@@ -65,6 +73,8 @@ impl Engine {
         let setup = kernel.setup;
         let mut routes =
             Routes::open(kernel).map_err(failed("open a netlink socket for routes"))?;
+        let route_changes = RouteChanges::open(routes.port())
+            .map_err(failed("listen to changes of the kernel's routes"))?;
         let links = LinkChanges::open().map_err(failed("open a netlink socket for links"))?;
         let forwarding = match setup {
             KernelSetup::Done => Forwarding::enable(),
@@ -80,16 +90,24 @@ impl Engine {
             info!("removed {left} routes that an earlier Babel router left");
         }
         info!("router-id {}", settings.router_id);
+        let router = Router::new(settings, entropy::random());
+        let router = match identity.seqno {
+            Some(seqno) => router.with_past(seqno),
+            None => router,
+        };
         Ok(Self {
             clock: Clock::start(),
-            router: Router::new(settings, entropy::random()),
+            router,
+            identity,
             socket,
             routes,
+            route_changes,
+            repairs: Repairs::new(),
             links,
             wanted: BTreeMap::new(),
             active: BTreeMap::new(),
             notices,
-            _forwarding: forwarding,
+            forwarding,
             _owner: owner,
         })
     }
@@ -114,7 +132,7 @@ impl Engine {
                 request = requests.recv() => match request {
                     Some(request) => {
                         if let Next::End(answer) = self.answer(request).await {
-                            self.handle(Input::Stop);
+                            self.end();
                             drop(self);
                             let _ = answer.send(Ok(()));
                             return;
@@ -123,10 +141,17 @@ impl Engine {
                     None => break,
                 },
                 () = self.links.changed() => self.check_links().await,
+                told = self.route_changes.next() => self.note_change(told),
+                () = self.clock.sleep_until(self.repairs.deadline()) => self.repair(),
                 () = self.clock.sleep_until(deadline) => self.handle(Input::Timer),
             }
         }
+        self.end();
+    }
+
+    fn end(&mut self) {
         self.handle(Input::Stop);
+        self.identity.close(self.router.state());
     }
 
     async fn answer(&mut self, request: Request) -> Next {
@@ -237,6 +262,7 @@ impl Engine {
         trace!(?input);
         let mut out = Vec::new();
         self.router.handle(input, self.clock.now(), &mut out);
+        self.identity.keep(self.router.state());
         self.perform(out);
     }
 
@@ -252,6 +278,7 @@ impl Engine {
                     }
                 }
                 Output::Install { destination, next_hop, before } => {
+                    self.repairs.forget(&destination);
                     changes.push(Change::Put(destination, next_hop, before));
                 }
                 Output::Uninstall { destination } => changes.push(Change::Remove(destination)),
@@ -260,6 +287,28 @@ impl Engine {
         }
         for error in self.routes.apply(&changes) {
             warn!("{error}");
+        }
+    }
+
+    /// Somebody else changed a route: remembers what of ours has to be put back.
+    fn note_change(&mut self, told: io::Result<Told>) {
+        let change = match told {
+            Ok(Told::Anything) => Some(KernelChange::Any),
+            Ok(Told::Route(change)) => {
+                let damaged = self.routes.damaged(&change);
+                damaged.map(|(destination, before)| KernelChange::Route(destination, before))
+            }
+            Err(error) => return warn!("cannot hear of changes of the kernel's routes: {error}"),
+        };
+        if let Some(change) = change {
+            self.repairs.add(change, self.clock.now());
+        }
+    }
+
+    fn repair(&mut self) {
+        for change in self.repairs.take(self.clock.now()) {
+            debug!("somebody else changed the kernel's routes: {change:?}");
+            self.handle(Input::KernelChanged(change));
         }
     }
 
@@ -272,6 +321,7 @@ impl Engine {
 
     /// Brings the router's links in line with the kernel's.
     async fn check_links(&mut self) {
+        let losses = self.links.losses();
         let usable = match self.links.usable().await {
             Ok(usable) => usable,
             Err(error) => return warn!("cannot list the interfaces: {error}"),
@@ -283,12 +333,16 @@ impl Engine {
             .iter()
             .filter(|(name, link)| {
                 !self.wanted.contains_key(*name)
+                    || losses.down.contains(&link.index)
                     || usable.get(*name).is_none_or(|now| now.index != link.index)
             })
             .map(|(name, _)| name.clone())
             .collect();
         for name in gone {
             self.leave(&name);
+        }
+        if self.active.values().any(|link| losses.without_address.contains(&link.index)) {
+            self.repairs.add(KernelChange::Any, self.clock.now());
         }
         for (name, settings) in self.wanted.clone() {
             let Some(link) = usable.get(&name) else { continue };
@@ -301,6 +355,9 @@ impl Engine {
     fn enter(&mut self, link: UsableLink, settings: InterfaceSettings) {
         if let Err(error) = self.socket.join(link.index) {
             return warn!("cannot listen on interface {}: {error}", link.name);
+        }
+        if let Err(error) = self.forwarding.enable_on(&link.name) {
+            warn!("cannot switch the reverse path filter of {} off: {error}", link.name);
         }
         self.active.insert(link.name.clone(), link.clone());
         let UsableLink { name, index, mtu, address, address_v4 } = link;

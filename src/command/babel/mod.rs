@@ -5,8 +5,10 @@ mod babeld_socket;
 mod configured;
 mod control;
 mod engine;
+pub mod identity;
 mod look;
 mod objects;
+mod repairs;
 mod run;
 pub mod service;
 

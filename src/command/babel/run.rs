@@ -1,5 +1,6 @@
 //! The router alone, in the foreground.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -11,13 +12,14 @@ use tracing::{info, warn};
 
 use crate::command::babel::configured::{self, Job};
 use crate::command::babel::control::ControlSocket;
+use crate::command::babel::identity::Identity;
 use crate::command::babel::objects::{changes, objects};
 use crate::command::babel::service::{Babel, BabelError};
 use crate::command::babel::{SOCKET, babeld};
 use crate::command::json::{self, Object, Tunnel, TunnelEvent};
 use crate::command::{Failure, Outcome};
+use crate::os::log;
 use crate::os::route::KernelSettings;
-use crate::os::{entropy, log};
 use crate::proto::babel::configuration::Configuration;
 use crate::proto::babel::configuration::interface::InterfaceOptions;
 use crate::proto::babel::destination::Destination;
@@ -74,6 +76,10 @@ pub struct Options {
     /// The source address of our own packets, once for each family
     #[arg(long, value_name = "ADDRESS")]
     pref_src: Vec<IpAddr>,
+    /// Keep the router's identity and its numbers in FILE, so that neighbours know it again after a
+    /// restart or a crash; for one router alone
+    #[arg(long, value_name = "FILE")]
+    state: Option<PathBuf>,
     /// Where `re6st babel dump` asks
     #[arg(long, value_name = "PATH", default_value = SOCKET)]
     socket: PathBuf,
@@ -144,7 +150,9 @@ async fn route(options: Options) -> Outcome {
         let path = options.socket.display();
         Failure::failed(format!("cannot listen on {path}: {error}; give another --socket"))
     })?;
-    let (babel, _notices) = Babel::start(settings(&options), kernel(&options)).map_err(failed)?;
+    let identity = Identity::find(None, options.state.as_deref())?;
+    let settings = settings(&options, identity.router_id);
+    let (babel, _notices) = Babel::start(settings, kernel(&options), identity).map_err(failed)?;
     socket.serve(babel.clone());
     for name in &options.interface {
         babel.add_interface(name, interface(&options)).await.map_err(failed)?;
@@ -164,16 +172,40 @@ async fn follow(options: &Options, babel: &Babel, events: &mut Events) -> Outcom
         |error: std::io::Error| Failure::failed(format!("cannot wait for signals: {error}"));
     let mut terminate = signal(SignalKind::terminate()).map_err(cannot)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(cannot)?;
+    let mut up = BTreeSet::new();
     loop {
         tokio::select! {
             _ = terminate.recv() => return Ok(()),
             _ = interrupt.recv() => return Ok(()),
-            line = events.next() => follow_line(options, babel, &line).await?,
+            line = events.next() => match line {
+                Some(line) => follow_line(options, babel, &line, &mut up).await?,
+                None if up.is_empty() && options.interface.is_empty() => {
+                    return Err(nothing_named(options));
+                }
+                None => warn!("--interfaces ended: those that are up are kept"),
+            },
         }
     }
 }
 
-async fn follow_line(options: &Options, babel: &Babel, line: &str) -> Outcome {
+/// Who was to name interfaces has ended, and none is left: often it could not do what it was told, and
+/// has said so above.
+fn nothing_named(options: &Options) -> Failure {
+    let whence = match options.interfaces.as_deref() {
+        None | Some("-") => "standard input",
+        Some(path) => path,
+    };
+    Failure::failed(format!(
+        "{whence} ended, and no interface that it named is up: there is nothing to route between"
+    ))
+}
+
+async fn follow_line(
+    options: &Options,
+    babel: &Babel,
+    line: &str,
+    up: &mut BTreeSet<String>,
+) -> Outcome {
     let failed = |error: BabelError| Failure::failed(error.to_string());
     let tunnel = match serde_json::from_str(line) {
         Ok(Object::Tunnel(tunnel)) => tunnel,
@@ -185,9 +217,13 @@ async fn follow_line(options: &Options, babel: &Babel, line: &str) -> Outcome {
     };
     match tunnel.event {
         TunnelEvent::Up | TunnelEvent::Recovered => {
+            up.insert(tunnel.interface.clone());
             babel.add_interface(&tunnel.interface, interface(options)).await
         }
-        TunnelEvent::Down | TunnelEvent::Silent => babel.remove_interface(&tunnel.interface).await,
+        TunnelEvent::Down | TunnelEvent::Silent => {
+            up.remove(&tunnel.interface);
+            babel.remove_interface(&tunnel.interface).await
+        }
         TunnelEvent::Statistics => babel.report_quality(&tunnel.interface, quality(&tunnel)).await,
         TunnelEvent::Connecting | TunnelEvent::Rekeyed => Ok(()),
     }
@@ -228,18 +264,18 @@ impl Events {
         })
     }
 
-    /// The next line; never comes once there are no more: interfaces stay.
-    async fn next(&mut self) -> String {
+    /// The next line; `None` once, when there are no more.
+    async fn next(&mut self) -> Option<String> {
         let line = match self {
-            Self::None => Ok(None),
+            Self::None => std::future::pending().await,
             Self::Input(lines) => lines.next_line().await,
             Self::File(lines) => lines.next_line().await,
         };
         match line {
-            Ok(Some(line)) => line,
+            Ok(Some(line)) => Some(line),
             Ok(None) | Err(_) => {
                 *self = Self::None;
-                std::future::pending().await
+                None
             }
         }
     }
@@ -260,14 +296,14 @@ pub async fn print_changes(babel: Babel) {
     }
 }
 
-fn settings(options: &Options) -> Settings {
+fn settings(options: &Options, router_id: RouterId) -> Settings {
     let announced = options.redistribute.iter();
     let keys = (!options.key.is_empty()).then(|| Keys {
         sign: options.key.iter().map(|text| text.0.clone()).collect(),
         accept: options.accept_key.iter().map(|text| text.0.clone()).collect(),
     });
     Settings {
-        router_id: RouterId::draw(&mut entropy::random()),
+        router_id,
         announced: announced.map(|r| Announcement { destination: r.0, metric: 0 }).collect(),
         accepted: options.network.map_or_else(Vec::new, |network| {
             let default = if network.is_ipv4() { Cidr::IPV4_DEFAULT } else { Cidr::IPV6_DEFAULT };
@@ -358,7 +394,8 @@ fn duration(text: &str) -> Result<Duration, String> {
 }
 
 /// Options that say in another way what a configuration says.
-const OWN_OPTIONS: [&str; 11] = [
+const OWN_OPTIONS: [&str; 12] = [
+    "state",
     "interfaces",
     "redistribute",
     "kind",

@@ -5,6 +5,7 @@ use std::net::Ipv6Addr;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::command::babel::engine::Engine;
+use crate::command::babel::identity::Identity;
 use crate::os::route::KernelSettings;
 use crate::os::route_owner::ClaimError;
 use crate::proto::babel::dump::Dump;
@@ -16,7 +17,7 @@ use crate::proto::babel::settings::{Announcement, CostMultiplier, InterfaceSetti
 /// A handle on a running router. Copies speak to the same one.
 ///
 /// ```text
-/// let (babel, mut notices) = Babel::start(settings, kernel)?;
+/// let (babel, mut notices) = Babel::start(settings, kernel, identity)?;
 /// babel.add_interface("re6st-paris", InterfaceSettings::tunnel(hello)).await?;
 /// babel.remove_interface("re6st-paris").await?;   // or the tunnel went down: the same
 /// babel.stop().await?;
@@ -90,10 +91,11 @@ impl Babel {
     pub fn start(
         settings: Settings,
         kernel: KernelSettings,
+        identity: Identity,
     ) -> Result<(Self, mpsc::Receiver<String>), BabelError> {
         let (requests, received) = mpsc::channel(REQUESTS);
         let (notices, notices_out) = mpsc::channel(NOTICES);
-        let engine = Engine::open(settings, kernel, notices)?;
+        let engine = Engine::open(settings, kernel, identity, notices)?;
         tokio::spawn(engine.run(received));
         Ok((Self { requests }, notices_out))
     }

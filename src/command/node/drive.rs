@@ -9,6 +9,7 @@ use tokio::net::UdpSocket;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
+use crate::command::babel::identity::Identity as Router;
 use crate::command::babel::service::Babel;
 use crate::command::node::control::Question as Asking;
 use crate::command::node::control::{Asked, Control};
@@ -28,7 +29,6 @@ use crate::os::{entropy, host, log};
 use crate::proto::babel::configuration::options::KernelSetup;
 use crate::proto::babel::destination::Destination;
 use crate::proto::babel::dump::Dump;
-use crate::proto::babel::router_id::RouterId;
 use crate::proto::babel::settings::{Acceptance, Announcement, CostMultiplier, Settings};
 use crate::proto::certificate::Identity;
 use crate::proto::cidr::Cidr;
@@ -39,7 +39,6 @@ use crate::proto::mesh::datagram::PORT;
 use crate::proto::mesh::node::{Input, Node, Output};
 use crate::proto::mesh::tunnels::{Cost, Decision, Link, Role, Route};
 use crate::proto::prefix::Prefix;
-use crate::proto::random::Random;
 use crate::proto::registry::parameters::Parameters;
 use crate::proto::time::Instant;
 
@@ -112,7 +111,7 @@ impl Drive {
         identity: Identity,
     ) -> Result<Self, Failure> {
         let clock = Clock::start();
-        let mut random = entropy::random();
+        let random = entropy::random();
         let signals = signals()?;
         let store = setup::store(options)?;
         let mut client = RegistryClient::new(options.registry.clone(), identity.clone());
@@ -122,7 +121,7 @@ impl Drive {
         let socket = setup::open_socket()?;
         let host = Host::prepare(places.clone(), &options.main_interface, &options.run).await?;
         let wanted = Wanted { options, identity: &identity, parameters: &parameters };
-        let services = wanted.open(&preferences, &ports, &places, &mut random).await;
+        let services = wanted.open(&preferences, &ports, &places).await;
         let services = match services {
             Ok(services) => services,
             Err(failure) => {
@@ -527,7 +526,6 @@ impl Wanted<'_> {
         preferences: &Preferences,
         ports: &[Port],
         places: &[Place],
-        random: &mut Random,
     ) -> Result<Services, Failure> {
         let (events, tunnel_events) = mpsc::channel(QUEUE);
         let (identity, parameters) = (self.identity, self.parameters);
@@ -537,8 +535,9 @@ impl Wanted<'_> {
             let folder = self.options.run.display();
             Failure::failed(format!("cannot open the control socket in {folder}: {error}"))
         })?;
-        let router_id = RouterId::draw(random);
-        let (babel, babel_notices) = start_babel(self.parameters, places, router_id)?;
+        let state = self.options.state.join("babel-state");
+        let router = Router::find(None, Some(&state))?;
+        let (babel, babel_notices) = start_babel(self.parameters, places, router)?;
         Ok(Services { tunnels, tunnel_events, control, questions, babel, babel_notices })
     }
 }
@@ -546,7 +545,7 @@ impl Wanted<'_> {
 fn start_babel(
     parameters: &Parameters,
     places: &[Place],
-    router_id: RouterId,
+    router: Router,
 ) -> Result<(Babel, mpsc::Receiver<String>), Failure> {
     let announced = places.iter().map(|place| {
         let destination = Destination::from_anywhere(place.subnet);
@@ -555,7 +554,7 @@ fn start_babel(
     let networks = places.iter().map(|place| Acceptance::inside(place.network));
     let default = std::iter::once(Acceptance::exactly(Cidr::IPV6_DEFAULT));
     let settings = Settings {
-        router_id,
+        router_id: router.router_id,
         announced: announced.collect(),
         accepted: networks.chain(default).collect(),
         keys: network::babel_keys(parameters),
@@ -572,7 +571,7 @@ fn start_babel(
             IpAddr::V4(address) => kernel.preferred_source_v4 = Some(address),
         }
     }
-    Babel::start(settings, kernel)
+    Babel::start(settings, kernel, router)
         .map_err(|error| Failure::failed(format!("cannot start the Babel router: {error}")))
 }
 

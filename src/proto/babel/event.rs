@@ -65,6 +65,8 @@ pub enum Input<'a> {
         /// What it measured.
         quality: LinkQuality,
     },
+    /// Somebody else changed what the kernel has.
+    KernelChanged(KernelChange),
     /// The deadline passed.
     Timer,
     /// Everything ends: retract, remove, be silent.
@@ -80,6 +82,15 @@ pub struct Datagram<'a> {
     pub path: Path,
     /// The packet.
     pub octets: &'a [u8],
+}
+
+/// What somebody else did to the kernel's routes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum KernelChange {
+    /// Ours to this destination is not what it was.
+    Route(Destination, Before),
+    /// Any may have been changed.
+    Any,
 }
 
 /// A link that can be used.
@@ -131,11 +142,11 @@ pub enum Output {
 }
 
 /// What the kernel was asked for before.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Before {
-    /// No route to that destination.
+    /// No route to that destination: one that is there is the host's.
     Absent,
-    /// Another route to that destination.
+    /// A route to that destination: one that is there is ours, and one that is not is put.
     Present,
 }
 

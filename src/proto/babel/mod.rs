@@ -73,6 +73,7 @@ pub mod selection;
 pub mod settings;
 pub mod settle;
 pub mod source;
+pub mod state;
 pub mod sub_tlv;
 pub mod table;
 pub mod tick;

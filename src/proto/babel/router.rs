@@ -13,6 +13,7 @@ use crate::proto::babel::neighbour::{NeighbourId, Neighbours};
 use crate::proto::babel::pending::Pending;
 use crate::proto::babel::settings::{Announcement, InterfaceSettings, Settings};
 use crate::proto::babel::settle::Step;
+use crate::proto::babel::state::State;
 use crate::proto::babel::table::Table;
 use crate::proto::random::Random;
 use crate::proto::time::{Instant, earliest};
@@ -72,6 +73,20 @@ impl Router {
         router
     }
 
+    /// It goes on with this number, under a name it had before. Others may still pass on what it announced
+    /// then: that is no sign of somebody else with its name.
+    #[must_use]
+    pub const fn with_past(mut self, seqno: u16) -> Self {
+        self.seqno = seqno;
+        self.renamed_at = Some(Instant::ZERO);
+        self
+    }
+
+    /// What must be remembered over a restart.
+    pub const fn state(&self) -> State {
+        State { router_id: self.settings.router_id, seqno: self.seqno }
+    }
+
     /// Takes one input; everything to do about it is in `out` afterwards.
     pub fn handle(&mut self, input: Input<'_>, now: Instant, out: &mut Vec<Output>) {
         match input {
@@ -109,6 +124,7 @@ impl Router {
                     self.recost(id, Step::Clear, now, out);
                 }
             }
+            Input::KernelChanged(change) => self.put_again(change, out),
             Input::Timer => {}
             Input::Stop => return self.stop(now, out),
         }

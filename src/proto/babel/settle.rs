@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use crate::proto::babel::entry::{DestinationId, Kernel, Said};
-use crate::proto::babel::event::{Before, NextHop, Notice, Output};
-use crate::proto::babel::neighbour::NeighbourId;
+use crate::proto::babel::entry::{DestinationId, Entry, Kernel, Said};
+use crate::proto::babel::event::{Before, KernelChange, NextHop, Notice, Output};
+use crate::proto::babel::neighbour::{NeighbourId, Neighbours};
 use crate::proto::babel::pending::Novelty;
 use crate::proto::babel::requests::SeqnoRequest;
 use crate::proto::babel::router::Router;
@@ -93,13 +93,7 @@ impl Router {
             return;
         }
         let destination = entry.destination;
-        let next_hop = match wanted {
-            Kernel::Absent => None,
-            Kernel::Unreachable => Some(NextHop::Unreachable),
-            Kernel::Via(neighbour, place) => neighbours.get(neighbour).map(|neighbour| {
-                NextHop::Via { address: neighbour.next_hop(place), interface: neighbour.interface }
-            }),
-        };
+        let next_hop = next_hop(wanted, neighbours);
         let before = match std::mem::replace(&mut entry.kernel, wanted) {
             Kernel::Absent => Before::Absent,
             Kernel::Unreachable | Kernel::Via(..) => Before::Present,
@@ -108,6 +102,24 @@ impl Router {
             Some(next_hop) => Output::Install { destination, next_hop, before },
             None => Output::Uninstall { destination },
         });
+    }
+
+    /// Puts again what somebody else changed in the kernel.
+    pub(super) fn put_again(&self, change: KernelChange, out: &mut Vec<Output>) {
+        let mut put = |entry: &Entry, before| {
+            if let Some(next_hop) = next_hop(entry.kernel, &self.neighbours) {
+                out.push(Output::Install { destination: entry.destination, next_hop, before });
+            }
+        };
+        match change {
+            KernelChange::Route(destination, before) => {
+                let entry = self.table.find(&destination).and_then(|id| self.table.get(id));
+                entry.into_iter().for_each(|entry| put(entry, before));
+            }
+            KernelChange::Any => {
+                self.table.iter().for_each(|(_, entry)| put(entry, Before::Present));
+            }
+        }
     }
 
     /// Announces what neighbours should know before the next full table.
@@ -175,6 +187,18 @@ pub(super) enum Step {
     Any,
     /// Clearly: it is measured.
     Clear,
+}
+
+/// Where packets are sent; `None` if there is no route.
+fn next_hop(route: Kernel, neighbours: &Neighbours) -> Option<NextHop> {
+    match route {
+        Kernel::Absent => None,
+        Kernel::Unreachable => Some(NextHop::Unreachable),
+        Kernel::Via(neighbour, place) => neighbours.get(neighbour).map(|neighbour| NextHop::Via {
+            address: neighbour.next_hop(place),
+            interface: neighbour.interface,
+        }),
+    }
 }
 
 /// What the kernel should have; a destination that was just lost is refused for a while.

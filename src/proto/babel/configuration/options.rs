@@ -19,6 +19,8 @@ pub struct Options {
     pub export_table: u32,
     /// The kernel's tables that are redistributed from; the main one if none is named.
     pub import_tables: Vec<u32>,
+    /// The priority of the kernel's first rule for IPv4 routes by source.
+    pub first_rule: u32,
     /// Its identity, if it is given.
     pub router_id: Option<RouterId>,
     /// Whether an identity that is not given is drawn anew at each start.
@@ -61,6 +63,7 @@ impl Default for Options {
             kernel_priority: 0,
             export_table: Self::TABLE,
             import_tables: Vec::new(),
+            first_rule: 100,
             router_id: None,
             identity: Identity::Hardware,
             state_file: None,
@@ -96,6 +99,7 @@ impl Options {
             "protocol-group" => self.group = words.value("a multicast address", words::group)?,
             "protocol-port" => self.port = words.value(NUMBER, number)?,
             "kernel-priority" => self.kernel_priority = words.value(NUMBER, number)?.into(),
+            "first-rule-priority" => self.first_rule = words.value(NUMBER, number)?.into(),
             "export-table" => self.export_table = words.value(NUMBER, number)?.into(),
             "import-table" => self.import_tables.push(words.value(NUMBER, number)?.into()),
             "router-id" => {
@@ -165,10 +169,6 @@ fn refuse(word: &str, words: &mut Words) -> Result<(), Fault> {
         "smoothing-half-life" => {
             words.value("a number of seconds", number_or_zero)?;
             without_effect("smoothing-half-life", "it is the one that this router always uses")
-        }
-        "first-rule-priority" => {
-            words.value(NUMBER, number)?;
-            without_effect("first-rule-priority", "source-specific routes need no rules")
         }
         "local-port" | "local-port-readwrite" => {
             words.value(NUMBER, number)?;

@@ -160,7 +160,6 @@ const STATEMENTS: &[(&str, &str)] = &[
     ("state-file /var/lib/babel-state", ""),
     ("log-file \"/var/log/my babeld.log\"", ""),
     ("pid-file \"\"", ""),
-    ("first-rule-priority 100", "remark"),
     ("key id a type hmac-sha256 value 00ff", ""),
     ("key id a type blake2s128 value 00ff", ""),
     ("interface eth0", ""),

@@ -1,0 +1,153 @@
+//! What a router of ours does in the kernel, and what it does when somebody else interferes.
+//!
+//! ```text
+//! theirs (babeld, number 1) ──── ours (re6st, number 2)
+//! ```
+
+use std::time::Duration;
+
+use super::routers::{Make, Routers, Setup};
+use crate::namespace::{Namespace, eventually};
+
+const PATIENCE: Duration = Duration::from_secs(20);
+/// A repair takes a twentieth of a second.
+const REPAIR: Duration = Duration::from_secs(2);
+
+fn pair(statements: &str) -> Routers {
+    let setup = Setup { statements, ..Setup::default() };
+    Routers::start(&[Make::Babeld, Make::Ours], &[(1, 2)], setup)
+}
+
+/// Our routes to a prefix, of both families and all tables.
+fn routes(host: &Namespace, prefix: &str) -> Vec<String> {
+    let shown = host.ip("-6 route show table all") + &host.ip("-4 route show table all");
+    let begins = |line: &&str| line.starts_with(prefix) || line.contains(&format!(" {prefix}"));
+    shown.lines().filter(begins).map(str::to_owned).collect()
+}
+
+fn appears(host: &Namespace, prefix: &str, with: &str, patience: Duration) -> String {
+    eventually(&format!("{prefix} {with}"), patience, || {
+        routes(host, prefix).into_iter().find(|route| route.contains(with))
+    })
+}
+
+#[test]
+fn routes_that_somebody_else_changes_are_put_back() {
+    let routers = pair("");
+    let ours = &routers.router(2).namespace;
+    appears(ours, "2001:db8:0:1::1 ", "dev e1 proto babel", PATIENCE);
+    appears(ours, "10.9.0.1 ", "dev e1 proto babel", PATIENCE);
+
+    for (family, prefix) in [("-6", "2001:db8:0:1::1"), ("-4", "10.9.0.1")] {
+        ours.ip(&format!("{family} route del {prefix} proto babel"));
+        appears(ours, prefix, "dev e1 proto babel", REPAIR);
+        ours.ip(&format!("{family} route replace unreachable {prefix} proto babel"));
+        eventually("put right", REPAIR, || {
+            let found = routes(ours, prefix);
+            (found.len() == 1 && found[0].contains("dev e1")).then_some(())
+        });
+        // What is the host's own is left alone as long as it is there.
+        ours.ip(&format!("{family} route replace blackhole {prefix} proto static"));
+        std::thread::sleep(Duration::from_millis(500));
+        let found = routes(ours, prefix);
+        assert!(found.len() == 1 && found[0].contains("proto static"), "{found:?}");
+        ours.ip(&format!("{family} route del blackhole {prefix} proto static"));
+        appears(ours, prefix, "dev e1 proto babel", REPAIR);
+    }
+    // The kernel forgets IPv4 routes over an interface that is down without a word.
+    ours.ip("link set e1 down");
+    ours.ip("link set e1 up");
+    for prefix in ["2001:db8:0:1::1 ", "10.9.0.1 "] {
+        appears(ours, prefix, "dev e1 proto babel", PATIENCE);
+    }
+}
+
+#[test]
+fn an_interface_that_is_made_again_is_used_again_and_not_filtered() {
+    let routers = pair("");
+    let (theirs, ours) = (&routers.router(1).namespace, &routers.router(2).namespace);
+    appears(ours, "10.9.0.1 ", "dev e1 proto babel", PATIENCE);
+    ours.ip("link del e1");
+    eventually("no route over what is gone", PATIENCE, || {
+        routes(ours, "10.9.0.1 ").iter().all(|route| !route.contains("dev e1")).then_some(())
+    });
+    // As distributions do, which take packets only from where they would be sent back.
+    ours.sysctl("net.ipv4.conf.default.rp_filter=1");
+    theirs.connect("e2", ours, "e1");
+    appears(ours, "2001:db8:0:1::1 ", "dev e1 proto babel", PATIENCE);
+    for interface in ["all", "e1"] {
+        let path = format!("/proc/sys/net/ipv4/conf/{interface}/rp_filter");
+        assert_eq!(ours.run("cat", &[&path]).trim(), "0", "{interface}");
+    }
+}
+
+#[test]
+fn a_plain_and_a_source_specific_default_route_share_one_of_the_kernel() {
+    let theirs = "redistribute proto 4 ip 2001:db8:8::/48 deny\nredistribute proto 4";
+    let routers = pair(&format!(
+        "{theirs}\ninstall ip ::/0 eq 0 src-prefix 2001:db8:42::/48\nredistribute src-ip ::/0"
+    ));
+    let (theirs, ours) = (&routers.router(1).namespace, &routers.router(2).namespace);
+    theirs.ip("-6 route add default dev lo proto static");
+    let ours_is = |patience| appears(ours, "default from 2001:db8:42::/48", "dev e1", patience);
+    ours_is(PATIENCE);
+    theirs.ip("-6 route add default from 2001:db8:42::/48 dev lo proto static");
+    std::thread::sleep(Duration::from_secs(1));
+    ours_is(REPAIR);
+    theirs.ip("-6 route del default dev lo proto static");
+    // Announced as gone, and refused for a while: the other one keeps the place.
+    std::thread::sleep(Duration::from_secs(2));
+    ours_is(REPAIR);
+}
+
+#[test]
+fn ipv4_routes_by_source_are_installed_and_the_longest_destination_comes_first() {
+    let routers = pair(
+        "redistribute proto 4 ip 0.0.0.0/0 eq 0 src-prefix 10.43.0.0/16\n\
+                        redistribute proto 4 ip 192.0.2.0/24",
+    );
+    let (theirs, ours) = (&routers.router(1).namespace, &routers.router(2).namespace);
+    theirs.ip("-4 route add default dev lo proto static");
+    theirs.ip("-4 route add 192.0.2.0/24 dev lo proto static");
+    theirs.connect("unused", ours, "other");
+    ours.ip("address add 10.43.1.1/16 dev other");
+    ours.ip("-4 route add default dev other");
+    ours.ip("-4 route add 198.51.100.0/24 dev other");
+    let way = |from: &str, to: &str| ours.ip(&format!("-4 route get {to} from {from}"));
+    eventually("a default route by source", PATIENCE, || {
+        way("10.43.1.1", "203.0.113.1").contains("dev e1").then_some(())
+    });
+    appears(ours, "192.0.2.0/24 ", "dev e1 proto babel", PATIENCE);
+    // Another source, another way; a longer destination is looked at before the source.
+    assert!(way("10.9.0.2", "203.0.113.1").contains("dev other"));
+    assert!(way("10.43.1.1", "198.51.100.1").contains("dev other"));
+    assert!(way("10.43.1.1", "192.0.2.1").contains("dev e1"));
+    let rules = ours.ip("-4 rule show");
+    assert_eq!(
+        rules.lines().filter(|rule| rule.contains("from 10.43.0.0/16")).count(),
+        2,
+        "{rules}"
+    );
+
+    // Taken away, and put back.
+    let table = rules.lines().rev().find(|rule| rule.contains("10.43.0.0/16")).unwrap();
+    let table = table.rsplit("lookup ").next().unwrap().split(' ').next().unwrap();
+    ours.ip(&format!("-4 route flush table {table}"));
+    eventually("put back", REPAIR, || {
+        way("10.43.1.1", "203.0.113.1").contains("dev e1").then_some(())
+    });
+
+    // What a killed router left is gone with the next one's start; of one that ends, nothing is left.
+    let mut routers = routers;
+    let router = &mut routers.all[1];
+    router.restart("KILL", Setup::default());
+    eventually("no rule of a killed router", PATIENCE, || {
+        (!router.namespace.ip("-4 rule show").contains("10.43.0.0/16")).then_some(())
+    });
+    eventually("its rules and routes again", PATIENCE, || {
+        router.namespace.ip("-4 rule show").contains("10.43.0.0/16").then_some(())
+    });
+    router.stop("TERM");
+    assert!(!router.namespace.ip("-4 rule show").contains("10.43.0.0/16"));
+    assert_eq!(routes(&router.namespace, "default").len(), 1);
+}
