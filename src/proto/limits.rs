@@ -186,3 +186,8 @@ pub const BABEL_REPAIRS_IN_A_ROW: u32 = 20;
 pub const BABEL_REPAIR_PAUSE_MAX: Duration = Duration::from_secs(30);
 /// Routes that wait to be put back; if there are more, all are put again.
 pub const BABEL_REPAIRS_MAX: usize = 4_096;
+
+/// What changes within this time is shown together to whoever monitors a router.
+pub const BABEL_MONITOR_PAUSE: Duration = Duration::from_millis(50);
+/// Requests to read a router's configuration again that wait; one more waits to be queued.
+pub const BABEL_RELOADS_MAX: usize = 4;

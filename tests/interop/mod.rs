@@ -8,5 +8,6 @@ mod kernel;
 mod openvpn;
 mod openvpn_matrix;
 mod registry;
+mod reload;
 mod routers;
 pub mod stock;

@@ -79,6 +79,23 @@ impl Router {
         self.start(setup);
     }
 
+    /// Changes what our configuration says, and has it read again.
+    pub fn reload(&self, change: impl FnOnce(String) -> String) -> std::process::Output {
+        let file = self.path("babeld.conf");
+        fs::write(&file, change(fs::read_to_string(&file).unwrap())).unwrap();
+        self.namespace.output(RE6ST, &["babel", "reload", "--socket", &self.path("socket")])
+    }
+
+    /// Sends its programs a signal.
+    pub fn signal(&self, signal: &str) {
+        self.processes.iter().for_each(|process| process.signal(signal));
+    }
+
+    /// What its programs said.
+    pub fn printed(&self) -> String {
+        self.processes.iter().map(Process::printed).collect()
+    }
+
     fn path(&self, name: &str) -> String {
         self.directory.path().join(name).to_str().unwrap().to_owned()
     }

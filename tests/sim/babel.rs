@@ -419,6 +419,25 @@ fn babel_takes_the_faster_way_and_survives_its_cut() {
     assert_eq!(world.hops(0, 1), Some(1));
 }
 
+/// Goal: a fast way that loses five packets of a hundred, as its owner says, is left for a slower clean one,
+/// and taken again when it no longer does.
+/// Method: one hop of 10 ms against two of 25 ms; settings are those of tunnels between nodes.
+#[test]
+fn babel_prefers_a_clean_way_to_one_of_which_loss_is_told() {
+    let mut world = World::new(3, 6);
+    let direct = world.join(0, 1, 5 * MS);
+    world.join(0, 2, 12 * MS);
+    world.join(2, 1, 12 * MS);
+    world.run_until_whole(10 * SECOND);
+    for (ratio, hops) in [(Some(0.05), 2), (Some(0.0), 1), (Some(0.05), 2), (None, 1)] {
+        for end in [0, 1] {
+            world.handle(end, Input::Loss { interface: direct, ratio });
+        }
+        world.run_for(60 * SECOND);
+        assert_eq!(world.hops(0, 1), Some(hops), "{ratio:?}");
+    }
+}
+
 /// Goal: a fast way that loses packets is left for a slower clean one, and stays a way when it is the
 /// only one.
 /// Method: one hop of 10 ms that loses one packet in ten, against two of 25 ms; then without those.

@@ -3,3 +3,4 @@
 mod babel;
 mod filters;
 mod mesh;
+mod survive;

@@ -40,6 +40,8 @@ pub fn run(options: &Options) -> Outcome {
         babeld_socket: control_socket.map(PathBuf::from),
         socket: None,
         json: false,
+        // babeld ends when it is hung up.
+        read_again: None,
     })
 }
 

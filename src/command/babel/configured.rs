@@ -3,11 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
 use tracing::{info, warn};
 
 use crate::command::babel::babeld_socket::ControlSocket;
 use crate::command::babel::control;
 use crate::command::babel::identity::Identity;
+use crate::command::babel::reload;
 use crate::command::babel::run::print_changes;
 use crate::command::babel::service::{Babel, BabelError};
 use crate::command::{Failure, Outcome};
@@ -16,13 +18,11 @@ use crate::os::route::KernelSettings;
 use crate::proto::babel::configuration::options::Options;
 use crate::proto::babel::configuration::{Configuration, Interface};
 use crate::proto::babel::filter::Filters;
-use crate::proto::babel::mac::{BadSignatures, Keys};
 use crate::proto::babel::redistribution::redistribute;
 use crate::proto::babel::settings::Settings;
 use crate::proto::limits;
 
 /// What to run.
-#[derive(Debug)]
 pub struct Job {
     /// The router.
     pub configuration: Configuration,
@@ -32,58 +32,44 @@ pub struct Job {
     pub socket: Option<PathBuf>,
     /// Whether changes are printed as JSON Lines.
     pub json: bool,
+    /// Reads the configuration again; if nobody asks for that, SIGHUP ends the router as babeld's does.
+    pub read_again: Option<ReadAgain>,
 }
+
+/// Reads the configuration again.
+pub type ReadAgain = Box<dyn Fn() -> Result<Configuration, Failure>>;
 
 /// Routes until told to end.
 pub fn run(job: Job) -> Outcome {
-    let plan = Plan::new(&job.configuration)?;
+    let interfaces = plan(&job.configuration)?;
     for remark in &job.configuration.remarks {
         warn!("{remark}");
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::failed(format!("cannot start: {error}")))?;
-    runtime.block_on(route(job, plan))
+    runtime.block_on(route(job, interfaces))
 }
 
-/// What can be found wrong before anything starts.
-struct Plan {
-    interfaces: Vec<Interface>,
-    keys: Option<Keys>,
-    bad_signatures: BadSignatures,
-}
-
-impl Plan {
-    fn new(configuration: &Configuration) -> Result<Self, Failure> {
-        let options = &configuration.options;
-        if options.port != Options::PORT || options.group != Options::GROUP {
-            return Err(Failure::usage(
-                "`protocol-port` and `protocol-group` are not supported: Babel's are used",
-            ));
-        }
-        let interfaces = configuration
-            .resolve_interfaces()
-            .map_err(|fault| Failure::usage(fault.to_string()))?;
-        let Some(first) = interfaces.first() else {
-            return Err(Failure::usage("no interface is given: name one"));
-        };
-        let (keys, bad_signatures) = (first.keys.clone(), first.bad_signatures);
-        let other = interfaces
-            .iter()
-            .find(|other| other.keys != keys || other.bad_signatures != bad_signatures);
-        if let Some(other) = other {
-            return Err(Failure::usage(format!(
-                "interfaces {} and {} have different keys, which is not supported: use `default key`",
-                first.name, other.name
-            )));
-        }
-        Ok(Self { interfaces, keys, bad_signatures })
+/// The links of a configuration that can be followed.
+fn plan(configuration: &Configuration) -> Result<Vec<Interface>, Failure> {
+    let options = &configuration.options;
+    if options.port != Options::PORT || options.group != Options::GROUP {
+        return Err(Failure::usage(
+            "`protocol-port` and `protocol-group` are not supported: Babel's are used",
+        ));
     }
+    let interfaces = configuration.resolve_interfaces();
+    let interfaces = interfaces.map_err(|fault| Failure::usage(fault.to_string()))?;
+    if interfaces.is_empty() {
+        return Err(Failure::usage("no interface is given: name one"));
+    }
+    Ok(interfaces)
 }
 
-async fn route(job: Job, plan: Plan) -> Outcome {
+async fn route(job: Job, interfaces: Vec<Interface>) -> Outcome {
     let failed = |error: BabelError| Failure::failed(error.to_string());
     let mut signals = Signals::open()?;
-    let Job { configuration, babeld_socket, socket, json } = job;
+    let Job { mut configuration, babeld_socket, socket, json, read_again } = job;
     let options = &configuration.options;
     let state = options.state_file.as_deref().filter(|path| !path.is_empty()).map(Path::new);
     let identity = Identity::find(options.router_id, state)?;
@@ -91,7 +77,7 @@ async fn route(job: Job, plan: Plan) -> Outcome {
         router_id: identity.router_id,
         announced: Vec::new(),
         accepted: Vec::new(),
-        keys: plan.keys,
+        keys: None,
     };
     let cannot_listen = |path: &PathBuf, error: std::io::Error| {
         Failure::failed(format!("cannot listen on {}: {error}", path.display()))
@@ -106,13 +92,13 @@ async fn route(job: Job, plan: Plan) -> Outcome {
     };
     let kernel = kernel(&configuration);
     let (babel, _notices) = Babel::start(settings, kernel, identity).map_err(failed)?;
-    babel.set_bad_signatures(plan.bad_signatures).await.map_err(failed)?;
     babel.set_filters(configuration.filters.clone()).await.map_err(failed)?;
-    for interface in plan.interfaces {
+    for interface in interfaces {
         babel.add_interface(&interface.name, interface.settings).await.map_err(failed)?;
     }
+    let (reload_requests, mut reloads) = mpsc::channel(limits::BABEL_RELOADS_MAX);
     if let Some(asked) = &mut asked {
-        asked.serve(babel.clone());
+        asked.serve(babel.clone(), read_again.is_some().then_some(reload_requests));
     }
     if json {
         tokio::spawn(print_changes(babel.clone()));
@@ -128,16 +114,73 @@ async fn route(job: Job, plan: Plan) -> Outcome {
             None => std::future::pending().await,
         }
     };
-    let tables = tables(&configuration.options);
+    let follow =
+        follow(&babel, &mut configuration, read_again.as_ref(), (&mut signals, &mut reloads));
     let done = tokio::select! {
-        () = signals.end() => Ok(()),
+        done = follow => done,
         () = serve => Ok(()),
-        done = announce(&babel, &configuration.filters, tables) => done,
     };
     // Routes are removed whether the router ended well or not.
     let stopped = babel.stop().await.map_err(failed);
     info!("every route is removed");
     done.and(stopped)
+}
+
+/// Originates what the configuration says, and reads it again when asked, until told to end.
+async fn follow(
+    babel: &Babel,
+    configuration: &mut Configuration,
+    read_again: Option<&ReadAgain>,
+    (signals, reloads): (&mut Signals, &mut mpsc::Receiver<control::Reload>),
+) -> Outcome {
+    let hangup = if read_again.is_some() { Hangup::Reloads } else { Hangup::Ends };
+    loop {
+        let tables = tables(&configuration.options);
+        let answer = tokio::select! {
+            next = signals.next(hangup) => match next {
+                Next::End => return Ok(()),
+                Next::Reload => None,
+            },
+            done = announce(babel, &configuration.filters, tables) => return done,
+            Some(answer) = reloads.recv() => Some(answer),
+        };
+        let Some(read_again) = read_again else { continue };
+        let done = reload(babel, configuration, read_again).await;
+        match &done {
+            Ok(()) => info!("the configuration was read again"),
+            Err(failure) => warn!("the configuration stays as it was: {failure}"),
+        }
+        if let Some(answer) = answer {
+            let _ = answer.send(done.map_err(|failure| failure.to_string()));
+        }
+    }
+}
+
+/// Follows the configuration as it is now, without losing neighbours; one that cannot be followed changes
+/// nothing.
+async fn reload(
+    babel: &Babel,
+    configuration: &mut Configuration,
+    read_again: &ReadAgain,
+) -> Outcome {
+    let next = read_again()?;
+    let interfaces = plan(&next)?;
+    if let Some(statement) = reload::fixed(configuration, &next) {
+        return Err(Failure::usage(format!("`{statement}` changes only with a restart")));
+    }
+    let failed = |error: BabelError| Failure::failed(error.to_string());
+    let is_kept = |name: &String| interfaces.iter().any(|interface| interface.name == *name);
+    for (name, _) in configuration.interfaces.iter().filter(|(name, _)| !is_kept(name)) {
+        babel.remove_interface(name).await.map_err(failed)?;
+    }
+    for interface in interfaces {
+        babel.add_interface(&interface.name, interface.settings).await.map_err(failed)?;
+    }
+    if next.filters != configuration.filters {
+        babel.set_filters(next.filters.clone()).await.map_err(failed)?;
+    }
+    *configuration = next;
+    Ok(())
 }
 
 /// Originates what the filters let out of the host's addresses and routes, whenever these change.
@@ -146,13 +189,13 @@ async fn announce(babel: &Babel, filters: &Filters, tables: Vec<u32>) -> Outcome
         Failure::failed(format!("cannot list the host's addresses and routes: {error}"))
     };
     let mut host = HostRoutes::open(tables).map_err(failed)?;
-    let mut announced = Vec::new();
+    let mut announced = None;
     loop {
         let now = redistribute(&host.list().await.map_err(failed)?, filters);
-        if now != announced {
+        if announced.as_ref() != Some(&now) {
             let set = babel.set_announced(now.clone()).await;
             set.map_err(|error| Failure::failed(error.to_string()))?;
-            announced = now;
+            announced = Some(now);
         }
         host.changed().await;
         // Changes come in bursts.
@@ -204,12 +247,28 @@ impl Signals {
         })
     }
 
-    async fn end(&mut self) {
+    async fn next(&mut self, on_hangup: Hangup) -> Next {
         let [terminate, interrupt, hangup] = &mut self.ends;
         tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-            _ = hangup.recv() => {}
+            _ = terminate.recv() => Next::End,
+            _ = interrupt.recv() => Next::End,
+            _ = hangup.recv() => match on_hangup {
+                Hangup::Ends => Next::End,
+                Hangup::Reloads => Next::Reload,
+            },
         }
     }
+}
+
+/// What SIGHUP does.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Hangup {
+    Ends,
+    Reloads,
+}
+
+/// What a signal asks for.
+enum Next {
+    End,
+    Reload,
 }

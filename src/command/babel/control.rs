@@ -3,15 +3,16 @@
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::{mpsc, oneshot};
 use tracing::debug;
 
 use crate::command::babel::objects::{changes, objects};
 use crate::command::babel::service::Babel;
 use crate::command::json::Object;
+use crate::proto::limits;
 
 /// Where a router is asked; removed when dropped.
 pub struct ControlSocket {
@@ -36,14 +37,15 @@ impl ControlSocket {
         Ok(socket)
     }
 
-    /// Answers from a task of its own.
-    pub fn serve(&mut self, babel: Babel) {
+    /// Answers from a task of its own; `reloads` gets requests to read the configuration again, if there
+    /// is one.
+    pub fn serve(&mut self, babel: Babel, reloads: Option<mpsc::Sender<Reload>>) {
         let Some(listener) = self.listener.take() else { return };
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                let babel = babel.clone();
+                let (babel, reloads) = (babel.clone(), reloads.clone());
                 tokio::spawn(async move {
-                    if let Err(error) = serve(client, &babel).await {
+                    if let Err(error) = serve(client, babel, reloads).await {
                         debug!("a client of the control socket: {error}");
                     }
                 });
@@ -58,6 +60,9 @@ impl Drop for ControlSocket {
     }
 }
 
+/// A request to read the configuration again: it is answered with what is wrong with that.
+pub type Reload = oneshot::Sender<Result<(), String>>;
+
 /// What a client wants to see.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Wanted {
@@ -67,7 +72,11 @@ pub enum Wanted {
     Monitor,
 }
 
-async fn serve(client: UnixStream, babel: &Babel) -> io::Result<()> {
+async fn serve(
+    client: UnixStream,
+    mut babel: Babel,
+    reloads: Option<mpsc::Sender<Reload>>,
+) -> io::Result<()> {
     let (read, mut write) = client.into_split();
     let mut request = String::new();
     // A request is one word: whoever sends more wants something else.
@@ -75,6 +84,13 @@ async fn serve(client: UnixStream, babel: &Babel) -> io::Result<()> {
     let monitor = match request.trim() {
         "dump" => false,
         "monitor" => true,
+        RELOAD => {
+            let answer = match reload(reloads).await {
+                Ok(()) => DONE.to_owned(),
+                Err(sentence) => sentence,
+            };
+            return write.write_all(answer.as_bytes()).await;
+        }
         _ => return Err(io::ErrorKind::InvalidInput.into()),
     };
     let mut shown: Vec<Object> = Vec::new();
@@ -92,8 +108,29 @@ async fn serve(client: UnixStream, babel: &Babel) -> io::Result<()> {
             return Ok(());
         }
         shown = now;
-        tokio::time::sleep(PERIOD).await;
+        // Changes come in bursts.
+        tokio::time::sleep(limits::BABEL_MONITOR_PAUSE).await;
+        babel.changed().await.map_err(io::Error::other)?;
     }
+}
+
+async fn reload(reloads: Option<mpsc::Sender<Reload>>) -> Result<(), String> {
+    let Some(reloads) = reloads else {
+        return Err("it was started with options and no --config: there is nothing to read".into());
+    };
+    let (answer, answered) = oneshot::channel();
+    let ended = "the router has ended";
+    reloads.send(answer).await.map_err(|_| ended.to_owned())?;
+    answered.await.map_err(|_| ended.to_owned())?
+}
+
+/// Asks a router to read its configuration again; why it did not.
+pub async fn ask_to_reload(path: &Path) -> io::Result<Result<(), String>> {
+    let mut server = UnixStream::connect(path).await?;
+    server.write_all(format!("{RELOAD}\n").as_bytes()).await?;
+    let mut answer = String::new();
+    server.read_to_string(&mut answer).await?;
+    Ok(if answer == DONE { Ok(()) } else { Err(answer) })
 }
 
 /// Asks a router; `take` gets each object as it comes.
@@ -112,5 +149,5 @@ pub async fn ask(
     Ok(())
 }
 
-/// How often a monitored router is looked at.
-const PERIOD: Duration = Duration::from_millis(250);
+const RELOAD: &str = "reload";
+const DONE: &str = "done\n";

@@ -5,7 +5,7 @@ use std::io;
 use std::net::Ipv6Addr;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tracing::{debug, info, trace, warn};
 
 use crate::command::babel::identity::Identity;
@@ -42,6 +42,8 @@ pub struct Engine {
     /// Interfaces the router runs on.
     active: BTreeMap<String, UsableLink>,
     notices: mpsc::Sender<String>,
+    /// What a dump shows is another with each number.
+    changes: watch::Sender<u64>,
     /// Kernel switches, switched back at the end.
     forwarding: Forwarding,
     /// Given back last, when no route is left.
@@ -62,6 +64,7 @@ impl Engine {
         kernel: KernelSettings,
         identity: Identity,
         notices: mpsc::Sender<String>,
+        changes: watch::Sender<u64>,
     ) -> Result<Self, BabelError> {
         let failed = |attempt: &str| {
             let attempt = attempt.to_owned();
@@ -107,6 +110,7 @@ impl Engine {
             wanted: BTreeMap::new(),
             active: BTreeMap::new(),
             notices,
+            changes,
             forwarding,
             _owner: owner,
         })
@@ -263,6 +267,9 @@ impl Engine {
         let mut out = Vec::new();
         self.router.handle(input, self.clock.now(), &mut out);
         self.identity.keep(self.router.state());
+        if self.router.version() != *self.changes.borrow() {
+            self.changes.send_replace(self.router.version());
+        }
         self.perform(out);
     }
 

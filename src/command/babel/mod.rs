@@ -8,6 +8,7 @@ mod engine;
 pub mod identity;
 mod look;
 mod objects;
+mod reload;
 mod repairs;
 mod run;
 pub mod service;
@@ -32,6 +33,8 @@ enum Command {
     Dump(look::Options),
     /// Show what a running router knows, and then what changes
     Monitor(look::Options),
+    /// Have a running router read its configuration again; neighbours stay
+    Reload(reload::Options),
     /// Take the place of babeld: its command line, its files
     Babeld(babeld::Options),
 }
@@ -41,6 +44,7 @@ pub fn run(options: Options) -> Outcome {
     match options.command {
         Command::Run(options) => run::run(*options),
         Command::Dump(options) => look::dump(&options),
+        Command::Reload(options) => reload::run(&options),
         Command::Monitor(options) => look::monitor(&options),
         Command::Babeld(options) => babeld::run(&options),
     }

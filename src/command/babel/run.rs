@@ -28,6 +28,7 @@ use crate::proto::babel::mac::{Hash, Key, Keys};
 use crate::proto::babel::router_id::RouterId;
 use crate::proto::babel::settings::{Acceptance, Announcement, InterfaceSettings, Settings};
 use crate::proto::cidr::Cidr;
+use crate::proto::limits;
 
 /// Options of `re6st babel run`.
 #[derive(Debug, clap::Args)]
@@ -118,27 +119,39 @@ pub fn run(options: Options) -> Outcome {
 }
 
 fn run_configured(options: Options) -> Outcome {
+    let Options { interface, config, statement, socket, json, verbose, .. } = options;
+    let read = move || read_configuration(&config, &statement, &interface);
+    let configuration = read()?;
+    log::start(verbose);
+    configured::run(Job {
+        configuration,
+        babeld_socket: None,
+        socket: Some(socket),
+        json,
+        read_again: Some(Box::new(read)),
+    })
+}
+
+fn read_configuration(
+    files: &[String],
+    statements: &[String],
+    interfaces: &[String],
+) -> Result<Configuration, Failure> {
     let mut configuration = Configuration::default();
     let mut problems = Vec::new();
-    for name in &options.config {
+    for name in files {
         problems.extend(babeld::read_file(&mut configuration, name)?);
     }
-    for statement in &options.statement {
+    for statement in statements {
         problems.extend(configuration.read_option(statement));
     }
     if !problems.is_empty() {
         return Err(babeld::refused(&problems));
     }
-    for name in &options.interface {
+    for name in interfaces {
         configuration.add_interface(name, &InterfaceOptions::default());
     }
-    log::start(options.verbose);
-    configured::run(Job {
-        configuration,
-        babeld_socket: None,
-        socket: Some(options.socket),
-        json: options.json,
-    })
+    Ok(configuration)
 }
 
 async fn route(options: Options) -> Outcome {
@@ -153,7 +166,7 @@ async fn route(options: Options) -> Outcome {
     let identity = Identity::find(None, options.state.as_deref())?;
     let settings = settings(&options, identity.router_id);
     let (babel, _notices) = Babel::start(settings, kernel(&options), identity).map_err(failed)?;
-    socket.serve(babel.clone());
+    socket.serve(babel.clone(), None);
     for name in &options.interface {
         babel.add_interface(name, interface(&options)).await.map_err(failed)?;
     }
@@ -282,7 +295,7 @@ impl Events {
 }
 
 /// Prints every change until nobody reads.
-pub async fn print_changes(babel: Babel) {
+pub async fn print_changes(mut babel: Babel) {
     let mut shown = Vec::new();
     while let Ok(dump) = babel.dump().await {
         let now = objects(&dump);
@@ -292,7 +305,11 @@ pub async fn print_changes(babel: Babel) {
             }
         }
         shown = now;
-        tokio::time::sleep(PERIOD).await;
+        // Changes come in bursts.
+        tokio::time::sleep(limits::BABEL_MONITOR_PAUSE).await;
+        if babel.changed().await.is_err() {
+            return;
+        }
     }
 }
 
@@ -408,5 +425,3 @@ const OWN_OPTIONS: [&str; 12] = [
     "metric",
     "pref_src",
 ];
-/// How often changes are looked for.
-const PERIOD: Duration = Duration::from_millis(250);

@@ -2,7 +2,7 @@
 
 use std::net::Ipv6Addr;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::command::babel::engine::Engine;
 use crate::command::babel::identity::Identity;
@@ -25,6 +25,7 @@ use crate::proto::babel::settings::{Announcement, CostMultiplier, InterfaceSetti
 #[derive(Clone, Debug)]
 pub struct Babel {
     requests: mpsc::Sender<Request>,
+    changes: watch::Receiver<u64>,
 }
 
 /// Why a router did not do what it was asked.
@@ -95,9 +96,10 @@ impl Babel {
     ) -> Result<(Self, mpsc::Receiver<String>), BabelError> {
         let (requests, received) = mpsc::channel(REQUESTS);
         let (notices, notices_out) = mpsc::channel(NOTICES);
-        let engine = Engine::open(settings, kernel, identity, notices)?;
+        let (changed, changes) = watch::channel(0);
+        let engine = Engine::open(settings, kernel, identity, notices, changed)?;
         tokio::spawn(engine.run(received));
-        Ok((Self { requests }, notices_out))
+        Ok((Self { requests, changes }, notices_out))
     }
 
     /// Runs on this interface; waits by itself until it is up and has a link-local address.
@@ -154,6 +156,11 @@ impl Babel {
     /// Originates exactly these destinations from now on; what is missing is retracted.
     pub async fn set_announced(&self, announced: Vec<Announcement>) -> Result<(), BabelError> {
         self.ask(|answer| Request::SetAnnounced(announced, answer)).await
+    }
+
+    /// Waits until it may know something else than when this was last asked of this handle.
+    pub async fn changed(&mut self) -> Result<(), BabelError> {
+        self.changes.changed().await.map_err(|_| BabelError::Stopped)
     }
 
     /// What it knows at this moment.

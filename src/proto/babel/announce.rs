@@ -18,7 +18,7 @@ use crate::proto::babel::requests::{RouteRequest, SeqnoRequest};
 use crate::proto::babel::router::Router;
 use crate::proto::babel::routers::RouterIndex;
 use crate::proto::babel::selection::metric;
-use crate::proto::babel::settings::SplitHorizon;
+use crate::proto::babel::settings::{SplitHorizon, V4ViaV6};
 use crate::proto::babel::table::Table;
 use crate::proto::babel::update::Update;
 use crate::proto::time::Instant;
@@ -334,6 +334,12 @@ impl Speaker<'_> {
             return;
         }
         let destination = entry.destination;
+        if destination.prefix.is_ipv4()
+            && link.address_v4.is_none()
+            && link.settings.v4_via_v6 == V4ViaV6::Off
+        {
+            return;
+        }
         let router_id = router.map(|router| self.table.router_id(router));
         let candidate = Candidate {
             destination,

@@ -9,6 +9,8 @@ use crate::proto::time::Instant;
 #[derive(Clone, Copy, Default, Debug)]
 pub struct History {
     bits: u16,
+    /// How many of the 16 were expected so far.
+    count: u8,
     expected: Option<u16>,
     interval: Duration,
     next_at: Option<Instant>,
@@ -24,10 +26,12 @@ impl History {
                 // What was known of the sender says nothing any more.
                 17.. | ..=-17 => {
                     self.bits = 0;
+                    self.count = 0;
                     heard = Heard::Restarted;
                 }
                 1..=16 => {
                     self.bits = self.bits.checked_shr(u32::from(ahead.unsigned_abs())).unwrap_or(0);
+                    self.expect(ahead.unsigned_abs());
                     heard = Heard::After(Missed(ahead.unsigned_abs()));
                 }
                 // The sender takes its time, so Hellos were counted as lost that were never sent.
@@ -38,6 +42,7 @@ impl History {
             }
         }
         self.bits = self.bits >> 1 | 0x8000;
+        self.expect(1);
         self.expected = Some(hello.seqno.wrapping_add(1));
         if let Some(interval) = hello.next_within {
             self.interval = interval;
@@ -53,10 +58,23 @@ impl History {
             self.bits >>= 1;
             self.expected = self.expected.map(|expected| expected.wrapping_add(1));
             missed.0 += 1;
+            self.expect(1);
             // Nobody is there: nothing more to count.
             self.next_at = (self.bits != 0).then(|| at + self.interval);
         }
         missed
+    }
+
+    fn expect(&mut self, further: u16) {
+        let count = u16::from(self.count).saturating_add(further).min(16);
+        self.count = u8::try_from(count).unwrap_or(16);
+    }
+
+    /// The part of the last 16 that arrived, 0 to 1; of fewer, if there were no more.
+    pub fn arrived_ratio(&self) -> f32 {
+        #[expect(clippy::cast_precision_loss, reason = "at most 16")]
+        let arrived = self.bits.count_ones() as f32;
+        arrived / f32::from(self.count.max(1)).max(arrived)
     }
 
     /// When the next Hello counts as lost.

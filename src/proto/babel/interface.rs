@@ -26,6 +26,8 @@ pub struct Interface {
     pub update_at: Instant,
     /// What is to be said to everyone on it.
     pub outbox: Outbox,
+    /// Whether there were too many neighbours lately: the operator is told once.
+    pub is_full: bool,
     /// Counts what we send.
     counter: OwnCounter,
 }
@@ -39,7 +41,8 @@ impl Interface {
             hello_at: now,
             hello_sent: None,
             update_at: now + random.between(update_interval / 2, update_interval),
-            outbox: Outbox::new(body_octets_max(link.mtu, keys)),
+            outbox: Outbox::new(body_octets_max(&link, keys)),
+            is_full: false,
             counter: OwnCounter::new(random),
             link,
         }
@@ -52,7 +55,7 @@ impl Interface {
 
     /// An empty outbox for one neighbour.
     pub fn unicast_outbox(&self, keys: Option<&Keys>) -> Outbox {
-        Outbox::new(body_octets_max(self.link.mtu, keys))
+        Outbox::new(body_octets_max(&self.link, keys))
     }
 
     /// Says Hello at once, unless it was said just now.
@@ -72,6 +75,7 @@ impl Interface {
         keys: Option<&Keys>,
         random: &mut Random,
     ) -> Vec<u8> {
+        let keys = keys_on(&self.link, keys);
         if keys.is_some() {
             self.counter.put_next(random, &mut body);
         }
@@ -88,13 +92,19 @@ impl Interface {
     }
 }
 
+/// The keys of a link: its own, or else `common` to all.
+pub fn keys_on<'a>(link: &'a Link, common: Option<&'a Keys>) -> Option<&'a Keys> {
+    link.settings.authentication.as_ref().map(|own| &own.keys).or(common)
+}
+
 /// Octets of a body that fit into one packet of the link together with all around it.
-pub fn body_octets_max(mtu: u32, keys: Option<&Keys>) -> usize {
+pub fn body_octets_max(link: &Link, common: Option<&Keys>) -> usize {
+    let keys = keys_on(link, common);
     let around = IPV6_UDP_OCTETS
         + HEADER_OCTETS
         + keys.map_or(0, |keys| OwnCounter::OCTETS + keys.trailer_octets());
     // RFC 8966 §4: no packet larger than 512 octets of payload or the MTU, whichever is more.
-    (mtu as usize).clamp(IPV6_UDP_OCTETS + 512, PACKET_OCTETS_MAX) - around
+    (link.mtu as usize).clamp(IPV6_UDP_OCTETS + 512, PACKET_OCTETS_MAX) - around
 }
 
 const IPV6_UDP_OCTETS: usize = 40 + 8;

@@ -9,7 +9,7 @@ use crate::proto::babel::history::History;
 use crate::proto::babel::loss::LossEstimate;
 use crate::proto::babel::outbox::Outbox;
 use crate::proto::babel::rtt::{self, Rtt};
-use crate::proto::babel::settings::{CostMultiplier, InterfaceSettings, Loss};
+use crate::proto::babel::settings::{CostMultiplier, InterfaceSettings, LinkKind, Loss};
 use crate::proto::limits;
 use crate::proto::time::{Instant, earliest};
 
@@ -112,8 +112,14 @@ impl Neighbour {
         is_up(&self.multicast) || is_up(&self.unicast)
     }
 
+    /// Whether cost is what frames take that must be sent again (ETX, RFC 8966 §A.2.2).
+    fn is_radio(settings: &InterfaceSettings) -> bool {
+        settings.kind == LinkKind::Wireless && settings.loss == Loss::Counted
+    }
+
     fn loss_penalty(&self, settings: &InterfaceSettings) -> u16 {
         match settings.loss {
+            Loss::Counted if Self::is_radio(settings) => 0,
             Loss::Ignored => 0,
             Loss::Counted => self.loss.penalty(self.loss_told),
         }
@@ -123,6 +129,10 @@ impl Neighbour {
     pub fn rxcost(&self, settings: &InterfaceSettings) -> u16 {
         if !self.is_heard(settings) {
             return u16::MAX;
+        }
+        if Self::is_radio(settings) {
+            let arrived = self.multicast.arrived_ratio().max(self.unicast.arrived_ratio());
+            return finite(f32::from(settings.rxcost) / arrived);
         }
         settings.rxcost.saturating_add(self.loss_penalty(settings)).min(u16::MAX - 1)
     }
@@ -135,9 +145,15 @@ impl Neighbour {
         let delay = settings
             .rtt
             .and_then(|rtt_settings| Some(rtt::penalty(self.rtt.smoothed(now)?, &rtt_settings)));
+        let sent = if Self::is_radio(settings) {
+            let one_try = f32::from(settings.rxcost);
+            finite(f32::from(self.txcost).max(one_try) * f32::from(self.rxcost(settings)) / one_try)
+        } else {
+            self.txcost
+        };
         // A cost of zero could close a loop: RFC 8966 §3.5.2.
         let penalty = delay.unwrap_or(0).saturating_add(self.loss_penalty(settings));
-        let cost = self.txcost.saturating_add(penalty).clamp(1, u16::MAX - 1);
+        let cost = sent.saturating_add(penalty).clamp(1, u16::MAX - 1);
         self.multiplier.apply(cost).max(1)
     }
 
@@ -185,6 +201,15 @@ impl Neighbour {
 
     /// Hellos sent at once to somebody new: with two it can be sure of us, one may get lost.
     const GREETINGS: u8 = 3;
+}
+
+/// A cost that is not infinite.
+fn finite(cost: f32) -> u16 {
+    #[expect(clippy::cast_possible_truncation, reason = "clamped")]
+    #[expect(clippy::cast_sign_loss, reason = "clamped")]
+    {
+        cost.clamp(1.0, f32::from(u16::MAX - 1)) as u16
+    }
 }
 
 /// All neighbours, on all links.
@@ -250,6 +275,44 @@ impl Neighbours {
     /// Those on one link.
     pub fn on(&self, interface: u32) -> impl Iterator<Item = (NeighbourId, &Neighbour)> {
         self.iter().filter(move |(_, neighbour)| neighbour.interface == interface)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::proto::babel::hello::{Hello, HelloKind};
+
+    /// The cost of a radio link on which three of four Hellos arrive in both directions, against that of
+    /// one without loss (RFC 8966 §A.2.2).
+    #[test]
+    fn a_radio_link_costs_what_frames_take_to_arrive() {
+        let wired = InterfaceSettings::wired(Duration::from_secs(1));
+        let radio = InterfaceSettings {
+            kind: LinkKind::Wireless,
+            rxcost: 256,
+            loss: Loss::Counted,
+            ..wired
+        };
+        let cost = |is_lost: fn(u16) -> bool, txcost: u16| {
+            let outbox = Outbox::new(1000);
+            let mut neighbour = Neighbour::new(1, Ipv6Addr::LOCALHOST, outbox, Instant::ZERO);
+            for seqno in (0..64).filter(|&seqno| !is_lost(seqno)) {
+                let now = Instant::ZERO + Duration::from_secs(seqno.into());
+                let next_within = Some(Duration::from_secs(1));
+                let hello = Hello { kind: HelloKind::Multicast, seqno, next_within, sent: None };
+                neighbour.multicast.handle(&hello, now);
+            }
+            neighbour.txcost = txcost;
+            (neighbour.rxcost(&radio), neighbour.measured_cost(&radio, Instant::ZERO))
+        };
+        assert_eq!(cost(|_| false, 256), (256, 256));
+        let (rxcost, both) = cost(|seqno| seqno % 4 == 1, 341);
+        assert!((330..360).contains(&rxcost), "{rxcost}");
+        // 1 / (3/4 · 3/4)
+        assert!((440..480).contains(&both), "{both}");
     }
 }
 

@@ -11,6 +11,7 @@ use crate::proto::babel::filter::{Candidate, Origin};
 use crate::proto::babel::hello::{Hello, HelloKind};
 use crate::proto::babel::history::Heard;
 use crate::proto::babel::ihu::Ihu;
+use crate::proto::babel::interface::keys_on;
 use crate::proto::babel::mac::{BadSignatures, GROUP, Path};
 use crate::proto::babel::neighbour::{Neighbour, NeighbourId};
 use crate::proto::babel::packet::{Packet, Tlv};
@@ -44,9 +45,14 @@ impl Router {
             return;
         }
         let Ok(packet) = Packet::parse(octets) else { return };
-        let keys = self.settings.keys.as_ref();
+        let Some(link) = self.interfaces.get(&interface).map(|interface| &interface.link) else {
+            return;
+        };
+        let own = link.settings.authentication.as_ref();
+        let bad_signatures = own.map_or(self.bad_signatures, |own| own.bad_signatures);
+        let keys = keys_on(link, self.settings.keys.as_ref());
         let is_signed = keys.is_some_and(|keys| keys.verify(path, &packet));
-        if !is_signed && keys.is_some() && self.bad_signatures == BadSignatures::Refused {
+        if !is_signed && keys.is_some() && bad_signatures == BadSignatures::Refused {
             return;
         }
         let Some(id) = self.neighbour(interface, path, now, out) else { return };
@@ -81,10 +87,14 @@ impl Router {
             return Some(id);
         }
         if self.neighbours.on(interface).count() >= limits::BABEL_NEIGHBOURS_MAX {
-            let notice = Notice::TooManyNeighbours { interface: self.name_of(interface) };
-            out.push(Output::Notice(notice));
+            let link = self.interfaces.get_mut(&interface)?;
+            if !std::mem::replace(&mut link.is_full, true) {
+                let interface = link.link.name.clone();
+                out.push(Output::Notice(Notice::TooManyNeighbours { interface }));
+            }
             return None;
         }
+        self.version += 1;
         let link = self.interfaces.get(&interface)?;
         let outbox = link.unicast_outbox(self.settings.keys.as_ref());
         Some(self.neighbours.add(Neighbour::new(interface, path.from, outbox, now)))
@@ -148,6 +158,7 @@ impl Router {
     }
 
     fn receive_hello(&mut self, id: NeighbourId, hello: &Hello, now: Instant) {
+        self.version += 1;
         let Some(neighbour) = self.neighbours.get_mut(id) else { return };
         let heard = match hello.kind {
             HelloKind::Multicast => neighbour.multicast.handle(hello, now),

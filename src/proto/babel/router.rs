@@ -43,6 +43,8 @@ pub struct Router {
     pub(super) is_full: bool,
     /// When another router-id was taken last.
     pub(super) renamed_at: Option<Instant>,
+    /// Counts changes of what a dump shows.
+    pub(super) version: u64,
     deadline: Option<Instant>,
 }
 
@@ -64,6 +66,7 @@ impl Router {
             order: Order { changes: 0, ids: Arc::default() },
             is_full: false,
             renamed_at: None,
+            version: 0,
             deadline: Some(Instant::ZERO),
             settings,
         };
@@ -80,6 +83,11 @@ impl Router {
         self.seqno = seqno;
         self.renamed_at = Some(Instant::ZERO);
         self
+    }
+
+    /// Becomes another number whenever a [`dump`](Self::dump) may show something else.
+    pub const fn version(&self) -> u64 {
+        self.version
     }
 
     /// What must be remembered over a restart.
@@ -104,7 +112,7 @@ impl Router {
             Input::Settings(settings) => self.set_interface_settings(&settings, now),
             Input::Keys(keys) => self.set_keys(keys),
             Input::BadSignatures(fate) => self.bad_signatures = fate,
-            Input::Filters(filters) => self.filters = filters,
+            Input::Filters(filters) => self.set_filters(filters, now),
             Input::Announced(announced) => self.set_announced(announced),
             Input::CostMultiplier { interface, address, multiplier } => {
                 if let Some(id) = self.neighbours.find(interface, address)
@@ -160,12 +168,18 @@ impl Router {
     }
 
     fn add_interface(&mut self, link: Link, now: Instant, out: &mut Vec<Output>) {
+        self.version += 1;
         if let Some(interface) = self.interfaces.get_mut(&link.index) {
             let same_addresses = interface.link.address == link.address
                 && interface.link.address_v4 == link.address_v4
                 && interface.link.mtu == link.mtu;
             if same_addresses {
+                let settings = &link.settings;
+                interface.hello_at = interface.hello_at.min(now + settings.hello_interval);
+                interface.update_at = interface.update_at.min(now + settings.update_interval);
                 interface.link = link;
+                self.deadline = self.next_deadline();
+                self.fit_packets();
                 return;
             }
             // Neighbours know us by our address: they have to begin anew.
@@ -182,6 +196,7 @@ impl Router {
         if self.interfaces.remove(&index).is_none() {
             return;
         }
+        self.version += 1;
         let gone: Vec<NeighbourId> = self.neighbours.on(index).map(|(id, _)| id).collect();
         for id in gone {
             self.forget_neighbour(id, out);
@@ -191,6 +206,10 @@ impl Router {
     /// Forgets a neighbour and all it offered.
     pub(super) fn forget_neighbour(&mut self, id: NeighbourId, out: &mut Vec<Output>) {
         let Some(neighbour) = self.neighbours.remove(id) else { return };
+        self.version += 1;
+        if let Some(interface) = self.interfaces.get_mut(&neighbour.interface) {
+            interface.is_full = false;
+        }
         if neighbour.cost != u16::MAX {
             out.push(Output::Notice(Notice::NeighbourDown {
                 interface: self.name_of(neighbour.interface),
@@ -216,14 +235,20 @@ impl Router {
             interface.update_at = interface.update_at.min(now + settings.update_interval);
         }
         self.deadline = self.next_deadline();
+        self.fit_packets();
     }
 
     fn set_keys(&mut self, keys: Option<Keys>) {
         self.settings.keys = keys;
+        self.fit_packets();
+    }
+
+    /// Signatures and what is signed share the octets of a packet.
+    fn fit_packets(&mut self) {
         let keys = self.settings.keys.as_ref();
         let mut octets_max = BTreeMap::new();
         for (&index, interface) in &mut self.interfaces {
-            let octets = body_octets_max(interface.link.mtu, keys);
+            let octets = body_octets_max(&interface.link, keys);
             interface.outbox.composer.set_octets_max(octets);
             octets_max.insert(index, octets);
         }
@@ -231,6 +256,18 @@ impl Router {
             if let Some(&octets) = octets_max.get(&neighbour.interface) {
                 neighbour.outbox.composer.set_octets_max(octets);
             }
+        }
+    }
+
+    /// What was learned by other filters is asked for again, what is announced by others is said again.
+    fn set_filters(&mut self, filters: Filters, now: Instant) {
+        self.filters = filters;
+        let known: Vec<NeighbourId> = self.neighbours.iter().map(|(id, _)| id).collect();
+        for id in known {
+            self.request_table(id);
+        }
+        for index in self.interfaces.keys().copied().collect::<Vec<_>>() {
+            self.say_table(index, now);
         }
     }
 

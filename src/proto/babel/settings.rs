@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::proto::babel::destination::Destination;
-use crate::proto::babel::mac::Keys;
+use crate::proto::babel::mac::{BadSignatures, Keys};
 use crate::proto::babel::router_id::RouterId;
 use crate::proto::cidr::Cidr;
 
@@ -76,6 +76,28 @@ pub struct InterfaceSettings {
     pub split_horizon: SplitHorizon,
     /// Whether measured loss raises the cost.
     pub loss: Loss,
+    /// Whether IPv4 routes are announced where we have no IPv4 address (RFC 9229 §2.1).
+    pub v4_via_v6: V4ViaV6,
+    /// How packets are authenticated here, if not as everywhere.
+    pub authentication: Option<Authentication>,
+}
+
+/// Whether IPv4 routes are announced with an IPv6 next hop.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum V4ViaV6 {
+    /// They are, where there is no IPv4 address.
+    On,
+    /// They are not announced there.
+    Off,
+}
+
+/// How packets are authenticated on one link.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Authentication {
+    /// What signs and checks.
+    pub keys: Keys,
+    /// What becomes of packets that no key signed.
+    pub bad_signatures: BadSignatures,
 }
 
 /// What a link is made of.
@@ -141,6 +163,8 @@ impl InterfaceSettings {
             rtt: Some(RttSettings::RE6ST),
             split_horizon: SplitHorizon::On,
             loss: Loss::Counted,
+            v4_via_v6: V4ViaV6::On,
+            authentication: None,
         }
     }
 
@@ -154,6 +178,8 @@ impl InterfaceSettings {
             rtt: None,
             split_horizon: SplitHorizon::On,
             loss: Loss::Ignored,
+            v4_via_v6: V4ViaV6::On,
+            authentication: None,
         }
     }
 

@@ -17,6 +17,7 @@ impl Router {
     /// Looks at every destination that was touched in this turn.
     pub(super) fn settle(&mut self, now: Instant, out: &mut Vec<Output>) {
         let touched = std::mem::take(&mut self.touched);
+        self.version += touched.len() as u64;
         for id in touched {
             let Some(entry) = self.table.get_mut(id) else { continue };
             entry.is_touched = false;
@@ -162,6 +163,7 @@ impl Router {
         if !is_other {
             return;
         }
+        self.version += 1;
         let before = std::mem::replace(&mut neighbour.cost, cost);
         let (name, address) = (interface.link.name.clone(), neighbour.address);
         if before == u16::MAX {

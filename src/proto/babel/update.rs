@@ -62,7 +62,10 @@ impl Update {
         let source = SubTlvs::parse(&mut reader)?.source(encoding)?;
         update.destination = match source {
             None => Some(Destination::from_anywhere(prefix)),
-            Some(source) => Destination::from_source(prefix, source),
+            // `None` would mean everything.
+            Some(source) => {
+                Some(Destination::from_source(prefix, source).ok_or(TlvError::SourcePrefix)?)
+            }
         };
         if metric != u16::MAX {
             update.router_id = Some(state.router_id.ok_or(TlvError::NoRouterId)?);

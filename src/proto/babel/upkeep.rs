@@ -53,6 +53,7 @@ impl Router {
             let missed = [neighbour.multicast.expire(now), neighbour.unicast.expire(now)];
             for missed in missed {
                 neighbour.loss.lose(missed.0);
+                self.version += u64::from(missed.0);
             }
             if neighbour.txcost_until.is_some_and(|until| until <= now) {
                 neighbour.txcost_until = None;

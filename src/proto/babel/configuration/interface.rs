@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use crate::proto::babel::configuration::problem::Fault;
 use crate::proto::babel::configuration::words::{self, Words};
-use crate::proto::babel::settings::{InterfaceSettings, LinkKind, Loss, RttSettings, SplitHorizon};
+use crate::proto::babel::settings::{
+    InterfaceSettings, LinkKind, Loss, RttSettings, SplitHorizon, V4ViaV6,
+};
 
 /// Parameters of a link; what is not given is left to the defaults, and then to its kind.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -204,6 +206,11 @@ impl InterfaceOptions {
             rtt: self.rtt(kind),
             split_horizon,
             loss: if counted { Loss::Counted } else { Loss::Ignored },
+            v4_via_v6: match self.v4_via_v6 {
+                Some(false) => V4ViaV6::Off,
+                Some(true) | None => V4ViaV6::On,
+            },
+            authentication: None,
         }
     }
 

@@ -29,7 +29,7 @@ use crate::proto::babel::configuration::problem::{Fault, Place, Problem};
 use crate::proto::babel::configuration::words::Words;
 use crate::proto::babel::filter::Filters;
 use crate::proto::babel::mac::{BadSignatures, Keys};
-use crate::proto::babel::settings::InterfaceSettings;
+use crate::proto::babel::settings::{Authentication, InterfaceSettings};
 
 /// All that babeld's language can say.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -55,12 +55,8 @@ pub struct Configuration {
 pub struct Interface {
     /// Its name.
     pub name: String,
-    /// How it behaves.
+    /// How it behaves, and how its packets are signed.
     pub settings: InterfaceSettings,
-    /// How its packets are signed; `None` to neither sign nor check.
-    pub keys: Option<Keys>,
-    /// What becomes of packets that no key signed.
-    pub bad_signatures: BadSignatures,
 }
 
 impl Configuration {
@@ -134,12 +130,10 @@ impl Configuration {
                 Some(true) => BadSignatures::Accepted,
                 _ => BadSignatures::Refused,
             };
-            Ok(Interface {
-                name: name.clone(),
-                settings: options.settings(&self.defaults),
-                keys: self.keys_of(&options)?,
-                bad_signatures,
-            })
+            let keys = self.keys_of(&options)?;
+            let authentication = keys.map(|keys| Authentication { keys, bad_signatures });
+            let settings = InterfaceSettings { authentication, ..options.settings(&self.defaults) };
+            Ok(Interface { name: name.clone(), settings })
         };
         self.interfaces.iter().map(resolve).collect()
     }

@@ -62,7 +62,7 @@ fn the_command_line_of_re6stnet_is_read_whole() {
     assert_eq!(settings.update_interval, Duration::from_secs(60));
     assert_eq!(settings.split_horizon, SplitHorizon::Off);
     assert_eq!(settings.rtt, Some(RttSettings::RE6ST));
-    let keys = interfaces[0].keys.as_ref().unwrap();
+    let keys = &settings.authentication.as_ref().unwrap().keys;
     assert_eq!((keys.sign.len(), keys.accept.len()), (1, 1));
     assert_ne!(keys.sign, keys.accept);
 }
@@ -238,8 +238,8 @@ fn interfaces_inherit_and_later_statements_win() {
 fn a_key_must_exist_and_may_come_later() {
     let later = configured("interface eth0 key a\nkey id a type hmac-sha256 value 00ff\n");
     let key = Key::new(Hash::HmacSha256, &[0, 255]).unwrap();
-    let keys = later.resolve_interfaces().unwrap().remove(0).keys.unwrap();
-    assert_eq!(keys, Keys { sign: vec![key], accept: vec![] });
+    let settings = later.resolve_interfaces().unwrap().remove(0).settings;
+    assert_eq!(settings.authentication.unwrap().keys, Keys { sign: vec![key], accept: vec![] });
     let missing = configured("interface eth0 key b\nkey id a type hmac-sha256 value 00ff\n");
     assert_eq!(missing.resolve_interfaces(), Err(Fault::KeyUnknown("b".to_owned())));
 }

@@ -1,0 +1,52 @@
+//! A configuration that is read again while the router runs.
+
+use std::time::Duration;
+
+use super::routers::{Make, Router, Routers, Setup};
+use crate::namespace::eventually;
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+fn route(router: &Router, prefix: &str) -> Option<String> {
+    let shown = router.namespace.ip("-4 route show proto babel");
+    shown.lines().find(|line| line.starts_with(prefix)).map(str::to_owned)
+}
+
+fn succeeded(output: &std::process::Output) {
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+}
+
+/// Goal: filters and interfaces change, neighbours stay; what cannot be followed changes nothing and is
+/// named with its line.
+#[test]
+fn a_configuration_is_read_again_and_neighbours_stay() {
+    let routers = Routers::start(&[Make::Babeld, Make::Ours], &[(1, 2)], Setup::default());
+    let ours = routers.router(2);
+    eventually("a route", PATIENCE, || route(ours, "10.9.0.1 "));
+    succeeded(&ours.reload(|text| format!("in ip 10.9.0.1/32 deny\n{text}")));
+    eventually("refused by the new filter", PATIENCE, || {
+        route(ours, "10.9.0.1 ").is_none().then_some(())
+    });
+
+    let refused = ours.reload(|text| format!("{text}nonsense 1\n"));
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert_eq!(refused.status.code(), Some(1), "{said}");
+    assert!(said.contains("babeld.conf:") && said.contains("`nonsense`"), "{said}");
+    let fixed =
+        ours.reload(|text| format!("export-table 10\n{}", text.replace("nonsense 1\n", "")));
+    let said = String::from_utf8_lossy(&fixed.stderr).into_owned();
+    assert!(said.contains("`export-table` changes only with a restart"), "{said}");
+
+    succeeded(&ours.reload(|text| {
+        text.replace("export-table 10\n", "").replace("in ip 10.9.0.1/32 deny\n", "")
+    }));
+    eventually("taken again", PATIENCE, || route(ours, "10.9.0.1 "));
+    // By signal as well.
+    ours.signal("HUP");
+    eventually("read by signal", PATIENCE, || {
+        (ours.printed().matches("was read again").count() == 3).then_some(())
+    });
+    let met = ours.printed().matches("can be reached").count();
+    assert_eq!(met, 1, "{}", ours.printed());
+}

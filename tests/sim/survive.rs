@@ -1,0 +1,330 @@
+//! One Babel router and neighbours that are many, loud, mistaken or gone, in virtual time.
+
+use std::net::{IpAddr, Ipv6Addr};
+use std::time::Duration;
+
+use re6st::proto::babel::composer::Composer;
+use re6st::proto::babel::destination::Destination;
+use re6st::proto::babel::dump::Dump;
+use re6st::proto::babel::event::{Input, Link, Notice, Output};
+use re6st::proto::babel::hello::{Hello, HelloKind};
+use re6st::proto::babel::ihu::Ihu;
+use re6st::proto::babel::mac::{GROUP, Hash, Key, Keys, Path};
+use re6st::proto::babel::requests::{RouteRequest, SeqnoRequest};
+use re6st::proto::babel::router::Router;
+use re6st::proto::babel::router_id::RouterId;
+use re6st::proto::babel::settings::{
+    Announcement, Authentication, InterfaceSettings, Settings, V4ViaV6,
+};
+use re6st::proto::babel::update::Update;
+use re6st::proto::limits;
+use re6st::proto::random::Random;
+use re6st::proto::time::Instant;
+
+const SECOND: Duration = Duration::from_secs(1);
+const OURS: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1);
+const LINK: u32 = 7;
+
+/// A router on one link, and all it wanted done.
+struct Bench {
+    router: Router,
+    now: Instant,
+    out: Vec<Output>,
+}
+
+fn link(index: u32, settings: InterfaceSettings) -> Link {
+    let name = format!("link{index}");
+    Link { index, name, address: OURS, address_v4: None, mtu: 1400, settings }
+}
+
+fn router_id(number: usize) -> RouterId {
+    RouterId::new((number as u64 + 1).to_be_bytes()).unwrap()
+}
+
+fn neighbour(number: usize) -> Ipv6Addr {
+    Ipv6Addr::from_bits(0xfe80 << 112 | (number as u128 + 0x100))
+}
+
+fn prefix(number: usize) -> Destination {
+    let address = Ipv6Addr::from_bits(0x2001_0db8 << 96 | (number as u128) << 64);
+    Destination::from_anywhere(format!("{address}/64").parse().unwrap())
+}
+
+/// The packets that a body of TLVs takes.
+fn packets(fill: impl FnOnce(&mut Composer)) -> Vec<Vec<u8>> {
+    let mut composer = Composer::new(1300);
+    fill(&mut composer);
+    let framed = |body: Vec<u8>| {
+        let length = u16::try_from(body.len()).unwrap().to_be_bytes();
+        [&[42, 2], &length[..], &body].concat()
+    };
+    composer.take().into_iter().map(framed).collect()
+}
+
+fn put_hello(composer: &mut Composer, seqno: u16) {
+    let hello = Hello { kind: HelloKind::Multicast, seqno, next_within: Some(SECOND), sent: None };
+    composer.put(Hello::TYPE, |body| hello.put(body));
+    let ihu = Ihu { address: Some(IpAddr::V6(OURS)), rxcost: 96, next_within: SECOND, echo: None };
+    composer.put(Ihu::TYPE, |body| ihu.put(body));
+}
+
+fn put_update(composer: &mut Composer, from: usize, destination: Destination) {
+    let update = Update {
+        destination: Some(destination),
+        router_id: Some(router_id(from)),
+        next_hop: None,
+        seqno: 1,
+        metric: 0,
+        next_within: Duration::from_secs(60),
+    };
+    composer.update(&update, &destination, None);
+}
+
+impl Bench {
+    fn new() -> Self {
+        let settings = Settings {
+            router_id: RouterId::new([9; 8]).unwrap(),
+            announced: vec![Announcement { destination: prefix(0), metric: 0 }],
+            accepted: Vec::new(),
+            keys: None,
+        };
+        let router = Router::new(settings, Random::from_number(1));
+        let mut bench = Self { router, now: Instant::ZERO, out: Vec::new() };
+        bench.handle(Input::InterfaceUp(link(LINK, InterfaceSettings::wired(SECOND))));
+        bench
+    }
+
+    fn handle(&mut self, input: Input<'_>) {
+        self.router.handle(input, self.now, &mut self.out);
+    }
+
+    fn hear(&mut self, from: usize, fill: impl FnOnce(&mut Composer)) {
+        for octets in packets(fill) {
+            let path = Path { from: neighbour(from), to: GROUP };
+            self.handle(Input::Received { interface: LINK, path, octets: &octets });
+        }
+    }
+
+    /// Lets time pass, timers included.
+    fn wait(&mut self, time: Duration) {
+        let end = self.now + time;
+        while let Some(due) = self.router.deadline().filter(|&due| due <= end) {
+            self.now = self.now.max(due);
+            self.handle(Input::Timer);
+        }
+        self.now = end;
+    }
+
+    /// Everything that was wanted since this was last asked.
+    fn wanted(&mut self) -> Vec<Output> {
+        std::mem::take(&mut self.out)
+    }
+
+    fn dump(&self) -> Dump {
+        self.router.dump(self.now)
+    }
+}
+
+fn installed(out: &[Output]) -> usize {
+    out.iter().filter(|output| matches!(output, Output::Install { .. })).count()
+}
+
+fn octets(out: &[Output]) -> usize {
+    let sent = out.iter().map(|output| match output {
+        Output::Send { octets, .. } => octets.len(),
+        _ => 0,
+    });
+    sent.sum()
+}
+
+fn notices(out: &[Output], wanted: impl Fn(&Notice) -> bool) -> usize {
+    out.iter().filter(|output| matches!(output, Output::Notice(notice) if wanted(notice))).count()
+}
+
+/// Goal: two hundred neighbours on one link are all routed to, told that they are heard, and let go.
+#[test]
+fn babel_survives_two_hundred_neighbours_on_one_link() {
+    let mut bench = Bench::new();
+    for round in 0..4 {
+        for from in 0..200 {
+            bench.hear(from, |composer| {
+                put_hello(composer, round);
+                put_update(composer, from, prefix(from + 1));
+            });
+        }
+        bench.wait(SECOND);
+    }
+    assert_eq!(installed(&bench.wanted()), 200);
+    // A second of Hellos in return: an IHU of 16 octets for each, and little around it.
+    bench.wait(10 * SECOND / 10);
+    let a_second = octets(&bench.wanted());
+    assert!((200 * 16..3 * 200 * 16).contains(&a_second), "{a_second}");
+    bench.wait(20 * SECOND);
+    assert!(bench.dump().neighbours.iter().all(|neighbour| neighbour.cost == u16::MAX));
+    bench.wait(200 * SECOND);
+    assert_eq!((bench.dump().neighbours.len(), bench.dump().routes.len()), (0, 0));
+}
+
+/// Goal: neighbours beyond the limit are ignored, the operator is told once, and those that are known stay.
+#[test]
+fn babel_tells_once_of_too_many_neighbours() {
+    let mut bench = Bench::new();
+    for round in 0..3 {
+        for from in 0..limits::BABEL_NEIGHBOURS_MAX + 100 {
+            bench.hear(from, |composer| put_hello(composer, round));
+        }
+        bench.wait(SECOND / 2);
+    }
+    let out = bench.wanted();
+    let told = |notice: &Notice| matches!(notice, Notice::TooManyNeighbours { .. });
+    assert_eq!(notices(&out, told), 1);
+    assert_eq!(bench.dump().neighbours.len(), limits::BABEL_NEIGHBOURS_MAX);
+}
+
+/// Goal: a table larger than the limit is cut there, the operator is told once, and the rest works on.
+#[test]
+fn babel_tells_once_of_a_table_that_is_full() {
+    let mut bench = Bench::new();
+    for round in 0..2 {
+        bench.hear(0, |composer| put_hello(composer, round));
+    }
+    bench.hear(0, |composer| {
+        for number in 1..limits::BABEL_DESTINATIONS_MAX + 1000 {
+            put_update(composer, 0, prefix(number));
+        }
+    });
+    let out = bench.wanted();
+    assert_eq!(notices(&out, |notice| *notice == Notice::TableFull), 1);
+    assert_eq!(installed(&out), limits::BABEL_DESTINATIONS_MAX - 1, "one is our own");
+    bench.hear(0, |composer| {
+        let retraction = Update {
+            destination: Some(prefix(1)),
+            router_id: None,
+            next_hop: None,
+            seqno: 1,
+            metric: u16::MAX,
+            next_within: SECOND,
+        };
+        composer.update(&retraction, &prefix(1), None);
+    });
+    assert_eq!(installed(&bench.wanted()), 1, "a retraction is followed");
+}
+
+/// Goal: whatever one neighbour asks, and however often, it gets about as much as it sends, and another
+/// one's route stays.
+#[test]
+fn babel_survives_a_neighbour_that_floods() {
+    let mut bench = Bench::new();
+    for round in 0..3 {
+        bench.hear(0, |composer| put_hello(composer, round));
+        bench.hear(1, |composer| {
+            put_hello(composer, round);
+            put_update(composer, 1, prefix(1));
+        });
+        bench.wait(SECOND / 2);
+    }
+    let _before = bench.wanted();
+    for round in 0..10_000_u16 {
+        bench.hear(0, |composer| {
+            put_hello(composer, round.wrapping_mul(257));
+            RouteRequest { destination: None }.put(&mut Vec::new());
+            composer.put(RouteRequest::TYPE, |body| {
+                RouteRequest { destination: None }.put(body);
+            });
+            let request = SeqnoRequest {
+                destination: prefix(usize::from(round % 2)),
+                seqno: round.wrapping_mul(3),
+                hop_count: 64,
+                router_id: router_id(usize::from(round)),
+            };
+            composer.put(SeqnoRequest::TYPE, |body| request.put(body));
+        });
+        if round % 1000 == 0 {
+            bench.hear(1, |composer| put_hello(composer, 3 + round / 1000));
+        }
+        bench.wait(SECOND / 1000);
+    }
+    let out = bench.wanted();
+    let (heard, said) = (10_000 * 80, octets(&out));
+    assert!(said < 2 * heard, "{said} octets");
+    let dump = bench.dump();
+    let route = dump.routes.iter().find(|route| route.destination == prefix(1)).unwrap();
+    assert!(route.installed, "{route:?}");
+}
+
+/// Goal: a machine that was suspended, or whose clock jumped, finds its neighbours again at once.
+#[test]
+fn babel_survives_an_hour_without_time() {
+    let mut bench = Bench::new();
+    let meet = |bench: &mut Bench, first: u16| {
+        for round in 0..3 {
+            bench.hear(1, |composer| {
+                put_hello(composer, first + round);
+                put_update(composer, 1, prefix(1));
+            });
+            bench.wait(SECOND);
+        }
+    };
+    meet(&mut bench, 0);
+    assert_eq!(installed(&bench.wanted()), 1);
+    // Nothing happened, and then it is an hour later.
+    bench.now = bench.now + 3600 * SECOND;
+    bench.handle(Input::Timer);
+    meet(&mut bench, 3600);
+    let dump = bench.dump();
+    assert!(dump.routes.iter().any(|route| route.destination == prefix(1) && route.installed));
+    let out = bench.wanted();
+    assert!(octets(&out) < 4000, "{} octets: nothing is made up for", octets(&out));
+}
+
+/// Goal: each link has the keys that it was given: with one's the other's packets are not signed.
+#[test]
+fn babel_signs_on_each_link_with_its_own_key() {
+    let mut bench = Bench::new();
+    let keys = |octet| {
+        let key = Key::new(Hash::Blake2s128, &[octet; 16]).unwrap();
+        Keys { sign: vec![key], accept: Vec::new() }
+    };
+    for (index, octet) in [(8, 1), (9, 2)] {
+        let authentication =
+            Some(Authentication { keys: keys(octet), bad_signatures: Default::default() });
+        let settings = InterfaceSettings { authentication, ..InterfaceSettings::wired(SECOND) };
+        bench.handle(Input::InterfaceUp(link(index, settings)));
+    }
+    bench.wait(3 * SECOND);
+    let mut count = 0;
+    for output in bench.wanted() {
+        let Output::Send { interface, path, octets } = output else { continue };
+        let packet = re6st::proto::babel::packet::Packet::parse(&octets).unwrap();
+        let verified = [1, 2].map(|octet| keys(octet).verify(path, &packet));
+        let expected = [interface == 8, interface == 9];
+        assert_eq!(verified, expected, "on {interface}");
+        count += usize::from(interface > LINK);
+    }
+    assert!(count >= 4, "{count}");
+}
+
+/// Goal: IPv4 routes are announced through IPv6 where that is wanted, and nowhere else.
+#[test]
+fn babel_announces_ipv4_through_ipv6_where_it_is_told_to() {
+    for (v4_via_v6, expected) in [(V4ViaV6::On, true), (V4ViaV6::Off, false)] {
+        let mut bench = Bench::new();
+        let ipv4 = Destination::from_anywhere("10.9.0.0/24".parse().unwrap());
+        bench.handle(Input::Announced(vec![Announcement { destination: ipv4, metric: 0 }]));
+        let settings = InterfaceSettings { v4_via_v6, ..InterfaceSettings::wired(SECOND) };
+        bench.handle(Input::InterfaceUp(link(LINK, settings)));
+        for round in 0..3 {
+            bench.hear(1, |composer| put_hello(composer, round));
+            bench.wait(SECOND);
+        }
+        let said = bench.wanted().into_iter().any(|output| {
+            let Output::Send { octets, .. } = output else { return false };
+            let packet = re6st::proto::babel::packet::Packet::parse(&octets).unwrap();
+            packet.tlvs(OURS).flatten().any(|tlv| {
+                let of_ipv4 = |update: &Update| update.destination == Some(ipv4);
+                matches!(tlv, re6st::proto::babel::packet::Tlv::Update(update) if of_ipv4(&update))
+            })
+        });
+        assert_eq!(said, expected, "{v4_via_v6:?}");
+    }
+}
