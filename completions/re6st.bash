@@ -49,6 +49,9 @@ _re6st() {
             re6st__subcmd__babel,monitor)
                 cmd="re6st__subcmd__babel__subcmd__monitor"
                 ;;
+            re6st__subcmd__babel,reload)
+                cmd="re6st__subcmd__babel__subcmd__reload"
+                ;;
             re6st__subcmd__babel,run)
                 cmd="re6st__subcmd__babel__subcmd__run"
                 ;;
@@ -217,7 +220,7 @@ _re6st() {
             return 0
             ;;
         re6st__subcmd__babel)
-            opts="-h --help run dump monitor babeld"
+            opts="-h --help run dump monitor reload babeld"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -280,8 +283,26 @@ _re6st() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        re6st__subcmd__babel__subcmd__reload)
+            opts="-h --socket --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --socket)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         re6st__subcmd__babel__subcmd__run)
-            opts="-C -v -h --interfaces --config --statement --redistribute --kind --hello --update --key --accept-key --network --table --metric --pref-src --socket --json --verbose --help"
+            opts="-C -v -h --interfaces --config --statement --redistribute --kind --hello --update --key --accept-key --network --table --metric --pref-src --state --socket --json --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -340,6 +361,10 @@ _re6st() {
                     return 0
                     ;;
                 --pref-src)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --state)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -300,11 +300,12 @@ complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subc
 complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from connect" -l json -d 'Write what happens to standard output, one JSON object a line'
 complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from connect" -s v -l verbose -d 'Log more; twice for every packet that is refused'
 complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from connect" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c re6st -n "__fish_re6st_using_subcommand babel; and not __fish_seen_subcommand_from run dump monitor babeld" -s h -l help -d 'Print help'
-complete -c re6st -n "__fish_re6st_using_subcommand babel; and not __fish_seen_subcommand_from run dump monitor babeld" -f -a "run" -d 'Route between interfaces until told to end'
-complete -c re6st -n "__fish_re6st_using_subcommand babel; and not __fish_seen_subcommand_from run dump monitor babeld" -f -a "dump" -d 'Show what a running router knows'
-complete -c re6st -n "__fish_re6st_using_subcommand babel; and not __fish_seen_subcommand_from run dump monitor babeld" -f -a "monitor" -d 'Show what a running router knows, and then what changes'
-complete -c re6st -n "__fish_re6st_using_subcommand babel; and not __fish_seen_subcommand_from run dump monitor babeld" -f -a "babeld" -d 'Take the place of babeld: its command line, its files'
+complete -c re6st -n "__fish_re6st_using_subcommand babel; and not __fish_seen_subcommand_from run dump monitor reload babeld" -s h -l help -d 'Print help'
+complete -c re6st -n "__fish_re6st_using_subcommand babel; and not __fish_seen_subcommand_from run dump monitor reload babeld" -f -a "run" -d 'Route between interfaces until told to end'
+complete -c re6st -n "__fish_re6st_using_subcommand babel; and not __fish_seen_subcommand_from run dump monitor reload babeld" -f -a "dump" -d 'Show what a running router knows'
+complete -c re6st -n "__fish_re6st_using_subcommand babel; and not __fish_seen_subcommand_from run dump monitor reload babeld" -f -a "monitor" -d 'Show what a running router knows, and then what changes'
+complete -c re6st -n "__fish_re6st_using_subcommand babel; and not __fish_seen_subcommand_from run dump monitor reload babeld" -f -a "reload" -d 'Have a running router read its configuration again; neighbours stay'
+complete -c re6st -n "__fish_re6st_using_subcommand babel; and not __fish_seen_subcommand_from run dump monitor reload babeld" -f -a "babeld" -d 'Take the place of babeld: its command line, its files'
 complete -c re6st -n "__fish_re6st_using_subcommand babel; and __fish_seen_subcommand_from run" -l interfaces -d 'Read more interfaces from FILE, or from standard input if it is `-`, as the JSON Lines that `re6st tunnel connect --json` prints: a tunnel that is up is added, one that is down removed' -r
 complete -c re6st -n "__fish_re6st_using_subcommand babel; and __fish_seen_subcommand_from run" -l config -d 'Do what a configuration file of babeld says; may be given several times. Interfaces named here get what its `default` lines say' -r
 complete -c re6st -n "__fish_re6st_using_subcommand babel; and __fish_seen_subcommand_from run" -s C -l statement -d 'Do what a statement of babeld\'s configuration language says; may be given several times' -r
@@ -319,6 +320,7 @@ complete -c re6st -n "__fish_re6st_using_subcommand babel; and __fish_seen_subco
 complete -c re6st -n "__fish_re6st_using_subcommand babel; and __fish_seen_subcommand_from run" -l table -d 'The kernel\'s table for routes' -r
 complete -c re6st -n "__fish_re6st_using_subcommand babel; and __fish_seen_subcommand_from run" -l metric -d 'The kernel\'s metric of routes; the lowest wins among those to the same prefix' -r
 complete -c re6st -n "__fish_re6st_using_subcommand babel; and __fish_seen_subcommand_from run" -l pref-src -d 'The source address of our own packets, once for each family' -r
+complete -c re6st -n "__fish_re6st_using_subcommand babel; and __fish_seen_subcommand_from run" -l state -d 'Keep the router\'s identity and its numbers in FILE, so that neighbours know it again after a restart or a crash; for one router alone' -r -F
 complete -c re6st -n "__fish_re6st_using_subcommand babel; and __fish_seen_subcommand_from run" -l socket -d 'Where `re6st babel dump` asks' -r -F
 complete -c re6st -n "__fish_re6st_using_subcommand babel; and __fish_seen_subcommand_from run" -s v -l verbose -d 'How much to log: 0 is errors, 2 what happens, 4 everything' -r
 complete -c re6st -n "__fish_re6st_using_subcommand babel; and __fish_seen_subcommand_from run" -l json -d 'Print every change of neighbours and routes as JSON Lines'
@@ -329,6 +331,8 @@ complete -c re6st -n "__fish_re6st_using_subcommand babel; and __fish_seen_subco
 complete -c re6st -n "__fish_re6st_using_subcommand babel; and __fish_seen_subcommand_from monitor" -l socket -d 'The socket of the router to ask' -r -F
 complete -c re6st -n "__fish_re6st_using_subcommand babel; and __fish_seen_subcommand_from monitor" -l json -d 'Print JSON Lines'
 complete -c re6st -n "__fish_re6st_using_subcommand babel; and __fish_seen_subcommand_from monitor" -s h -l help -d 'Print help'
+complete -c re6st -n "__fish_re6st_using_subcommand babel; and __fish_seen_subcommand_from reload" -l socket -d 'The socket of the router to ask' -r -F
+complete -c re6st -n "__fish_re6st_using_subcommand babel; and __fish_seen_subcommand_from reload" -s h -l help -d 'Print help'
 complete -c re6st -n "__fish_re6st_using_subcommand ping-matrix; and not __fish_seen_subcommand_from run merge report" -s h -l help -d 'Print help'
 complete -c re6st -n "__fish_re6st_using_subcommand ping-matrix; and not __fish_seen_subcommand_from run merge report" -f -a "run" -d 'Probe every target over every plane'
 complete -c re6st -n "__fish_re6st_using_subcommand ping-matrix; and not __fish_seen_subcommand_from run merge report" -f -a "merge" -d 'Join what several hosts, or one host several times, have measured'

@@ -8,7 +8,7 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
 use re6st::proto::babel::destination::Destination;
-use re6st::proto::babel::event::{Before, Input, Link, NextHop, Output};
+use re6st::proto::babel::event::{Before, Input, Link, LinkQuality, NextHop, Output};
 use re6st::proto::babel::mac::{BadSignatures, GROUP, Hash, Key, Keys, Path};
 use re6st::proto::babel::router::Router;
 use re6st::proto::babel::router_id::RouterId;
@@ -429,12 +429,13 @@ fn babel_prefers_a_clean_way_to_one_of_which_loss_is_told() {
     world.join(0, 2, 12 * MS);
     world.join(2, 1, 12 * MS);
     world.run_until_whole(10 * SECOND);
-    for (ratio, hops) in [(Some(0.05), 2), (Some(0.0), 1), (Some(0.05), 2), (None, 1)] {
+    for (loss, hops) in [(Some(0.05), 2), (Some(0.0), 1), (Some(0.05), 2), (None, 1)] {
         for end in [0, 1] {
-            world.handle(end, Input::Loss { interface: direct, ratio });
+            let quality = LinkQuality { loss, round_trip: None };
+            world.handle(end, Input::Measured { interface: direct, quality });
         }
         world.run_for(60 * SECOND);
-        assert_eq!(world.hops(0, 1), Some(hops), "{ratio:?}");
+        assert_eq!(world.hops(0, 1), Some(hops), "{loss:?}");
     }
 }
 

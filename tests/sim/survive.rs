@@ -207,7 +207,9 @@ fn babel_tells_once_of_a_table_that_is_full() {
         };
         composer.update(&retraction, &prefix(1), None);
     });
-    assert_eq!(installed(&bench.wanted()), 1, "a retraction is followed");
+    // Nobody was told of it yet, so that nothing need be refused.
+    let removed = Output::Uninstall { destination: prefix(1) };
+    assert!(bench.wanted().contains(&removed), "a retraction is followed");
 }
 
 /// Goal: whatever one neighbour asks, and however often, it gets about as much as it sends, and another
@@ -268,7 +270,7 @@ fn babel_survives_an_hour_without_time() {
     meet(&mut bench, 0);
     assert_eq!(installed(&bench.wanted()), 1);
     // Nothing happened, and then it is an hour later.
-    bench.now = bench.now + 3600 * SECOND;
+    bench.now += 3600 * SECOND;
     bench.handle(Input::Timer);
     meet(&mut bench, 3600);
     let dump = bench.dump();

@@ -123,7 +123,7 @@ mod tests {
             count += repairs.take(now).len();
         }
         assert!((30..60).contains(&count), "{count} in ten minutes");
-        now = now + Duration::from_secs(60);
+        now += Duration::from_secs(60);
         repairs.add(change(Before::Present), now);
         assert_eq!(repairs.deadline(), Some(now + limits::BABEL_REPAIR_PAUSE), "all was quiet");
     }

@@ -16,6 +16,7 @@ use crate::proto::babel::neighbour::{NeighbourId, Neighbours};
 use crate::proto::babel::outbox::Outbox;
 use crate::proto::babel::requests::{RouteRequest, SeqnoRequest};
 use crate::proto::babel::router::Router;
+use crate::proto::babel::router_id::RouterId;
 use crate::proto::babel::routers::RouterIndex;
 use crate::proto::babel::selection::metric;
 use crate::proto::babel::settings::{SplitHorizon, V4ViaV6};
@@ -183,7 +184,8 @@ impl Router {
         let own = (self.own(), self.seqno);
         let Self { settings, interfaces, neighbours, table, filters, random, .. } = self;
         let keys = settings.keys.as_ref();
-        let mut speaker = Speaker { own, table, filters, now };
+        let sender = settings.router_id;
+        let mut speaker = Speaker { sender, own, table, filters, now };
         for (&index, interface) in interfaces.iter_mut() {
             speaker.fill(&interface.link, &mut interface.outbox, neighbours);
             for body in interface.outbox.composer.take() {
@@ -292,6 +294,7 @@ fn current(table: &Table, neighbours: &Neighbours, id: DestinationId) -> Current
 
 /// Writes updates.
 struct Speaker<'a> {
+    sender: RouterId,
     own: (Option<RouterIndex>, u16),
     table: &'a mut Table,
     filters: &'a Filters,
@@ -301,6 +304,7 @@ struct Speaker<'a> {
 impl Speaker<'_> {
     /// Composes what waits in an outbox, as far as it may leave now.
     fn fill(&mut self, link: &Link, outbox: &mut Outbox, neighbours: &Neighbours) {
+        outbox.composer.set_sender(self.sender);
         // Whoever asks has no route: first.
         while let Some(request) = outbox.next_request(self.now) {
             outbox.composer.put(SeqnoRequest::TYPE, |body| request.put(body));

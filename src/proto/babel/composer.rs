@@ -14,6 +14,8 @@ use crate::proto::bytes::Writer;
 #[derive(Clone, Debug)]
 pub struct Composer {
     octets_max: usize,
+    /// Who says all this.
+    sender: Option<RouterId>,
     full: Vec<Vec<u8>>,
     body: Vec<u8>,
     said: Said,
@@ -45,6 +47,7 @@ impl Composer {
     pub fn new(octets_max: usize) -> Self {
         Self {
             octets_max,
+            sender: None,
             full: Vec::new(),
             body: Vec::new(),
             said: Said::default(),
@@ -55,6 +58,12 @@ impl Composer {
     /// Bodies of up to `octets_max` from now on.
     pub const fn set_octets_max(&mut self, octets_max: usize) {
         self.octets_max = octets_max;
+    }
+
+    /// Retractions are said in this name where nothing else was before them in their packet. They need
+    /// none (RFC 8966 §4.6.9), but FRR passes over those without, and keeps the route until it expires.
+    pub const fn set_sender(&mut self, sender: RouterId) {
+        self.sender = Some(sender);
     }
 
     /// Adds a TLV that neither says nor takes anything from others.
@@ -124,7 +133,8 @@ impl Composer {
         let mut said = self.said;
         let scratch = &mut self.scratch;
         scratch.clear();
-        if let Some(router_id) = update.router_id
+        let in_need = said.router_id.is_none();
+        if let Some(router_id) = update.router_id.or(self.sender.filter(|_| in_need))
             && said.router_id != Some(router_id)
         {
             put_tlv(ROUTER_ID, scratch, |body| {
@@ -221,6 +231,33 @@ mod tests {
             .collect();
         assert_eq!(read, sent);
         assert!(composer.is_empty());
+    }
+
+    #[test]
+    fn no_retraction_comes_before_a_router_id() {
+        let mut composer = Composer::new(100);
+        composer.set_sender(RouterId::new([7; 8]).unwrap());
+        for number in 0..20_u16 {
+            let prefix = format!("2001:db8:42:{number:x}::/64").parse().unwrap();
+            let destination = Destination::from_anywhere(prefix);
+            let update = Update {
+                destination: Some(destination),
+                router_id: None,
+                next_hop: None,
+                seqno: 1,
+                metric: u16::MAX,
+                next_within: Duration::from_secs(60),
+            };
+            composer.update(&update, &destination, None);
+        }
+        let bodies = composer.take();
+        assert!(bodies.len() > 2, "{}", bodies.len());
+        for body in bodies {
+            let kinds: Vec<u8> =
+                crate::proto::babel::packet::RawTlvs::new(&body).map(|(kind, _)| kind).collect();
+            assert_eq!(kinds[0], ROUTER_ID, "{kinds:?}");
+            assert_eq!(kinds.iter().filter(|&&kind| kind == ROUTER_ID).count(), 1, "{kinds:?}");
+        }
     }
 
     #[test]

@@ -279,6 +279,14 @@ impl Neighbours {
 }
 
 #[cfg(test)]
+impl Neighbours {
+    /// A place, for tests that need any.
+    pub fn test_id() -> NeighbourId {
+        NeighbourId(NonZeroU32::MIN)
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use std::time::Duration;
 
@@ -313,13 +321,5 @@ mod tests {
         assert!((330..360).contains(&rxcost), "{rxcost}");
         // 1 / (3/4 · 3/4)
         assert!((440..480).contains(&both), "{both}");
-    }
-}
-
-#[cfg(test)]
-impl Neighbours {
-    /// A place, for tests that need any.
-    pub fn test_id() -> NeighbourId {
-        NeighbourId(NonZeroU32::MIN)
     }
 }

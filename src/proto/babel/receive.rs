@@ -346,6 +346,7 @@ impl Router {
             // RFC 8966 §3.8.1.1: a route that we do not have is retracted.
             None => {
                 let retraction = Self::retraction(destination, self.seqno);
+                neighbour.outbox.composer.set_sender(self.settings.router_id);
                 neighbour.outbox.composer.update(&retraction, &destination, None);
             }
         }
