@@ -212,6 +212,7 @@ complete -c re6st -n "__fish_re6st_using_subcommand node; and __fish_seen_subcom
 complete -c re6st -n "__fish_re6st_using_subcommand node; and __fish_seen_subcommand_from up" -l client-count -d 'How many tunnels to open, if the network\'s number does not suit' -r
 complete -c re6st -n "__fish_re6st_using_subcommand node; and __fish_seen_subcommand_from up" -l max-clients -d 'How many tunnels to accept on each port, if the network\'s number does not suit' -r
 complete -c re6st -n "__fish_re6st_using_subcommand node; and __fish_seen_subcommand_from up" -l main-interface -d 'The interface that gets this node\'s address' -r
+complete -c re6st -n "__fish_re6st_using_subcommand node; and __fish_seen_subcommand_from up" -l country -d 'The country that this node is in, like FR, for networks that keep tunnels within countries; without it the registry is asked' -r
 complete -c re6st -n "__fish_re6st_using_subcommand node; and __fish_seen_subcommand_from up" -l interface -d 'Look for nodes of the network on this LAN, and route to them directly' -r
 complete -c re6st -n "__fish_re6st_using_subcommand node; and __fish_seen_subcommand_from up" -l neighbour -d 'A node to have a tunnel with before all others: its name, like 1/16' -r
 complete -c re6st -n "__fish_re6st_using_subcommand node; and __fish_seen_subcommand_from up" -l state -d 'The folder for what survives restarts' -r -F

@@ -9,7 +9,7 @@ use clap_complete::Shell;
 
 use crate::cli::Re6st;
 use crate::cli::legacy::ALIASES;
-use crate::cli::vocabulary;
+use crate::cli::{sections, vocabulary};
 use crate::command::{Failure, Outcome};
 
 /// Options of `re6st manual`.
@@ -60,7 +60,15 @@ fn write(folder: &Path) -> io::Result<()> {
 /// One page a command, `re6st-node.1`, and one for each of its own, `re6st-node-up.1`.
 fn write_pages(command: &Command, folder: &Path) -> io::Result<()> {
     // No date: a page changes when the options do, and only then.
-    clap_mangen::Man::new(command.clone()).manual("re6st manual").generate_to(folder)?;
+    let page = clap_mangen::Man::new(command.clone()).manual("re6st manual");
+    let mut text = Vec::new();
+    page.render(&mut text)?;
+    let text = String::from_utf8_lossy(&text);
+    let typed = command.get_bin_name().unwrap_or_else(|| command.get_name());
+    let sections = sections::of(typed);
+    // A version, where there is one, stays last.
+    let (before, after) = text.split_at(text.find(".SH VERSION").unwrap_or(text.len()));
+    fs::write(folder.join(page.get_filename()), format!("{before}{sections}{after}"))?;
     for inner in command.get_subcommands().filter(|inner| !inner.is_hide_set()) {
         write_pages(inner, folder)?;
     }

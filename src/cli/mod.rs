@@ -10,6 +10,7 @@ use crate::command::{Outcome, babel, cert, lab, node, ping_matrix, registry, tun
 pub mod legacy;
 pub mod manual;
 pub mod options_file;
+mod sections;
 mod vocabulary;
 
 /// A resilient, scalable IPv6 mesh network over whatever the Internet gives

@@ -164,10 +164,13 @@ pub struct NodeStatus {
     pub connected: bool,
     /// The number of the network's configuration.
     pub network_version: Option<u64>,
-    /// Tunnels that it opened and that are up.
+    /// Tunnels that it opened, that are up and not silent.
     pub tunnels_opened: usize,
-    /// Tunnels that others opened.
+    /// Tunnels that others opened, that are up and not silent.
     pub tunnels_accepted: usize,
+    /// Tunnels through which nothing comes, or not yet.
+    #[serde(default)]
+    pub tunnels_waiting: usize,
     /// Nodes one link away.
     pub neighbours: usize,
     /// Nodes it has a way to.
@@ -178,6 +181,15 @@ pub struct NodeStatus {
     pub uptime_s: u64,
     /// When its certificate ends: RFC 3339, UTC.
     pub not_after: String,
+    /// Whether its certificate was revoked, or the registry does not know it any more.
+    #[serde(default)]
+    pub certificate_revoked: bool,
+    /// Whether its certificate ends soon and was not renewed yet.
+    #[serde(default)]
+    pub certificate_due: bool,
+    /// Why it was not.
+    #[serde(default)]
+    pub renewal_failure: Option<String>,
 }
 
 /// Another node, as a running node knows it.

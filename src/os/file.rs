@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 /// Who may read a file.
@@ -16,7 +16,7 @@ pub enum Access {
 
 /// What was attempted with which file, and the kernel's reason for refusing.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot {attempt} {}: {cause}", path.display())]
+#[error("cannot {attempt} {}: {cause}{}", path.display(), advice(cause))]
 pub struct FileError {
     /// `read`, `write`, `create`.
     pub attempt: &'static str,
@@ -25,6 +25,13 @@ pub struct FileError {
     /// The reason.
     #[source]
     pub cause: io::Error,
+}
+
+fn advice(cause: &io::Error) -> &'static str {
+    match cause.kind() {
+        io::ErrorKind::StorageFull => "; make room there and try again",
+        _ => "",
+    }
 }
 
 impl FileError {
@@ -47,6 +54,22 @@ pub fn replace(path: &Path, octets: &[u8], access: Access) -> Result<(), FileErr
         .map_err(|cause| given_up("write", path, &beside, cause))
 }
 
+/// Replaces a file at once, and leaves its owner and permissions as they are.
+pub fn replace_content(path: &Path, octets: &[u8]) -> Result<(), FileError> {
+    let failed = |cause| FileError::new("write", path, cause);
+    // What a link leads to is replaced, not the link.
+    let path = &fs::canonicalize(path).map_err(failed)?;
+    let old = fs::metadata(path).map_err(failed)?;
+    let beside = write_beside(path, octets, Access::Owner)?;
+    let replace = || {
+        std::os::unix::fs::chown(&beside, Some(old.uid()), Some(old.gid()))?;
+        fs::set_permissions(&beside, old.permissions())?;
+        fs::rename(&beside, path)?;
+        sync_folder(path)
+    };
+    replace().map_err(|cause| given_up("write", path, &beside, cause))
+}
+
 /// Makes a file that must not be there yet, at once.
 pub fn create(path: &Path, octets: &[u8], access: Access) -> Result<(), FileError> {
     let beside = write_beside(path, octets, access)?;
@@ -55,6 +78,40 @@ pub fn create(path: &Path, octets: &[u8], access: Access) -> Result<(), FileErro
         .and_then(|()| fs::remove_file(&beside))
         .and_then(|()| sync_folder(path))
         .map_err(|cause| given_up("create", path, &beside, cause))
+}
+
+/// Room for a file that must not be there yet: what is to be in it cannot be had a second time.
+#[derive(Debug)]
+pub struct Room {
+    beside: PathBuf,
+    path: PathBuf,
+}
+
+impl Room {
+    /// Takes so many octets of the disk, or fails as long as nothing is lost.
+    pub fn take(path: &Path, octets: usize) -> Result<Self, FileError> {
+        let beside = write_beside(path, &vec![0; octets], Access::All)?;
+        Ok(Self { beside, path: path.into() })
+    }
+
+    /// Makes the file, at once.
+    pub fn create(self, octets: &[u8]) -> Result<(), FileError> {
+        let write = || {
+            let mut file = OpenOptions::new().write(true).open(&self.beside)?;
+            file.write_all(octets)?;
+            file.set_len(octets.len() as u64)?;
+            file.sync_all()?;
+            fs::hard_link(&self.beside, &self.path)?;
+            sync_folder(&self.path)
+        };
+        write().map_err(|cause| FileError::new("create", &self.path, cause))
+    }
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.beside);
+    }
 }
 
 /// Makes a folder and those above it, if they are not there.
@@ -122,6 +179,18 @@ mod tests {
         replace(&path, b"three", Access::All).unwrap();
         assert_eq!(read(&path).unwrap(), b"three");
         assert!(!is_private(&path).unwrap());
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left beside");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+        let link = folder.path().join("link");
+        std::os::unix::fs::symlink(&path, &link).unwrap();
+        replace_content(&link, b"four").unwrap();
+        assert_eq!(read(&path).unwrap(), b"four");
+        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o640);
+        fs::remove_file(&link).unwrap();
+        let room = Room::take(&folder.path().join("certificate"), 4_096).unwrap();
+        drop(room);
+        let room = Room::take(&folder.path().join("certificate"), 4_096).unwrap();
+        room.create(b"four").unwrap();
+        assert_eq!(read(&folder.path().join("certificate")).unwrap(), b"four");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2, "nothing is left beside");
     }
 }

@@ -81,14 +81,14 @@ impl Links {
     pub async fn set_up(&self, index: u32) -> Result<(), LinkError> {
         let message = LinkUnspec::new_with_index(index).up().build();
         let done = self.handle.link().set(message).execute().await;
-        done.map_err(|error| failed(&format!("bring interface {index} up"), error))
+        done.map_err(|error| failed(&format!("bring {} up", named(index)), error))
     }
 
     /// Sets the octets of an interface's largest packet.
     pub async fn set_mtu(&self, index: u32, mtu: u32) -> Result<(), LinkError> {
         let message = LinkUnspec::new_with_index(index).mtu(mtu).build();
         let done = self.handle.link().set(message).execute().await;
-        done.map_err(|error| failed(&format!("set the MTU of interface {index} to {mtu}"), error))
+        done.map_err(|error| failed(&format!("set the MTU of {} to {mtu}", named(index)), error))
     }
 
     /// Sets the octets of an interface's largest super-frame, which the kernel leaves to be cut.
@@ -96,20 +96,20 @@ impl Links {
         let attribute = LinkAttribute::GsoMaxSize(octets);
         let message = LinkUnspec::new_with_index(index).append_extra_attribute(attribute).build();
         let done = self.handle.link().set(message).execute().await;
-        done.map_err(|error| failed(&format!("limit the super-frames of interface {index}"), error))
+        done.map_err(|error| failed(&format!("limit the super-frames of {}", named(index)), error))
     }
 
     /// Gives an interface an alias, which `ip link` shows.
     pub async fn set_alias(&self, index: u32, alias: &str) -> Result<(), LinkError> {
         let message = LinkUnspec::new_with_index(index).alias(alias).build();
         let done = self.handle.link().set(message).execute().await;
-        done.map_err(|error| failed(&format!("set the alias of interface {index}"), error))
+        done.map_err(|error| failed(&format!("set the alias of {}", named(index)), error))
     }
 
     /// Removes an interface.
     pub async fn delete(&self, index: u32) -> Result<(), LinkError> {
         let done = self.handle.link().del(index).execute().await;
-        done.map_err(|error| failed(&format!("remove interface {index}"), error))
+        done.map_err(|error| failed(&format!("remove {}", named(index)), error))
     }
 
     /// The addresses of an interface, with their prefix lengths.
@@ -131,7 +131,7 @@ impl Links {
             let flags = AddressAttribute::Flags(AddressFlags::Nodad);
             request.message_mut().attributes.push(flags);
         }
-        let attempt = format!("add address {address}/{length} to interface {index}");
+        let attempt = format!("add address {address}/{length} to {}", named(index));
         request.execute().await.map_err(|error| failed(&attempt, error))
     }
 
@@ -140,7 +140,7 @@ impl Links {
         for message in self.address_messages(index).await? {
             if address_of(&message) == Some(address) {
                 let done = self.handle.address().del(message).execute().await;
-                let attempt = format!("remove address {address} from interface {index}");
+                let attempt = format!("remove address {address} from {}", named(index));
                 done.map_err(|error| failed(&attempt, error))?;
             }
         }
@@ -157,13 +157,13 @@ impl Links {
     ) -> Result<(), LinkError> {
         let route = default_route(index, source, gateway);
         let done = self.handle.route().add(route).replace().execute().await;
-        done.map_err(|error| failed(&format!("add a default route to interface {index}"), error))
+        done.map_err(|error| failed(&format!("add a default route to {}", named(index)), error))
     }
 
     async fn address_messages(&self, index: u32) -> Result<Vec<AddressMessage>, LinkError> {
         let request = self.handle.address().get().set_link_index_filter(index);
         let messages = request.execute().try_collect::<Vec<_>>().await;
-        messages.map_err(|error| failed(&format!("list the addresses of interface {index}"), error))
+        messages.map_err(|error| failed(&format!("list the addresses of {}", named(index)), error))
     }
 }
 
@@ -218,6 +218,14 @@ fn default_route(index: u32, source: IpAddr, gateway: Option<IpAddr>) -> RouteMe
                 _ => route.build(),
             }
         }
+    }
+}
+
+/// How people know an interface, if it is still there.
+fn named(index: u32) -> String {
+    match nix::net::if_::if_indextoname(index) {
+        Ok(name) => format!("interface {}", name.to_string_lossy()),
+        Err(_) => format!("interface number {index}, which is gone"),
     }
 }
 

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use rusqlite::types::ValueRef;
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OpenFlags, Transaction, params};
 
 /// The file, open.
 #[derive(Debug)]
@@ -36,6 +36,15 @@ impl Store {
             }
             opened => opened,
         }
+    }
+
+    /// Opens a `cache.db` that cannot be written, as it was when it last could.
+    pub fn open_to_read(file: &Path) -> rusqlite::Result<Self> {
+        // Without this, SQLite would want to write a file beside it even to read.
+        let plain = file.to_string_lossy().replace('%', "%25").replace('?', "%3f");
+        let uri = format!("file:{}?immutable=1", plain.replace('#', "%23"));
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
+        Ok(Self { connection: Connection::open_with_flags(uri, flags)? })
     }
 
     fn open_as_it_is(file: &Path) -> rusqlite::Result<Self> {
@@ -86,17 +95,41 @@ impl Store {
     /// Remembers the configuration of the network, all of it or nothing.
     pub fn set_configuration(&mut self, rows: &[(String, Value)]) -> rusqlite::Result<()> {
         let transaction = self.connection.transaction()?;
-        transaction.execute("DELETE FROM config", [])?;
-        for (name, value) in rows {
-            let mut insert = transaction.prepare_cached("INSERT INTO config VALUES (?, ?)")?;
-            match value {
-                Value::Integer(number) => insert.execute(params![name, number])?,
-                Value::Text(text) => insert.execute(params![name, text])?,
-                Value::Blob(octets) => insert.execute(params![name, octets])?,
-            };
-        }
+        put_configuration(&transaction, rows)?;
         transaction.commit()
     }
+
+    /// Remembers these and nothing else, all of it or nothing.
+    pub fn set_all(
+        &mut self,
+        peers: &[(String, String)],
+        configuration: &[(String, Value)],
+    ) -> rusqlite::Result<()> {
+        let transaction = self.connection.transaction()?;
+        transaction.execute("DELETE FROM peer", [])?;
+        for (prefix, addresses) in peers {
+            let mut insert = transaction.prepare_cached("INSERT INTO peer VALUES (?, ?)")?;
+            insert.execute(params![prefix, addresses])?;
+        }
+        put_configuration(&transaction, configuration)?;
+        transaction.commit()
+    }
+}
+
+fn put_configuration(
+    transaction: &Transaction<'_>,
+    rows: &[(String, Value)],
+) -> rusqlite::Result<()> {
+    transaction.execute("DELETE FROM config", [])?;
+    for (name, value) in rows {
+        let mut insert = transaction.prepare_cached("INSERT INTO config VALUES (?, ?)")?;
+        match value {
+            Value::Integer(number) => insert.execute(params![name, number])?,
+            Value::Text(text) => insert.execute(params![name, text])?,
+            Value::Blob(octets) => insert.execute(params![name, octets])?,
+        };
+    }
+    Ok(())
 }
 
 fn is_corrupt(error: &rusqlite::Error) -> bool {
@@ -133,11 +166,19 @@ mod tests {
         store.forget_peer("10").unwrap();
         store.set_configuration(&rows).unwrap();
         drop(store);
-        let store = Store::open(&file).unwrap();
+        let mut store = Store::open(&file).unwrap();
         assert_eq!(store.peers().unwrap(), [("01".into(), "10.0.0.1,1194,udp".into())]);
         let mut stored = store.configuration().unwrap();
         stored.sort_by_key(|(name, _)| rows.iter().position(|(known, _)| known == name));
         assert_eq!(stored, rows);
+        store.set_all(&[("11".into(), "10.0.0.3,1194,udp".into())], &rows).unwrap();
+        drop(store);
+        let odd = folder.path().join("what? 100%#1.db");
+        std::fs::rename(&file, &odd).unwrap();
+        let store = Store::open_to_read(&odd).unwrap();
+        assert_eq!(store.peers().unwrap(), [("11".into(), "10.0.0.3,1194,udp".into())]);
+        assert_eq!(store.configuration().unwrap().len(), rows.len());
+        store.set_peer("0", "").unwrap_err();
     }
 
     #[test]

@@ -4,6 +4,7 @@ mod authority;
 mod certificates;
 mod full_disk;
 mod rubbish;
+mod units;
 mod words;
 
 use std::process::{Command, Output};

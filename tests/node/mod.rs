@@ -3,4 +3,6 @@
 mod failures;
 mod mesh;
 mod ownership;
+mod renewal;
+mod status;
 pub mod underlay;

@@ -4,17 +4,19 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
+use re6st::proto::certificate::{Certificate, Issuer, Terms};
 use serde_json::Value;
 
 use crate::namespace::{Namespace, Process, RE6ST, eventually, run};
 
 /// The hosts, joined by a bridge; host `i` is 10.99.0.(i+1) there and i/16 in the network.
 pub struct Underlay {
+    // Programs end before their hosts do, and say why a test failed while their logs are there.
+    nodes: Vec<Option<Process>>,
+    registry: Option<Process>,
     pub hosts: Vec<Namespace>,
     _bridge: Namespace,
     folder: tempfile::TempDir,
-    registry: Option<Process>,
-    nodes: Vec<Option<Process>>,
 }
 
 impl Underlay {
@@ -75,6 +77,31 @@ impl Underlay {
 
     fn path(&self, name: &str) -> String {
         self.folder.path().join(name).to_str().unwrap().to_owned()
+    }
+
+    /// Has a node's certificate end soon, as if it had been given long ago. The registry must not run.
+    pub fn shorten_certificate(&self, at: usize, left: Duration) {
+        let read = |path: PathBuf| std::fs::read(path).unwrap();
+        let registry = self.folder.path().join("registry");
+        let issuer =
+            Issuer::from_pem(&read(registry.join("ca.crt")), &read(registry.join("ca.key")));
+        let file = self.node_folder(at).join("cert.crt");
+        let old = Certificate::from_pem(&read(file.clone())).unwrap();
+        let prefix = old.prefix().unwrap();
+        let terms = Terms {
+            prefix,
+            subject_serial: old.subject_serial().unwrap_or_default(),
+            serial: old.serial().unwrap(),
+            not_before: old.not_before(),
+            not_after: re6st::os::clock::unix_time() + left,
+        };
+        let pem = issuer.unwrap().reissue(&old, terms).unwrap().to_pem().unwrap();
+        std::fs::write(file, &pem).unwrap();
+        let database = rusqlite::Connection::open(registry.join("registry.db")).unwrap();
+        let text = String::from_utf8(pem).unwrap();
+        let put = "UPDATE cert SET cert = ? WHERE prefix = ?";
+        let done = database.execute(put, [text, prefix.to_bits()]).unwrap();
+        assert_eq!(done, 1, "the registry knows the node");
     }
 
     /// `re6st node up` on a host, not started yet.

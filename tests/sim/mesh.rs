@@ -14,7 +14,7 @@ use openssl::rsa::Rsa;
 use openssl::x509::{X509Builder, X509Name, X509NameBuilder};
 use re6st::proto::certificate::{Authority, Certificate, Identity, PrivateKey};
 use re6st::proto::endpoint::{Endpoint, Transport};
-use re6st::proto::mesh::address::Addresses;
+use re6st::proto::mesh::address::{Addresses, Country};
 use re6st::proto::mesh::cache::Cache;
 use re6st::proto::mesh::choice::Taste;
 use re6st::proto::mesh::node::{Configuration, Input, Node, Output};
@@ -43,6 +43,9 @@ struct World {
     /// Attempts at opening a tunnel, by whom and to whom.
     attempts: BTreeMap<(Number, Number), u32>,
     datagrams: u64,
+    /// Where nodes are, if anybody cares.
+    countries: BTreeMap<Number, Country>,
+    same_country: Vec<Country>,
 }
 
 struct Tunnel {
@@ -159,6 +162,8 @@ impl World {
             keys: Keys::new(),
             attempts: BTreeMap::new(),
             datagrams: 0,
+            countries: BTreeMap::new(),
+            same_country: Vec::new(),
         };
         for number in 0..count {
             world.nodes.push(None);
@@ -169,8 +174,11 @@ impl World {
 
     /// Starts a node that remembers `known` peers.
     fn start(&mut self, number: Number, known: Vec<Number>) {
-        let peers = known.into_iter().map(|peer| (prefix(peer), Addresses::new([endpoint(peer)])));
-        let settings = settings();
+        let peers: Vec<_> =
+            known.into_iter().map(|peer| (prefix(peer), self.addresses(peer))).collect();
+        let mut settings = settings();
+        settings.taste.country = self.countries.get(&number).copied();
+        settings.taste.same_country.clone_from(&self.same_country);
         let configuration = Configuration { settings, revoked: BTreeSet::new(), version: None };
         let mut node = Node::new(
             self.keys.identity(number),
@@ -181,10 +189,19 @@ impl World {
             self.now,
             self.random.fork(),
         );
-        let addresses = Addresses::new([endpoint(number)]);
+        let addresses = self.addresses(number);
         node.handle(Input::Reachable(addresses), self.now, &mut Vec::new());
         self.nodes[number] = Some(node);
         self.later(Duration::ZERO, number, Event::Timer);
+    }
+
+    /// Where a node says it is reached.
+    fn addresses(&self, number: Number) -> Addresses {
+        let addresses = Addresses::new([endpoint(number)]);
+        match self.countries.get(&number) {
+            Some(&country) => addresses.in_country(country),
+            None => addresses,
+        }
     }
 
     /// Ends a node without a word: the others notice after the tunnels' timeout.
@@ -264,7 +281,7 @@ impl World {
         candidates.push(0);
         candidates.retain(|&candidate| candidate != asker);
         let &chosen = self.random.choose(&candidates)?;
-        Some((prefix(chosen), Addresses::new([endpoint(chosen)])))
+        Some((prefix(chosen), self.addresses(chosen)))
     }
 
     fn open(&mut self, client: Number, link: Link, server: Number) {
@@ -536,4 +553,38 @@ fn the_same_seed_gives_the_same_mesh() {
         world.tunnels.iter().map(|t| (t.client, t.server)).collect::<Vec<_>>()
     };
     assert_eq!(tell(), tell());
+}
+
+/// Goal: no tunnel crosses the border of a country that the network lists, and the others do not care.
+/// Method: two dozen nodes in three countries, of which one is listed; the same without a list.
+#[test]
+fn tunnels_stay_within_listed_countries() {
+    let country = |text: &str| Country::parse(text).unwrap();
+    let place = |number: Number| country(["FR", "CN", "DE", "FR"][number % 4]);
+    let tunnels_by_kind = |listed: &[&str]| {
+        let mut world = World::new(0, 5);
+        world.same_country = listed.iter().map(|text| country(text)).collect();
+        for number in 0..24 {
+            world.countries.insert(number, place(number));
+            world.nodes.push(None);
+            // In a listed country nobody can begin with a peer abroad, such as the registry's node.
+            world.start(number, if number > 4 { vec![number - 4] } else { Vec::new() });
+        }
+        world.run_for(Duration::from_secs(240));
+        let abroad = |a: Number, b: Number| {
+            let listed = |at: Number| listed.iter().any(|text| place(at) == country(text));
+            (place(a) != place(b), listed(a) || listed(b))
+        };
+        let mut counts = BTreeMap::new();
+        for tunnel in &world.tunnels {
+            *counts.entry(abroad(tunnel.client.0, tunnel.server.0)).or_insert(0) += 1;
+        }
+        counts
+    };
+    let (crosses, within) = ((true, true), (false, true));
+    let counts = tunnels_by_kind(&["CN"]);
+    assert_eq!(counts.get(&crosses), None, "{counts:?}");
+    // Six nodes in CN: five tunnels at least, and those of FR and DE are mixed.
+    assert!(counts[&within] >= 5 && counts[&(true, false)] > 20, "{counts:?}");
+    assert!(tunnels_by_kind(&[])[&(true, false)] > 20);
 }

@@ -281,7 +281,10 @@ impl Engine {
                 Output::Send { interface, path, octets } => {
                     // A link that is going down refuses packets: its end will be reported.
                     if let Err(error) = self.socket.send(&octets, (path.from, interface), path.to) {
-                        debug!("cannot send to {} on interface {interface}: {error}", path.to);
+                        let mut active = self.active.iter();
+                        let name = active.find(|(_, link)| link.index == interface);
+                        let name = name.map_or("an interface that is gone", |(name, _)| name);
+                        debug!("cannot send to {} on {name}: {error}", path.to);
                     }
                 }
                 Output::Install { destination, next_hop, before } => {

@@ -9,7 +9,7 @@ use clap::Args;
 use crate::command::registry::client::{self, CallError};
 use crate::command::{Failure, Outcome};
 use crate::os::clock::unix_time;
-use crate::os::file::{self, Access};
+use crate::os::file::{self, Access, Room};
 use crate::proto::certificate::{
     Authority, Certificate, CertificateRequest, Fingerprint, PrivateKey, renewal,
 };
@@ -100,6 +100,8 @@ async fn join(options: Options) -> Outcome {
     }
     let key = key(&files, &authority)?;
     let request = request(&options, &key)?;
+    // A token works once, and a prefix is given once: there must be room for what comes.
+    let room = Room::take(&files.certificate, CERTIFICATE_OCTETS_MAX).map_err(unusable)?;
     // From now on it is known whom to hand a token to.
     let pin = authority.certificate().fingerprint().ok().and_then(|text| text.parse().ok());
     let pin = pin.as_ref();
@@ -113,7 +115,7 @@ async fn join(options: Options) -> Outcome {
             format!("the registry does not know the token {token}; was it used already?")
         })
     })?;
-    keep_certificate(&options, &files, &authority, &certificate)
+    keep_certificate(&options, &files, &authority, &certificate, room)
 }
 
 /// Asks for the authority and compares it with the fingerprint.
@@ -221,13 +223,14 @@ fn keep_certificate(
     files: &Files,
     authority: &Authority,
     certificate: &Certificate,
+    room: Room,
 ) -> Outcome {
     let wrong = |error| Failure::failed(format!("the certificate that the registry sent {error}"));
     // A second for clocks that are a little behind the registry's.
     let now = unix_time().max(certificate.not_before());
     let prefix = authority.verify(certificate, now).map_err(wrong)?;
     let pem = certificate.to_pem().map_err(wrong)?;
-    file::create(&files.certificate, &pem, Access::All).map_err(unusable)?;
+    room.create(&pem).map_err(unusable)?;
     if !files.configuration.exists() {
         let sample = sample(options.registry());
         file::create(&files.configuration, sample.as_bytes(), Access::All).map_err(unusable)?;
@@ -272,3 +275,6 @@ fn refused(options: &Options, error: &CallError) -> Failure {
         _ => failed(options, error),
     }
 }
+
+/// Room for a certificate in PEM form, and for the options file after it.
+const CERTIFICATE_OCTETS_MAX: usize = 16 * 1_024;

@@ -1,5 +1,7 @@
 //! The loop that composes the mesh: tunnels, Babel, sessions with other nodes and the registry meet here.
 
+mod answers;
+mod services;
 mod tell;
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
@@ -13,25 +15,23 @@ use crate::command::babel::identity::Identity as Router;
 use crate::command::babel::service::Babel;
 use crate::command::node::control::Question as Asking;
 use crate::command::node::control::{Asked, Control};
+use crate::command::node::drive::services::Wanted;
 use crate::command::node::host::Host;
+use crate::command::node::memory::{Everything, Memory, News};
 use crate::command::node::network::{self, Preferences};
 use crate::command::node::options::{self, Options, Port};
 use crate::command::node::registry::{self, Answer, Question};
-use crate::command::node::setup::{self, Place};
+use crate::command::node::renewal::Renewal;
+use crate::command::node::setup;
 use crate::command::node::tunnels::{Change, Tunnels};
 use crate::command::registry::client::RegistryClient;
 use crate::command::tunnel::event::Event;
 use crate::command::{Failure, Outcome};
 use crate::os::clock::{self, Clock};
-use crate::os::route::KernelSettings;
-use crate::os::store::Store;
 use crate::os::{entropy, host, log};
-use crate::proto::babel::configuration::options::KernelSetup;
-use crate::proto::babel::destination::Destination;
 use crate::proto::babel::dump::Dump;
-use crate::proto::babel::settings::{Acceptance, Announcement, CostMultiplier, Settings};
+use crate::proto::babel::settings::CostMultiplier;
 use crate::proto::certificate::Identity;
-use crate::proto::cidr::Cidr;
 use crate::proto::limits;
 use crate::proto::mesh::address::Addresses;
 use crate::proto::mesh::cache::{self, Cache};
@@ -76,19 +76,23 @@ struct Drive {
     questions: mpsc::Receiver<Asked>,
     signals: [Signal; 2],
     host: Host,
-    store: Option<Store>,
+    memory: Memory,
     parameters: Parameters,
     preferences: Preferences,
     ports: Vec<Port>,
     lans: Vec<String>,
     /// Given by the operator: nothing is learnt then.
     given_addresses: bool,
+    given_country: bool,
+    /// Under which this host is reached.
+    hosts: Vec<IpAddr>,
+    renewal: Renewal,
+    /// The registry said so.
+    is_unknown: bool,
     dump: Dump,
     routes: Vec<Route>,
     look_at: Instant,
     ending: bool,
-    /// The state folder takes nothing, and that was said.
-    forgetful: bool,
 }
 
 /// What one turn of the loop waits for.
@@ -100,6 +104,7 @@ enum Happened {
     Registry(Answer),
     Asked(Asked),
     LookAtRoutes,
+    Renewal,
     Signal,
 }
 
@@ -113,32 +118,29 @@ impl Drive {
         let clock = Clock::start();
         let random = entropy::random();
         let signals = signals()?;
-        let store = setup::store(options)?;
+        let (memory, remembered) = Memory::open(options, clock.now());
         let mut client = RegistryClient::new(options.registry.clone(), identity.clone());
-        let (parameters, old) = setup::parameters(store.as_ref(), &mut client).await?;
+        let (parameters, old) = setup::parameters(remembered.parameters, &mut client).await?;
         let places = setup::places(&parameters, &identity)?;
         // Before anything of the host is touched: whoever has this port is a node that runs.
         let socket = setup::open_socket()?;
         let host = Host::prepare(places.clone(), &options.main_interface, &options.run).await?;
         let wanted = Wanted { options, identity: &identity, parameters: &parameters };
         let services = wanted.open(&preferences, &ports, &places).await;
-        let services = match services {
-            Ok(services) => services,
-            Err(failure) => {
-                host.restore().await;
-                return Err(failure);
-            }
-        };
+        let (host, services) = host.keep_if(services).await?;
         let node = Node::new(
             identity.clone(),
             format!("{}, re6st-{}", env!("CARGO_PKG_VERSION"), std::env::consts::OS),
             network::configuration(&parameters, &preferences, &identity.authority),
-            known_peers(store.as_ref()),
+            known_peers(remembered.peers),
             clock::unix_time(),
             clock.now(),
             random,
         );
         let (registry, registry_answers) = registry::start(client);
+        let certificate = &identity.certificate;
+        let (unix, now) = (clock::unix_time(), clock.now());
+        let renewal = Renewal::new(options.cert.clone(), certificate, unix, now);
         let mut drive = Self {
             clock,
             identity,
@@ -155,17 +157,20 @@ impl Drive {
             questions: services.questions,
             signals,
             host,
-            store,
+            memory,
             parameters,
             preferences,
             ports,
             lans: options.interface.clone(),
             given_addresses: !options.given_addresses().is_empty(),
+            given_country: options.country.is_some(),
+            hosts: Vec::new(),
+            renewal,
+            is_unknown: false,
             dump: Dump::default(),
             routes: Vec::new(),
             look_at: clock.now(),
             ending: false,
-            forgetful: false,
         };
         drive.begin(options, old).await;
         Ok(drive)
@@ -181,7 +186,7 @@ impl Drive {
         }
         let given = options.given_addresses();
         let hosts = if self.given_addresses { given } else { local_hosts(options).await };
-        self.set_own_hosts(&hosts).await;
+        self.set_own_hosts(&hosts);
         self.remember_parameters();
         if old_parameters {
             self.ask_registry(Question::Parameters);
@@ -208,6 +213,7 @@ impl Drive {
                 Some(answer) = self.registry_answers.recv() => Happened::Registry(answer),
                 Some(asked) = self.questions.recv() => Happened::Asked(asked),
                 () = self.clock.sleep_until(Some(self.look_at)) => Happened::LookAtRoutes,
+                () = self.clock.sleep_until(Some(self.renewal.deadline())) => Happened::Renewal,
                 _ = terminate.recv() => Happened::Signal,
                 _ = interrupt.recv() => Happened::Signal,
             };
@@ -223,6 +229,7 @@ impl Drive {
                 Happened::Registry(answer) => self.take_answer(answer).await,
                 Happened::Asked(asked) => self.answer(asked),
                 Happened::LookAtRoutes => self.look_at_routes().await,
+                Happened::Renewal => self.renew(),
                 Happened::Signal => self.ending = true,
             }
         }
@@ -230,8 +237,9 @@ impl Drive {
     }
 
     /// Leaves nothing behind.
-    async fn stop(self) {
+    async fn stop(mut self) {
         tracing::info!("leaving the network");
+        self.memory.finish(|| everything(&self.node, &self.parameters));
         let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
         let _ = tokio::time::timeout(FAREWELL, self.babel.stop()).await;
         self.tunnels.stop().await;
@@ -327,7 +335,7 @@ impl Drive {
                 self.host.address_tunnel(up.index).await;
                 self.route_on(&interface).await;
                 if let Some(address) = up.external_ip.filter(|_| !self.given_addresses) {
-                    self.set_own_hosts(&[address]).await;
+                    self.set_own_hosts(&[address]);
                 }
                 let Ok(peer) = up.peer.parse() else { return };
                 self.feed(Input::Up { role, link, peer }).await;
@@ -357,53 +365,6 @@ impl Drive {
         if let Err(error) = self.babel.add_interface(interface, settings).await {
             tracing::warn!("cannot route on {interface}: {error}");
         }
-    }
-
-    async fn take_answer(&mut self, answer: Answer) {
-        match answer {
-            Answer::Parameters(Ok(parameters)) => self.set_parameters(*parameters).await,
-            Answer::Parameters(Err(error)) => {
-                tracing::info!("the registry gives no parameters: {error}");
-                self.feed(Input::NotConfigured).await;
-            }
-            Answer::Bootstrap(Ok(peer)) => {
-                match &peer {
-                    Some((prefix, addresses)) => {
-                        tracing::info!("the registry says that {prefix} is at {addresses}");
-                    }
-                    None => tracing::info!("the registry knows no peer now"),
-                }
-                self.feed(Input::Bootstrapped(peer)).await;
-            }
-            Answer::Bootstrap(Err(error)) => {
-                tracing::info!("the registry names no peer: {error}");
-                self.feed(Input::Bootstrapped(None)).await;
-            }
-        }
-    }
-
-    /// Applies parameters while everything runs.
-    async fn set_parameters(&mut self, parameters: Parameters) {
-        if parameters != self.parameters {
-            let old = std::mem::replace(&mut self.parameters, parameters);
-            let new = &self.parameters;
-            tracing::info!("the network's parameters changed");
-            if network::babel_keys(&old) != network::babel_keys(new) {
-                let _ = self.babel.set_keys(network::babel_keys(new)).await;
-            }
-            let timers = network::babel_tunnel(new);
-            if network::babel_tunnel(&old) != timers {
-                let _ = self.babel.set_defaults(timers).await;
-            }
-            let set = self.tunnels.set_parameters(new, &self.preferences, &self.ports).await;
-            if let Err(failure) = set {
-                tracing::error!("{failure}");
-            }
-            self.remember_parameters();
-        }
-        let authority = &self.identity.authority;
-        let configuration = network::configuration(&self.parameters, &self.preferences, authority);
-        self.feed(Input::Configured(Box::new(configuration))).await;
     }
 
     fn ask_registry(&self, question: Question) {
@@ -446,18 +407,18 @@ impl Drive {
         routed.filter(|route| route.prefix != self.identity.prefix).collect()
     }
 
-    async fn set_own_hosts(&mut self, hosts: &[IpAddr]) {
-        let addresses = options::addresses(&self.ports, hosts);
+    /// Tells others where this node is reached, if that changed.
+    fn announce(&mut self) {
+        let addresses = options::addresses(&self.ports, &self.hosts);
+        let country = self.preferences.country.filter(|_| !self.parameters.same_country.is_empty());
+        let addresses = country.map_or_else(|| addresses.clone(), |at| addresses.in_country(at));
         if addresses == *self.node.tunnels().own_addresses() {
             return;
         }
         tracing::info!("others reach this node at {addresses}");
-        if let Some(store) = &self.store
-            && let Err(error) = store.set_peer("", &addresses.to_string())
-        {
-            tracing::debug!("cannot remember our addresses: {error}");
-        }
+        let text = addresses.to_string();
         self.feed_own(addresses);
+        self.keep(News::Peer(String::new(), text));
     }
 
     fn feed_own(&mut self, addresses: Addresses) {
@@ -469,110 +430,28 @@ impl Drive {
         self.identity.authority.network().node_address(self.identity.prefix)
     }
 
+    fn keep(&mut self, news: News) {
+        let all = || everything(&self.node, &self.parameters);
+        self.memory.keep(news, self.clock.now(), all);
+    }
+
     fn remember_parameters(&mut self) {
-        let rows = network::to_rows(&self.parameters);
-        if let Some(store) = &mut self.store
-            && let Err(error) = store.set_configuration(&rows)
-        {
-            tracing::warn!("cannot remember the network's parameters: {error}");
-        }
+        self.keep(News::Configuration(network::to_rows(&self.parameters)));
     }
 
     fn remember(&mut self, change: &cache::Change) {
-        let Some(store) = &self.store else { return };
-        let done = match change {
+        self.keep(match change {
             cache::Change::Learnt(prefix, addresses) => {
-                store.set_peer(&prefix.to_bits(), &addresses.to_string())
+                News::Peer(prefix.to_bits(), addresses.to_string())
             }
-            cache::Change::Forgotten(prefix) => store.forget_peer(&prefix.to_bits()),
-        };
-        match done {
-            Ok(()) => self.forgetful = false,
-            // Once: there may be many peers.
-            Err(error) if !self.forgetful => {
-                self.forgetful = true;
-                tracing::warn!("cannot remember peers: {error}");
-            }
-            Err(_) => {}
-        }
+            cache::Change::Forgotten(prefix) => News::Forgotten(prefix.to_bits()),
+        });
     }
 
     fn answer(&mut self, (question, answer): Asked) {
         self.ending |= question == Asking::Down;
         let _ = answer.send(self.tell(question));
     }
-}
-
-/// What is opened once the host is prepared.
-struct Services {
-    tunnels: Tunnels,
-    tunnel_events: mpsc::Receiver<Event>,
-    control: Control,
-    questions: mpsc::Receiver<Asked>,
-    babel: Babel,
-    babel_notices: mpsc::Receiver<String>,
-}
-
-/// What they are opened for.
-struct Wanted<'a> {
-    options: &'a Options,
-    identity: &'a Identity,
-    parameters: &'a Parameters,
-}
-
-impl Wanted<'_> {
-    async fn open(
-        &self,
-        preferences: &Preferences,
-        ports: &[Port],
-        places: &[Place],
-    ) -> Result<Services, Failure> {
-        let (events, tunnel_events) = mpsc::channel(QUEUE);
-        let (identity, parameters) = (self.identity, self.parameters);
-        let tunnels = Tunnels::start(identity, parameters, preferences, ports, events).await?;
-        let (asked, questions) = mpsc::channel(QUEUE);
-        let control = Control::open(&self.options.run, asked).map_err(|error| {
-            let folder = self.options.run.display();
-            Failure::failed(format!("cannot open the control socket in {folder}: {error}"))
-        })?;
-        let state = self.options.state.join("babel-state");
-        let router = Router::find(None, Some(&state))?;
-        let (babel, babel_notices) = start_babel(self.parameters, places, router)?;
-        Ok(Services { tunnels, tunnel_events, control, questions, babel, babel_notices })
-    }
-}
-
-fn start_babel(
-    parameters: &Parameters,
-    places: &[Place],
-    router: Router,
-) -> Result<(Babel, mpsc::Receiver<String>), Failure> {
-    let announced = places.iter().map(|place| {
-        let destination = Destination::from_anywhere(place.subnet);
-        Announcement { destination, metric: 0 }
-    });
-    let networks = places.iter().map(|place| Acceptance::inside(place.network));
-    let default = std::iter::once(Acceptance::exactly(Cidr::IPV6_DEFAULT));
-    let settings = Settings {
-        router_id: router.router_id,
-        announced: announced.collect(),
-        accepted: networks.chain(default).collect(),
-        keys: network::babel_keys(parameters),
-    };
-    // The node itself has the host forward, and remembers what it changed for that.
-    let setup = KernelSetup::Skipped;
-    let mut kernel = KernelSettings { metric: ROUTE_METRIC, setup, ..KernelSettings::default() };
-    for place in places {
-        match place.address {
-            IpAddr::V6(address) => {
-                kernel.preferred_source_v6 = Some(address);
-                kernel.default_source = Some(place.network);
-            }
-            IpAddr::V4(address) => kernel.preferred_source_v4 = Some(address),
-        }
-    }
-    Babel::start(settings, kernel, router)
-        .map_err(|error| Failure::failed(format!("cannot start the Babel router: {error}")))
 }
 
 fn signals() -> Result<[Signal; 2], Failure> {
@@ -582,8 +461,18 @@ fn signals() -> Result<[Signal; 2], Failure> {
     }
 }
 
-fn known_peers(store: Option<&Store>) -> Cache {
-    let peers = store.and_then(|store| store.peers().ok()).unwrap_or_default();
+/// All that a node remembers.
+fn everything(node: &Node, parameters: &Parameters) -> Everything {
+    let mesh = node.tunnels();
+    let peers = mesh.cache().peers().filter_map(|prefix| {
+        let addresses = mesh.cache().addresses(prefix)?;
+        Some((prefix.to_bits(), addresses.to_string()))
+    });
+    let own = std::iter::once((String::new(), mesh.own_addresses().to_string()));
+    Everything { peers: peers.chain(own).collect(), configuration: network::to_rows(parameters) }
+}
+
+fn known_peers(peers: Vec<(String, String)>) -> Cache {
     Cache::new(peers.into_iter().filter_map(|(prefix, addresses)| {
         // Our own addresses are kept there, too, under an empty prefix.
         let prefix = Prefix::from_bits(&prefix).ok().filter(|prefix| prefix.length() > 0)?;
@@ -608,5 +497,3 @@ const FAREWELL: Duration = Duration::from_secs(2);
 const LOOKUP: Duration = Duration::from_secs(2);
 /// Events that wait for the loop.
 const QUEUE: usize = 256;
-/// Stock's babeld puts its routes there: others' routes to the same prefixes come first.
-const ROUTE_METRIC: u32 = 1_024;

@@ -119,6 +119,17 @@ impl Host {
         }
     }
 
+    /// Itself beside what came of an attempt; if that failed, everything is changed back.
+    pub async fn keep_if<T>(self, attempt: Result<T, Failure>) -> Result<(Self, T), Failure> {
+        match attempt {
+            Ok(made) => Ok((self, made)),
+            Err(failure) => {
+                self.restore().await;
+                Err(failure)
+            }
+        }
+    }
+
     /// Changes everything back.
     pub async fn restore(self) {
         for place in self.places {

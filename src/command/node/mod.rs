@@ -3,9 +3,11 @@
 pub mod control;
 pub mod drive;
 pub mod host;
+pub mod memory;
 pub mod network;
 pub mod options;
 pub mod registry;
+pub mod renewal;
 pub mod setup;
 pub mod show;
 pub mod tunnels;
@@ -14,6 +16,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 
+use crate::command::json::Object;
 use crate::command::node::control::Question;
 use crate::command::{Failure, Outcome};
 
@@ -70,8 +73,26 @@ fn look(ask: &Ask, question: Question) -> Outcome {
             )));
         }
         show::print(question, &objects, ask.json)
-            .map_err(|error| Failure::failed(format!("cannot write the answer: {error}")))
+            .map_err(|error| Failure::failed(format!("cannot write the answer: {error}")))?;
+        objects.iter().find_map(not_connected).map_or(Ok(()), Err)
     })
+}
+
+/// What makes `status` fail although it was answered.
+fn not_connected(object: &Object) -> Option<Failure> {
+    let Object::NodeStatus(status) = object else { return None };
+    let node = &status.common_name;
+    if status.connected {
+        None
+    } else if status.certificate_revoked {
+        Some(Failure::failed(format!(
+            "node {node} is not connected to the network: its certificate was revoked"
+        )))
+    } else {
+        Some(Failure::failed(format!(
+            "node {node} is not connected to the network: its log says what it tries"
+        )))
+    }
 }
 
 fn unanswered(folder: &Path, error: &std::io::Error) -> Failure {

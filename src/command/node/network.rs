@@ -29,6 +29,8 @@ pub struct Preferences {
     pub neighbours: Vec<Prefix>,
     /// Protocols that are not used.
     pub disabled: Vec<String>,
+    /// Where this node is, if that is known and matters.
+    pub country: Option<Country>,
 }
 
 /// Rows for the state folder, named as stock names them.
@@ -124,7 +126,7 @@ pub fn configuration(
             preferred: preferences.neighbours.clone(),
             taste: Taste {
                 disabled: preferences.disabled.clone(),
-                country: None,
+                country: preferences.country,
                 same_country: same_country.collect(),
             },
         },

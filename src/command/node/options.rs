@@ -1,13 +1,13 @@
 //! The options of `re6st node up`, and what they mean once they are known to make sense.
 
-use std::net::{AddrParseError, IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
 
 use crate::command::Failure;
 use crate::command::node::network::Preferences;
 use crate::proto::endpoint::{Endpoint, Transport};
-use crate::proto::mesh::address::Addresses;
+use crate::proto::mesh::address::{Addresses, Country};
 use crate::proto::prefix::Prefix;
 use crate::proto::registry::url::RegistryUrl;
 
@@ -16,17 +16,21 @@ use crate::proto::registry::url::RegistryUrl;
 pub enum Announced {
     /// This address.
     Address(IpAddr),
-    /// What others see. Stock's word `upnp` means this, too: no router is asked to forward ports.
+    /// What others see.
     Any,
 }
 
 impl FromStr for Announced {
-    type Err = AddrParseError;
+    type Err = &'static str;
 
-    fn from_str(text: &str) -> Result<Self, AddrParseError> {
+    fn from_str(text: &str) -> Result<Self, &'static str> {
         match text {
-            "any" | "upnp" => Ok(Self::Any),
-            _ => text.parse().map(Self::Address),
+            "any" => Ok(Self::Any),
+            "upnp" => {
+                Err("no router is asked by UPnP to forward ports: forward the ports of --pp by \
+                 hand and give the router's address, or leave --ip out and open tunnels only")
+            }
+            _ => text.parse().map(Self::Address).map_err(|_| "no IP address, nor the word any"),
         }
     }
 }
@@ -65,6 +69,10 @@ pub struct Options {
     /// The interface that gets this node's address
     #[arg(long, value_name = "INTERFACE", default_value = "lo")]
     pub main_interface: String,
+    /// The country that this node is in, like FR, for networks that keep tunnels within countries;
+    /// without it the registry is asked
+    #[arg(long, value_name = "CODE", value_parser = country)]
+    pub country: Option<Country>,
     /// Look for nodes of the network on this LAN, and route to them directly
     #[arg(long, value_name = "INTERFACE")]
     pub interface: Vec<String>,
@@ -170,6 +178,7 @@ impl Options {
             max_clients: self.max_clients,
             neighbours: self.neighbour.clone(),
             disabled: self.disabled()?,
+            country: self.country,
         })
     }
 
@@ -189,6 +198,10 @@ impl Options {
         }
         Ok(disabled)
     }
+}
+
+fn country(text: &str) -> Result<Country, &'static str> {
+    Country::parse(&text.to_uppercase()).ok_or("a country is two letters, like FR")
 }
 
 /// What others are told: each of our ports at each of our addresses of its family.
@@ -235,6 +248,14 @@ mod tests {
         assert_eq!(shown("--disable-proto none"), "1194 udp, 1194 tcp");
         assert_eq!(shown("--disable-proto udp"), "1194 tcp");
         assert_eq!(shown("--pp 1195 udp --pp 1196 tcp6"), "1195 udp, 1196 tcp6");
+    }
+
+    #[test]
+    fn a_country_is_two_letters() {
+        assert_eq!(options("--country fr").country, Country::parse("FR"));
+        let words = ["up", "--registry", "http://r/", "--country", "France"];
+        let refused = Program::try_parse_from(words).err().unwrap().to_string();
+        assert!(refused.contains("a country is two letters"), "{refused}");
     }
 
     #[test]

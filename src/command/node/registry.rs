@@ -1,9 +1,13 @@
 //! The one registry client of a node, in a task of its own: nothing else waits for the registry.
 
+use std::net::IpAddr;
+
 use tokio::sync::mpsc;
 
 use crate::command::registry::client::{CallError, RegistryClient};
-use crate::proto::mesh::address::Addresses;
+use crate::os::clock;
+use crate::proto::certificate::Identity;
+use crate::proto::mesh::address::{Addresses, Country};
 use crate::proto::prefix::Prefix;
 use crate::proto::registry::parameters::Parameters;
 
@@ -14,15 +18,22 @@ pub enum Question {
     Parameters,
     /// A peer to begin with.
     Bootstrap,
+    /// A certificate that lasts longer.
+    Renewal,
+    /// In which country an address is.
+    Country(IpAddr),
 }
 
 /// What the registry said.
-#[derive(Debug)]
 pub enum Answer {
     /// The network's parameters.
     Parameters(Result<Box<Parameters>, CallError>),
     /// A peer to begin with, if it knows one.
     Bootstrap(Result<Option<(Prefix, Addresses)>, CallError>),
+    /// Who we are with the certificate that it sent.
+    Renewal(Result<Box<Identity>, CallError>),
+    /// The country, if it knows.
+    Country(Result<Option<Country>, CallError>),
 }
 
 /// Starts the task; each question gets one answer, in order.
@@ -31,18 +42,7 @@ pub fn start(mut client: RegistryClient) -> (mpsc::Sender<Question>, mpsc::Recei
     let (answers, answered) = mpsc::channel(QUEUE);
     tokio::spawn(async move {
         while let Some(question) = asked.recv().await {
-            let answer =
-                match question {
-                    Question::Parameters => {
-                        Answer::Parameters(client.get_network_config().await.map(Box::new))
-                    }
-                    Question::Bootstrap => {
-                        let peer = client.get_bootstrap_peer().await;
-                        Answer::Bootstrap(peer.map(|peer| {
-                            peer.map(|(prefix, text)| (prefix, Addresses::parse(&text)))
-                        }))
-                    }
-                };
+            let answer = ask(&mut client, question).await;
             if answers.send(answer).await.is_err() {
                 break;
             }
@@ -51,5 +51,29 @@ pub fn start(mut client: RegistryClient) -> (mpsc::Sender<Question>, mpsc::Recei
     (questions, answered)
 }
 
+async fn ask(client: &mut RegistryClient, question: Question) -> Answer {
+    match question {
+        Question::Parameters => Answer::Parameters(client.get_network_config().await.map(Box::new)),
+        Question::Bootstrap => {
+            let peer = client.get_bootstrap_peer().await;
+            Answer::Bootstrap(
+                peer.map(|peer| peer.map(|(prefix, text)| (prefix, Addresses::parse(&text)))),
+            )
+        }
+        Question::Renewal => Answer::Renewal(renew(client).await.map(Box::new)),
+        Question::Country(address) => {
+            let country = client.get_country(address).await;
+            Answer::Country(country.map(|text| Country::parse(&text?)))
+        }
+    }
+}
+
+async fn renew(client: &mut RegistryClient) -> Result<Identity, CallError> {
+    let certificate = client.renew_certificate().await?;
+    let identity = client.identity().renewed(certificate, clock::unix_time())?;
+    client.set_identity(identity.clone());
+    Ok(identity)
+}
+
 /// Questions that wait for the registry; one more is not asked, for it is the same.
-const QUEUE: usize = 4;
+const QUEUE: usize = 8;

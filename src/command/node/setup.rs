@@ -10,12 +10,10 @@ use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::UdpSocket;
 
 use crate::command::Failure;
-use crate::command::node::network;
 use crate::command::node::options::Options;
 use crate::command::registry::client::{CallError, RegistryClient};
 use crate::os::clock;
 use crate::os::host;
-use crate::os::store::Store;
 use crate::proto::certificate::{CertificateError, Identity};
 use crate::proto::cidr::Cidr;
 use crate::proto::mesh::datagram::PORT;
@@ -26,14 +24,7 @@ use crate::proto::registry::parameters::Parameters;
 
 /// Reads authority, certificate and key.
 pub fn identity(options: &Options) -> Result<Identity, Failure> {
-    let read = |path: &Path| {
-        fs::read(path).map_err(|error| {
-            Failure::failed(format!(
-                "cannot read {}: {error}; `re6st cert join` makes it",
-                path.display()
-            ))
-        })
-    };
+    let read = |path: &Path| fs::read(path).map_err(|error| unreadable(path, &error));
     let (ca, certificate, key) = (read(&options.ca)?, read(&options.cert)?, read(&options.key)?);
     Identity::from_pem(&ca, &certificate, &key, clock::unix_time()).map_err(|error| {
         let (ca, cert) = (options.ca.display(), options.cert.display());
@@ -55,6 +46,22 @@ pub fn identity(options: &Options) -> Result<Identity, Failure> {
     })
 }
 
+/// A relative path is one of the folder the command was started in, wherever it was written.
+fn unreadable(path: &Path, error: &io::Error) -> Failure {
+    let whole = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let whole = whole.display();
+    Failure::failed(if path.is_relative() {
+        format!(
+            "cannot read {whole}: {error}; {} is looked for in the folder in which the command is \
+             started, also if an options file names it: start it in the right folder, or give the \
+             whole path",
+            path.display()
+        )
+    } else {
+        format!("cannot read {whole}: {error}; `re6st cert join` makes it")
+    })
+}
+
 /// Makes the folders and takes the lock that keeps a second node out.
 pub fn folders(options: &Options) -> Result<impl Sized + use<>, Failure> {
     if !host::is_root() {
@@ -67,47 +74,26 @@ pub fn folders(options: &Options) -> Result<impl Sized + use<>, Failure> {
             Failure::failed(format!("cannot make the folder {}: {error}", folder.display()))
         })?;
     }
-    let lock = options.state.join("lock");
-    match host::lock(&lock) {
+    match host::lock(&options.state) {
         Ok(Some(lock)) => Ok(lock),
         Ok(None) => Err(Failure::failed(format!(
             "another node runs with the state folder {}; stop it, or give another --state",
             options.state.display()
         ))),
         Err(error) => Err(Failure::failed(format!(
-            "cannot write to the state folder {}: {error}",
+            "cannot open the state folder {}: {error}",
             options.state.display()
         ))),
-    }
-}
-
-/// Opens the cache. A folder that is full is no reason not to run: `None`, and a warning.
-pub fn store(options: &Options) -> Result<Option<Store>, Failure> {
-    let file = options.state.join("cache.db");
-    match Store::open(&file) {
-        Ok(store) => Ok(Some(store)),
-        Err(error) => match error.sqlite_error_code() {
-            Some(rusqlite::ErrorCode::DiskFull | rusqlite::ErrorCode::SystemIoFailure) => {
-                tracing::warn!(
-                    "the state folder {} is full: what this node learns is lost when it ends",
-                    options.state.display()
-                );
-                Ok(None)
-            }
-            _ => Err(Failure::failed(format!("cannot use {}: {error}", file.display()))),
-        },
     }
 }
 
 /// The network's parameters: those of last time, or else from the registry, which may take a while to
 /// come up. True if they are of last time.
 pub async fn parameters(
-    store: Option<&Store>,
+    remembered: Option<Parameters>,
     client: &mut RegistryClient,
 ) -> Result<(Parameters, bool), Failure> {
-    if let Some(rows) = store.and_then(|store| store.configuration().ok())
-        && let Ok(parameters) = network::from_rows(rows)
-    {
+    if let Some(parameters) = remembered {
         return Ok((parameters, true));
     }
     tracing::info!("asking the registry {} for the network's parameters", client.url());

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use comfy_table::{Table, presets};
 
-use crate::command::json::{self, Object};
+use crate::command::json::{self, NodeStatus, Object};
 use crate::command::node::control::Question;
 
 /// Prints the answer to a question.
@@ -36,17 +36,39 @@ fn status(objects: &[Object]) -> String {
         table.add_row(["network", &status.network.to_string()]);
         table.add_row(["version", &optional(status.network_version.map(|v| v.to_string()))]);
         table.add_row(["registry", &status.registry]);
-        let opened = status.tunnels_opened;
-        let tunnels = format!("{opened} opened, {} accepted", status.tunnels_accepted);
-        table.add_row(["tunnels", &tunnels]);
+        table.add_row(["tunnels", &tunnels_up(status)]);
         table.add_row(["neighbours", &status.neighbours.to_string()]);
         table.add_row(["nodes in reach", &status.nodes_routed.to_string()]);
         table.add_row(["reached at", &endpoints.join("\n")]);
         table.add_row(["up for", &format!("{} s", status.uptime_s)]);
-        table.add_row(["certificate until", &status.not_after]);
+        table.add_row(["certificate", &certificate(status)]);
         text += &format!("{table}\n");
     }
     text
+}
+
+/// `3 up: 2 opened by us, 1 by others; 1 is not`.
+fn tunnels_up(status: &NodeStatus) -> String {
+    let (ours, theirs) = (status.tunnels_opened, status.tunnels_accepted);
+    let mut text = format!("{} up: {ours} opened by us, {theirs} by others", ours + theirs);
+    match status.tunnels_waiting {
+        0 => {}
+        1 => text += "; 1 is not",
+        waiting => text += &format!("; {waiting} are not"),
+    }
+    text
+}
+
+fn certificate(status: &NodeStatus) -> String {
+    let until = &status.not_after;
+    if status.certificate_revoked {
+        return format!("revoked (it would last until {until}): join the network anew");
+    }
+    match (status.certificate_due, &status.renewal_failure) {
+        (false, _) => format!("until {until}"),
+        (true, None) => format!("ends soon, on {until}: being renewed"),
+        (true, Some(why)) => format!("ends soon, on {until}, and is not renewed: {why}"),
+    }
 }
 
 fn peers(objects: &[Object]) -> String {
@@ -87,6 +109,7 @@ fn tunnels(objects: &[Object]) -> String {
         };
         let state = match tunnel.event {
             json::TunnelEvent::Connecting => "connecting",
+            json::TunnelEvent::Silent => "silent",
             _ => "up",
         };
         let octets = |octets: Option<u64>| octets.map(|n| n.to_string()).unwrap_or_default();

@@ -12,7 +12,7 @@ use crate::command::node::options::Port;
 use crate::command::tunnel::client::{ConnectSettings, Connection, connect};
 use crate::command::tunnel::event::Role as TunnelRole;
 use crate::command::tunnel::event::{Event, EventKind, Statistics, Up};
-use crate::command::tunnel::server::{ListenSettings, Listener, listen};
+use crate::command::tunnel::server::{ListenSettings, Listener, Terms, listen};
 use crate::proto::babel::event::LinkQuality;
 use crate::proto::certificate::Identity;
 use crate::proto::endpoint::{Endpoint, Transport};
@@ -20,10 +20,12 @@ use crate::proto::mesh::tunnels::{FIRST_SERVED_LINK, Link, Role};
 use crate::proto::prefix::Prefix;
 use crate::proto::registry::parameters::Parameters;
 use crate::proto::tunnel::credentials::Credentials;
+use crate::proto::tunnel::tls::TlsContext;
 
 /// All of them.
 pub struct Tunnels {
-    credentials: Credentials,
+    /// Every tunnel shares it.
+    context: TlsContext,
     parameters: Parameters,
     events: mpsc::Sender<Event>,
     listeners: Vec<Listener>,
@@ -41,6 +43,8 @@ pub struct Tunnel {
     pub endpoint: Option<Endpoint>,
     /// What is known since it is up.
     pub up: Option<Up>,
+    /// Nothing comes through, though it is up.
+    pub silent: bool,
     /// What passed so far.
     pub statistics: Statistics,
     connection: Option<Connection>,
@@ -69,8 +73,11 @@ impl Tunnels {
         ports: &[Port],
         events: mpsc::Sender<Event>,
     ) -> Result<Self, Failure> {
+        let context = TlsContext::new(&Credentials::from(identity)).map_err(|error| {
+            Failure::failed(format!("OpenSSL does not take the certificate or key: {error}"))
+        })?;
         let mut tunnels = Self {
-            credentials: Credentials::from(identity),
+            context,
             parameters: parameters.clone(),
             events,
             listeners: Vec::new(),
@@ -84,15 +91,15 @@ impl Tunnels {
     async fn listen(&mut self, preferences: &Preferences, ports: &[Port]) -> Result<(), Failure> {
         for (at, port) in ports.iter().enumerate() {
             let same = ports[..at].iter().filter(|other| other.transport == port.transport);
-            let credentials = self.credentials.clone();
+            let terms = self.terms(preferences);
             let settings = ListenSettings {
-                clients_max: network::max_clients(&self.parameters, preferences),
-                ciphers: network::ciphers(&self.parameters),
+                clients_max: terms.clients_max,
+                ciphers: terms.ciphers,
                 interface_prefix: served_prefix(port.transport, same.count()),
-                ping_exit: self.parameters.hello * 4,
+                ping_exit: terms.ping_exit,
                 handshake_timeout: SERVED_HANDSHAKE,
                 revoked: network::revoked(&self.parameters),
-                ..ListenSettings::new(port.bind(), port.transport, credentials)
+                ..ListenSettings::new(port.bind(), port.transport, self.context.clone())
             };
             let opened = listen(settings, self.events.clone()).await;
             self.listeners.push(opened.map_err(|error| port_failure(*port, &error))?);
@@ -100,23 +107,37 @@ impl Tunnels {
         Ok(())
     }
 
+    /// On which terms others come.
+    fn terms(&self, preferences: &Preferences) -> Terms {
+        Terms {
+            clients_max: network::max_clients(&self.parameters, preferences),
+            ciphers: network::ciphers(&self.parameters),
+            ping_exit: self.parameters.hello * 4,
+        }
+    }
+
+    /// Shows a renewed certificate in new tunnels, and in old ones when they renew their keys.
+    pub fn set_identity(&self, identity: &Identity) -> Result<(), openssl::error::ErrorStack> {
+        self.context.renew(&Credentials::from(identity))
+    }
+
     /// Opens a tunnel to a peer.
     pub fn connect(&mut self, link: Link, peer: Prefix, endpoint: Endpoint) {
         let interface = self.free_name(&format!("re6c-{}", short(peer)));
-        let credentials = self.credentials.clone();
         let settings = ConnectSettings {
             peer: Some(peer.to_string()),
             ciphers: network::ciphers(&self.parameters),
             ping_exit: self.parameters.hello * 4,
             handshake_timeout: HANDSHAKE,
             revoked: network::revoked(&self.parameters),
-            ..ConnectSettings::new(endpoint, credentials, interface.clone())
+            ..ConnectSettings::new(endpoint, self.context.clone(), interface.clone())
         };
         let connection = Some(connect(settings, self.events.clone()));
         let endpoint = Some(endpoint);
         let statistics = Statistics::default();
         let role = Role::Client;
-        let tunnel = Tunnel { role, interface, endpoint, up: None, statistics, connection };
+        let tunnel =
+            Tunnel { role, interface, endpoint, up: None, silent: false, statistics, connection };
         self.open.insert(link, tunnel);
     }
 
@@ -152,8 +173,14 @@ impl Tunnels {
                 let round_trip = statistics.round_trip;
                 Some(Change::Measured(event.interface, LinkQuality { loss, round_trip }))
             }
-            EventKind::Silent => known.map(|_| Change::Silent(event.interface)),
-            EventKind::Recovered => known.map(|_| Change::Recovered(event.interface)),
+            EventKind::Silent => {
+                self.open.get_mut(&known?)?.silent = true;
+                Some(Change::Silent(event.interface))
+            }
+            EventKind::Recovered => {
+                self.open.get_mut(&known?)?.silent = false;
+                Some(Change::Recovered(event.interface))
+            }
             EventKind::Connecting(_) | EventKind::Rekeyed => None,
         }
     }
@@ -166,6 +193,7 @@ impl Tunnels {
             interface,
             endpoint: None,
             up: None,
+            silent: false,
             statistics: Statistics::default(),
             connection: None,
         };
@@ -183,6 +211,17 @@ impl Tunnels {
         self.open.iter().map(|(&link, tunnel)| (link, tunnel))
     }
 
+    /// How many of them carry frames now, by which end we are.
+    pub fn working(&self, role: Role) -> usize {
+        let works = |tunnel: &&Tunnel| tunnel.role == role && tunnel.up.is_some() && !tunnel.silent;
+        self.open.values().filter(works).count()
+    }
+
+    /// How many of them carry nothing now, or not yet.
+    pub fn waiting(&self) -> usize {
+        self.open.values().filter(|tunnel| tunnel.up.is_none() || tunnel.silent).count()
+    }
+
     /// The tunnel with this interface.
     pub fn of_interface(&self, interface: &str) -> Option<Link> {
         let mut open = self.open.iter();
@@ -190,19 +229,18 @@ impl Tunnels {
     }
 
     /// Takes changed parameters: those who are revoked are cut off, and if tunnels are to be protected
-    /// otherwise, all begin anew.
-    pub async fn set_parameters(
-        &mut self,
-        parameters: &Parameters,
-        preferences: &Preferences,
-        ports: &[Port],
-    ) -> Result<(), Failure> {
+    /// otherwise, all begin anew. Nothing else disturbs a tunnel, and ports stay open.
+    pub fn set_parameters(&mut self, parameters: &Parameters, preferences: &Preferences) {
         let old = std::mem::replace(&mut self.parameters, parameters.clone());
         let revoked: BTreeSet<u64> = network::revoked(parameters);
-        for listener in &self.listeners {
-            listener.set_revoked(revoked.clone());
-        }
         let anew = old.encrypt != parameters.encrypt;
+        for listener in &self.listeners {
+            listener.set_terms(self.terms(preferences));
+            listener.set_revoked(revoked.clone());
+            if anew {
+                listener.close_clients();
+            }
+        }
         for tunnel in self.open.values_mut() {
             let serial = tunnel.up.as_ref().and_then(|up| up.serial);
             if (anew || serial.is_some_and(|serial| revoked.contains(&serial)))
@@ -211,13 +249,6 @@ impl Tunnels {
                 tokio::spawn(connection.close());
             }
         }
-        if anew || old.max_clients != parameters.max_clients || old.hello != parameters.hello {
-            for listener in std::mem::take(&mut self.listeners) {
-                listener.stop().await;
-            }
-            self.listen(preferences, ports).await?;
-        }
-        Ok(())
     }
 
     /// Closes all of them and the ports.

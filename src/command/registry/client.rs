@@ -93,6 +93,11 @@ impl RegistryClient {
         &self.url
     }
 
+    /// Who asks.
+    pub const fn identity(&self) -> &Identity {
+        self.core.identity()
+    }
+
     /// Takes a renewed certificate for the calls to come.
     pub fn set_identity(&mut self, identity: Identity) {
         self.core.set_identity(identity);

@@ -24,7 +24,6 @@ use crate::os::udp::Udp;
 use crate::proto::endpoint::{Endpoint, Transport};
 use crate::proto::limits::TUNNEL_CONTROL_QUEUE;
 use crate::proto::tunnel::cipher::Cipher;
-use crate::proto::tunnel::credentials::Credentials;
 use crate::proto::tunnel::session::{Session, SessionSettings};
 use crate::proto::tunnel::settings::{Device, Underlay};
 use crate::proto::tunnel::tls::{Expectation, TlsContext};
@@ -35,7 +34,7 @@ pub struct ConnectSettings {
     /// Where the server is.
     pub remote: Endpoint,
     /// Who we are, and whose certificates we believe.
-    pub credentials: Credentials,
+    pub context: TlsContext,
     /// The name of the interface.
     pub interface: String,
     /// The common name the server must have; any of the authority's if `None`.
@@ -62,10 +61,10 @@ pub struct ConnectSettings {
 
 impl ConnectSettings {
     /// What a stock network has: every cipher that encrypts, 60 s, an hour for keys.
-    pub fn new(remote: Endpoint, credentials: Credentials, interface: String) -> Self {
+    pub fn new(remote: Endpoint, context: TlsContext, interface: String) -> Self {
         Self {
             remote,
-            credentials,
+            context,
             interface,
             peer: None,
             ciphers: Cipher::ENCRYPTING.to_vec(),
@@ -132,7 +131,6 @@ async fn run(
 ) -> Result<(), ConnectError> {
     let clock = Clock::start();
     let links = Links::open()?;
-    let context = TlsContext::new(&settings.credentials)?;
     let counters = Arc::new(Counters::default());
     let (heard_sender, heard) = mpsc::channel(TUNNEL_CONTROL_QUEUE);
     let lane = Lane::new(settings.remote.socket_address(), Arc::clone(&counters), heard_sender);
@@ -141,7 +139,7 @@ async fn run(
     let mut first = Vec::new();
     let session = Session::client(
         session_settings(&settings, clock),
-        &context,
+        &settings.context,
         entropy::random(),
         clock.now(),
         &mut first,

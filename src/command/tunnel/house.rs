@@ -18,7 +18,6 @@ use crate::proto::tunnel::tls::PeerName;
 pub struct House {
     state: Mutex<State>,
     half_open: Arc<Semaphore>,
-    clients_max: usize,
     interface_prefix: String,
 }
 
@@ -37,6 +36,7 @@ struct State {
     clients: HashMap<String, Client>,
     /// Who was admitted and is not in yet, by the number of the guest.
     arriving: HashMap<u32, (String, Client)>,
+    clients_max: usize,
     revoked: BTreeSet<u64>,
     last_peer_id: u32,
     guests: HashMap<u32, mpsc::UnboundedSender<PeerOrder>>,
@@ -70,9 +70,8 @@ impl House {
     /// An empty one.
     pub fn new(clients_max: usize, interface_prefix: String, revoked: BTreeSet<u64>) -> Arc<Self> {
         Arc::new(Self {
-            state: Mutex::new(State { revoked, ..State::default() }),
+            state: Mutex::new(State { revoked, clients_max, ..State::default() }),
             half_open: Arc::new(Semaphore::new(TUNNEL_HALF_OPEN)),
-            clients_max,
             interface_prefix,
         })
     }
@@ -117,13 +116,23 @@ impl House {
         }
     }
 
-    /// Closes all tunnels and waits until they are.
-    pub async fn close(&self) {
+    /// Lets in so many from now on; who is in stays.
+    pub fn set_clients_max(&self, clients_max: usize) {
+        self.state().clients_max = clients_max;
+    }
+
+    /// Closes all tunnels; how to hear of the end of each.
+    pub fn close_clients(&self) -> Vec<mpsc::UnboundedSender<PeerOrder>> {
         let guests: Vec<_> = self.state().guests.values().cloned().collect();
         for guest in &guests {
             let _ = guest.send(PeerOrder::Close);
         }
-        for guest in guests {
+        guests
+    }
+
+    /// Closes all tunnels and waits until they are.
+    pub async fn close(&self) {
+        for guest in self.close_clients() {
             let _ = tokio::time::timeout(EARLIER_TUNNEL, guest.closed()).await;
         }
     }
@@ -147,10 +156,10 @@ impl Sources {
 
 impl State {
     /// Whether a client may come; who is here already takes its own place.
-    fn has_room_for(&self, name: &str, clients_max: usize) -> bool {
+    fn has_room_for(&self, name: &str) -> bool {
         let mut names: BTreeSet<&str> = self.clients.keys().map(String::as_str).collect();
         names.extend(self.arriving.values().map(|(name, _)| name.as_str()));
-        names.contains(name) || names.len() < clients_max
+        names.contains(name) || names.len() < self.clients_max
     }
 
     fn free_peer_id(&mut self) -> u32 {
@@ -172,7 +181,7 @@ impl Guest {
         if name.serial.is_some_and(|serial| state.revoked.contains(&serial)) {
             return Err("your certificate was revoked");
         }
-        if !state.has_room_for(&name.common_name, self.house.clients_max) {
+        if !state.has_room_for(&name.common_name) {
             return Err("there are as many clients as are allowed");
         }
         let (peer_id, serial) = (self.peer_id, name.serial);

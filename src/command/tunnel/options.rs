@@ -22,9 +22,11 @@ use crate::proto::endpoint::{Endpoint, Transport};
 use crate::proto::tunnel::agreement::Disagreement;
 use crate::proto::tunnel::cipher::Cipher;
 use crate::proto::tunnel::control_keys::{Digest, Direction};
+use crate::proto::tunnel::credentials::Credentials;
 use crate::proto::tunnel::profile::{self, Profile};
 use crate::proto::tunnel::session::Reason;
 use crate::proto::tunnel::settings::{Device, Role};
+use crate::proto::tunnel::tls::TlsContext;
 
 /// Which end of a tunnel to be.
 #[derive(Debug, Subcommand)]
@@ -217,7 +219,7 @@ async fn run_listen(options: Listen) -> Outcome {
         renegotiate_after: configuration.renegotiate_after,
         statistics_every: options.common.statistics_every,
         particulars: configuration.particulars,
-        ..ListenSettings::new(bind, protocol.transport(), configuration.credentials)
+        ..ListenSettings::new(bind, protocol.transport(), context(&configuration.credentials)?)
     };
     let (events, mut received) = mpsc::channel(64);
     let listener = listen(settings, events).await.map_err(|error| {
@@ -273,7 +275,7 @@ async fn run_connect(options: Connect) -> Outcome {
         renegotiate_after: configuration.renegotiate_after,
         statistics_every: options.common.statistics_every,
         particulars: configuration.particulars,
-        ..ConnectSettings::new(remote, configuration.credentials, interface)
+        ..ConnectSettings::new(remote, context(&configuration.credentials)?, interface)
     };
     let (events, mut received) = mpsc::channel(64);
     let mut connection = Some(connect(settings, events));
@@ -430,6 +432,12 @@ fn show(event: &Event, as_json: bool) -> Outcome {
         EventKind::Statistics(statistics) => tracing::debug!("{interface}: {statistics:?}"),
     }
     Ok(())
+}
+
+fn context(credentials: &Credentials) -> Result<TlsContext, Failure> {
+    TlsContext::new(credentials).map_err(|error| {
+        Failure::failed(format!("OpenSSL does not take the certificate or key: {error}"))
+    })
 }
 
 /// An address with a prefix length, which, unlike a prefix, keeps its host part.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
@@ -26,7 +26,6 @@ use crate::proto::endpoint::{Endpoint, Transport};
 use crate::proto::limits::TUNNEL_CONTROL_QUEUE;
 use crate::proto::tunnel::cipher::Cipher;
 use crate::proto::tunnel::cookie::{Cookies, Proven};
-use crate::proto::tunnel::credentials::Credentials;
 use crate::proto::tunnel::session::{Session, SessionSettings};
 use crate::proto::tunnel::settings::{Device, Underlay};
 use crate::proto::tunnel::tls::{Expectation, TlsContext};
@@ -39,7 +38,7 @@ pub struct ListenSettings {
     /// Over what.
     pub transport: Transport,
     /// Who we are, and whose certificates we believe.
-    pub credentials: Credentials,
+    pub context: TlsContext,
     /// Clients beyond so many are refused.
     pub clients_max: usize,
     /// What we accept, the preferred first; `[Cipher::None]` for a network without encryption.
@@ -66,11 +65,11 @@ pub struct ListenSettings {
 
 impl ListenSettings {
     /// What a stock network has: 20 clients, every cipher that encrypts, 60 s, an hour for keys.
-    pub fn new(bind: SocketAddr, transport: Transport, credentials: Credentials) -> Self {
+    pub fn new(bind: SocketAddr, transport: Transport, context: TlsContext) -> Self {
         Self {
             bind,
             transport,
-            credentials,
+            context,
             clients_max: 20,
             ciphers: Cipher::ENCRYPTING.to_vec(),
             interface_prefix: "re6st-".to_owned(),
@@ -86,10 +85,22 @@ impl ListenSettings {
     }
 }
 
+/// What may change while the port is open. Tunnels that are up keep what they have.
+#[derive(Clone, Debug)]
+pub struct Terms {
+    /// Clients beyond so many are refused.
+    pub clients_max: usize,
+    /// What we accept, the preferred first.
+    pub ciphers: Vec<Cipher>,
+    /// A tunnel is over when nothing authentic was heard for so long.
+    pub ping_exit: Duration,
+}
+
 /// A port on which tunnels are accepted. Dropping it closes all of them.
 #[derive(Debug)]
 pub struct Listener {
     house: Arc<House>,
+    terms: Arc<Mutex<Terms>>,
     stop: oneshot::Sender<()>,
     task: JoinHandle<()>,
 }
@@ -103,6 +114,17 @@ impl Listener {
     /// Believes these serial numbers no longer, and closes the tunnels of those who have one.
     pub fn set_revoked(&self, revoked: BTreeSet<u64>) {
         self.house.set_revoked(revoked);
+    }
+
+    /// Takes whom comes from now on on other terms.
+    pub fn set_terms(&self, terms: Terms) {
+        self.house.set_clients_max(terms.clients_max);
+        *self.terms.lock().unwrap_or_else(PoisonError::into_inner) = terms;
+    }
+
+    /// Closes the tunnels of all clients, who may come again.
+    pub fn close_clients(&self) {
+        self.house.close_clients();
     }
 
     /// Tells all clients, closes their tunnels and waits until the interfaces are gone.
@@ -119,6 +141,7 @@ pub async fn listen(settings: ListenSettings, events: mpsc::Sender<Event>) -> io
     let prefix = settings.interface_prefix.clone();
     let house = House::new(clients, prefix, settings.revoked.clone());
     let reception = Reception::open(settings, events, Arc::clone(&house))?;
+    let terms = Arc::clone(&reception.terms);
     let (stop, stopped) = oneshot::channel::<()>();
     let closing = Arc::clone(&house);
     let task = match transport {
@@ -143,7 +166,7 @@ pub async fn listen(settings: ListenSettings, events: mpsc::Sender<Event>) -> io
             })
         }
     };
-    Ok(Listener { house, stop, task })
+    Ok(Listener { house, terms, stop, task })
 }
 
 /// What turns strangers into clients, the same for both transports.
@@ -153,9 +176,9 @@ pub struct Reception {
     /// What we answer strangers.
     pub cookies: Cookies,
     settings: ListenSettings,
+    terms: Arc<Mutex<Terms>>,
     events: mpsc::Sender<Event>,
     house: Arc<House>,
-    context: TlsContext,
     links: Links,
 }
 
@@ -173,11 +196,15 @@ impl Reception {
         events: mpsc::Sender<Event>,
         house: Arc<House>,
     ) -> io::Result<Self> {
-        let context = TlsContext::new(&settings.credentials).map_err(io::Error::other)?;
         let links = Links::open().map_err(io::Error::other)?;
         let (clock, control) = (Clock::start(), settings.particulars.control.clone());
         let cookies = Cookies::new(control, clock.unix_start(), &mut entropy::random());
-        Ok(Self { clock, cookies, settings, events, house, context, links })
+        let terms = Arc::new(Mutex::new(Terms {
+            clients_max: settings.clients_max,
+            ciphers: settings.ciphers.clone(),
+            ping_exit: settings.ping_exit,
+        }));
+        Ok(Self { clock, cookies, settings, terms, events, house, links })
     }
 
     /// How long a handshake may take.
@@ -186,8 +213,12 @@ impl Reception {
     }
 
     /// How long a client may be silent.
-    pub const fn ping_exit(&self) -> Duration {
-        self.settings.ping_exit
+    pub fn ping_exit(&self) -> Duration {
+        self.terms().ping_exit
+    }
+
+    fn terms(&self) -> Terms {
+        self.terms.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Begins a session with a stranger who has shown that it hears us, and starts its control loop.
@@ -204,7 +235,8 @@ impl Reception {
         let peer_id = guest.peer_id;
         let random = entropy::random();
         let settings = self.session_settings(from);
-        let session = Session::server(settings, &self.context, random, proven, now).ok()?;
+        let session =
+            Session::server(settings, &self.settings.context, random, proven, now).ok()?;
         let counters = Arc::new(Counters::default());
         let (heard_sender, heard) = mpsc::channel::<Heard>(TUNNEL_CONTROL_QUEUE);
         let lane = Lane::new(from, Arc::clone(&counters), heard_sender);
@@ -234,10 +266,11 @@ impl Reception {
     }
 
     fn session_settings(&self, from: SocketAddr) -> SessionSettings {
+        let terms = self.terms();
         SessionSettings {
             underlay: self.underlay(from),
             device: self.settings.device,
-            ciphers: self.settings.ciphers.clone(),
+            ciphers: terms.ciphers,
             // Who is revoked hears it after the handshake, as from OpenVPN: AUTH_FAILED.
             expectation: Expectation {
                 list: self.settings.particulars.list.clone(),
@@ -245,7 +278,7 @@ impl Reception {
                 ..Expectation::default()
             },
             handshake_timeout: self.settings.handshake_timeout,
-            ping_exit: self.settings.ping_exit,
+            ping_exit: terms.ping_exit,
             renegotiate_after: self.settings.renegotiate_after,
             ping: self.settings.particulars.ping,
             control: self.settings.particulars.control.clone(),

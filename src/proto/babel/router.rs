@@ -193,7 +193,7 @@ impl Router {
     }
 
     fn remove_interface(&mut self, index: u32, out: &mut Vec<Output>) {
-        if self.interfaces.remove(&index).is_none() {
+        if !self.interfaces.contains_key(&index) {
             return;
         }
         self.version += 1;
@@ -201,6 +201,7 @@ impl Router {
         for id in gone {
             self.forget_neighbour(id, out);
         }
+        self.interfaces.remove(&index);
     }
 
     /// Forgets a neighbour and all it offered.

@@ -88,6 +88,21 @@ impl Identity {
         let prefix = authority.verify(&certificate, now)?;
         Ok(Self { authority, certificate, key: Arc::new(key), prefix })
     }
+
+    /// The same node with another certificate, which must be for its key and its prefix.
+    pub fn renewed(
+        &self,
+        certificate: Certificate,
+        now: UnixTime,
+    ) -> Result<Self, CertificateError> {
+        if !self.key.belongs_to(&certificate) {
+            return Err(CertificateError::OtherKey);
+        }
+        if self.authority.verify(&certificate, now.max(certificate.not_before()))? != self.prefix {
+            return Err(CertificateError::OtherPrefix);
+        }
+        Ok(Self { certificate, ..self.clone() })
+    }
 }
 
 fn issued_with<T: HasPublic>(leaf: &Certificate, key: &PKeyRef<T>) -> bool {

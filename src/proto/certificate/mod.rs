@@ -42,6 +42,9 @@ pub enum CertificateError {
     /// Its common name is not `value/length`.
     #[error("names no prefix (a common name like 1/16)")]
     NoPrefix,
+    /// It names another node than it should.
+    #[error("names another prefix than the one it is to replace")]
+    OtherPrefix,
     /// The authority's serial number carries no network.
     #[error("is not the authority of a re6st network: its serial number carries no network")]
     NoNetwork,

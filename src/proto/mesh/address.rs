@@ -28,6 +28,11 @@ impl Country {
         let letters: [u8; 2] = text.as_bytes().try_into().ok()?;
         letters.iter().all(u8::is_ascii_uppercase).then_some(Self(letters))
     }
+
+    /// The two letters.
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).unwrap_or_default()
+    }
 }
 
 impl Addresses {
@@ -58,6 +63,11 @@ impl Addresses {
         if let Some(at) = self.0.iter().position(|address| address.endpoint == endpoint) {
             self.0[..=at].rotate_right(1);
         }
+    }
+
+    /// The list with all places in one country.
+    pub fn in_country(&self, country: Country) -> Self {
+        self.iter().map(|address| Address { country: Some(country), ..*address }).collect()
     }
 
     /// The list without countries, for peers that would not understand them.

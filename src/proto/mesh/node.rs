@@ -164,6 +164,11 @@ impl Node {
         }
     }
 
+    /// Shows a renewed certificate from now on; sessions and tunnels stay.
+    pub fn set_identity(&mut self, identity: Identity) {
+        self.sessions.set_identity(identity);
+    }
+
     /// Its tunnels and what it knows of peers.
     pub const fn tunnels(&self) -> &Tunnels {
         &self.tunnels

@@ -120,6 +120,8 @@ pub struct Tunnel {
     alternatives: Vec<Endpoint>,
     /// UDP did not work to this peer, just now.
     udp_failed: bool,
+    /// Some route went through it.
+    was_used: bool,
     retirement: Option<Retirement>,
 }
 
@@ -213,8 +215,13 @@ impl Tunnels {
         if registry == self.own {
             return !self.routes.is_empty();
         }
+        // A tunnel to it that just came up has no route yet; one whose routes went does not count.
+        let is_new = |tunnel: &Tunnel| {
+            !tunnel.was_used
+                && tunnel.up_since.is_some_and(|since| now.since(since) < self.settings.timeout)
+        };
         self.routes.contains_key(&registry)
-            || self.up().any(|tunnel| tunnel.peer == registry)
+            || self.up().any(|tunnel| tunnel.peer == registry && is_new(tunnel))
             || (!self.routes.is_empty() && self.bootstrap.assumes_well(now))
     }
 
@@ -304,6 +311,11 @@ impl Tunnels {
     /// Babel's routes changed.
     pub fn routed(&mut self, routes: Vec<Route>, now: Instant, out: &mut Vec<Decision>) {
         self.routes = routes.into_iter().map(|route| (route.prefix, route)).collect();
+        for link in self.routes.values().filter_map(|route| route.link) {
+            if let Some(tunnel) = self.tunnels.get_mut(&link) {
+                tunnel.was_used = true;
+            }
+        }
         self.decide(now, out);
     }
 
@@ -652,6 +664,7 @@ impl Tunnel {
             up_since,
             alternatives: Vec::new(),
             udp_failed: false,
+            was_used: false,
             retirement: None,
         }
     }

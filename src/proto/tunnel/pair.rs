@@ -348,6 +348,20 @@ fn keys_are_renewed_in_a_storm_and_frames_pass_all_the_time() {
 }
 
 #[test]
+fn credentials_that_were_renewed_are_shown_at_the_next_renewal_of_keys() {
+    let mut world = World::new(4, FINE, &[Cipher::Aes256Gcm]);
+    world.connect();
+    world.run(Duration::from_secs(1));
+    // Credentials of another authority, which the server does not believe: so one sees that they are shown.
+    world.contexts.0.renew(&pki()[2]).unwrap();
+    assert!(world.passes_both_ways());
+    world.give(Role::Client, Input::Renegotiate);
+    world.run(Duration::from_secs(2));
+    let reason = world.client.closed.clone().unwrap().to_string();
+    assert!(reason.starts_with("the peer's certificate is not valid"), "{reason}");
+}
+
+#[test]
 fn both_may_renew_at_the_same_moment() {
     let mut world = World::new(4, FINE, &[Cipher::Aes256Gcm]);
     world.connect();

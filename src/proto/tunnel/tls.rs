@@ -5,13 +5,13 @@
 
 use std::collections::BTreeSet;
 use std::io::{self, Read, Write};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use openssl::asn1::Asn1Time;
 use openssl::error::ErrorStack;
 use openssl::ssl::{
-    ErrorCode, Ssl, SslContext, SslContextBuilder, SslMethod, SslOptions, SslSessionCacheMode,
-    SslStream, SslVerifyMode, SslVersion,
+    ErrorCode, Ssl, SslContext, SslContextBuilder, SslMethod, SslMode, SslOptions,
+    SslSessionCacheMode, SslStream, SslVerifyMode, SslVersion,
 };
 use openssl::x509::store::X509StoreBuilder;
 use openssl::x509::{CrlStatus, X509Crl, X509ExtendedKeyUsage, X509Ref, X509StoreContextRef};
@@ -21,9 +21,9 @@ use crate::proto::limits::TUNNEL_RECORD_OCTETS;
 use crate::proto::time::UnixTime;
 use crate::proto::tunnel::credentials::Credentials;
 
-/// What all sessions with the same credentials share.
+/// What all sessions with the same credentials share; copies are the same one.
 #[derive(Clone)]
-pub struct TlsContext(SslContext);
+pub struct TlsContext(Arc<RwLock<SslContext>>);
 
 /// Whom we expect at the other end.
 #[derive(Clone, Debug, Default)]
@@ -157,21 +157,35 @@ struct Memory {
 impl TlsContext {
     /// Prepares for many sessions.
     pub fn new(credentials: &Credentials) -> Result<Self, ErrorStack> {
-        let mut context = SslContextBuilder::new(SslMethod::tls())?;
-        context.set_min_proto_version(Some(SslVersion::TLS1_2))?;
-        // OpenVPN's own level: networks with RSA keys of 1024 bits or SHA-1 signatures are still about.
-        context.set_security_level(1);
-        context.set_options(SslOptions::NO_TICKET | SslOptions::NO_COMPRESSION);
-        context.set_num_tickets(0)?;
-        context.set_session_cache_mode(SslSessionCacheMode::OFF);
-        let mut store = X509StoreBuilder::new()?;
-        store.add_cert(credentials.authority().clone())?;
-        context.set_cert_store(store.build());
-        context.set_certificate(credentials.certificate())?;
-        context.set_private_key(credentials.key())?;
-        context.add_client_ca(credentials.authority())?;
-        Ok(Self(context.build()))
+        Ok(Self(Arc::new(RwLock::new(prepare(credentials)?))))
     }
+
+    /// Shows other credentials from now on: in new sessions, and in old ones when they next renew their
+    /// keys.
+    pub fn renew(&self, credentials: &Credentials) -> Result<(), ErrorStack> {
+        let context = prepare(credentials)?;
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = context;
+        Ok(())
+    }
+}
+
+fn prepare(credentials: &Credentials) -> Result<SslContext, ErrorStack> {
+    let mut context = SslContextBuilder::new(SslMethod::tls())?;
+    context.set_min_proto_version(Some(SslVersion::TLS1_2))?;
+    // OpenVPN's own level: networks with RSA keys of 1024 bits or SHA-1 signatures are still about.
+    context.set_security_level(1);
+    context.set_options(SslOptions::NO_TICKET | SslOptions::NO_COMPRESSION);
+    // Most of the time nothing is said: no buffers are kept for it.
+    context.set_mode(SslMode::RELEASE_BUFFERS);
+    context.set_num_tickets(0)?;
+    context.set_session_cache_mode(SslSessionCacheMode::OFF);
+    let mut store = X509StoreBuilder::new()?;
+    store.add_cert(credentials.authority().clone())?;
+    context.set_cert_store(store.build());
+    context.set_certificate(credentials.certificate())?;
+    context.set_private_key(credentials.key())?;
+    context.add_client_ca(credentials.authority())?;
+    Ok(context.build())
 }
 
 impl Tls {
@@ -190,7 +204,7 @@ impl Tls {
         expectation: Expectation,
         set_role: impl FnOnce(&mut Ssl),
     ) -> Result<Self, ErrorStack> {
-        let mut ssl = Ssl::new(&context.0)?;
+        let mut ssl = Ssl::new(&context.0.read().unwrap_or_else(PoisonError::into_inner))?;
         set_role(&mut ssl);
         let distrust = Arc::new(OnceLock::new());
         let found = Arc::clone(&distrust);

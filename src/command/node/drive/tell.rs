@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crate::command::json::{NodeRoute, NodeStatus, Object, Peer, Tunnel, TunnelEvent};
 use crate::command::node::control::Question;
 use crate::command::node::drive::{Drive, Instant, Prefix, Role, clock};
+use crate::command::node::renewal;
 use crate::proto::cidr::Cidr;
 use crate::proto::endpoint::Endpoint;
 use crate::proto::mesh::address::Addresses;
@@ -24,10 +25,7 @@ impl Drive {
     fn status(&self) -> NodeStatus {
         let now = self.clock.now();
         let mesh = self.node.tunnels();
-        let up = |role| {
-            let tunnels = mesh.all().values();
-            tunnels.filter(|tunnel| tunnel.role == role && tunnel.up_since.is_some()).count()
-        };
+        let certificate = &self.identity.certificate;
         NodeStatus {
             time: clock::unix_time().to_string(),
             common_name: self.identity.prefix.to_string(),
@@ -37,13 +35,17 @@ impl Drive {
             registry: self.registry_url.clone(),
             connected: mesh.is_connected(now),
             network_version: self.node.version().map(|version| version.number()),
-            tunnels_opened: up(Role::Client),
-            tunnels_accepted: up(Role::Server),
+            tunnels_opened: self.tunnels.working(Role::Client),
+            tunnels_accepted: self.tunnels.working(Role::Server),
+            tunnels_waiting: self.tunnels.waiting(),
             neighbours: mesh.neighbours().len(),
             nodes_routed: self.routes.len(),
             endpoints: endpoints(mesh.own_addresses()),
             uptime_s: now.since(Instant::ZERO).as_secs(),
-            not_after: self.identity.certificate.not_after().to_string(),
+            not_after: certificate.not_after().to_string(),
+            certificate_revoked: self.is_revoked(),
+            certificate_due: renewal::is_due(certificate, clock::unix_time()),
+            renewal_failure: self.renewal.failure().map(ToOwned::to_owned),
         }
     }
 
@@ -78,7 +80,11 @@ impl Drive {
             Tunnel {
                 time: time.clone(),
                 interface: tunnel.interface.clone(),
-                event: if up.is_some() { TunnelEvent::Up } else { TunnelEvent::Connecting },
+                event: match up {
+                    Some(_) if tunnel.silent => TunnelEvent::Silent,
+                    Some(_) => TunnelEvent::Up,
+                    None => TunnelEvent::Connecting,
+                },
                 peer: mesh.map(|mesh| mesh.peer.to_string()),
                 endpoint: tunnel.endpoint,
                 role: Some(role.to_owned()),

@@ -19,7 +19,6 @@ use serde_json::Value;
 use crate::command::json::{self, Object};
 use crate::command::{Failure, Outcome};
 use crate::os::database::{Database, Location, Tables};
-use crate::os::file;
 use crate::proto::certificate::{Authority, Issuer};
 use crate::proto::registry::call::target;
 use crate::proto::registry::url::RegistryUrl;
@@ -124,7 +123,7 @@ impl Folder {
 
     fn authority(&self) -> Result<Authority, Failure> {
         let path = self.ca();
-        let pem = file::read(&path).map_err(|error| Failure::failed(error.to_string()))?;
+        let pem = open::read(&path)?;
         Authority::from_pem(&pem)
             .map_err(|error| Failure::failed(format!("{} {error}", path.display())))
     }
@@ -140,9 +139,14 @@ impl Folder {
 
     fn failed(&self, error: &Refusal) -> Failure {
         match error {
-            Refusal::Database(error) => {
-                Failure::failed(format!("cannot use {}: {error}", self.db()))
-            }
+            Refusal::Database(error) => match self.db() {
+                Location::File(path) if !path.exists() => Failure::failed(format!(
+                    "there is no {}; `re6st registry init` and `re6st registry serve` make a \
+                     registry, and --dir says where one is",
+                    path.display()
+                )),
+                db => Failure::failed(format!("cannot use {db}: {error}")),
+            },
             error => Failure::failed(error.to_string()),
         }
     }

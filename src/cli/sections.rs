@@ -1,0 +1,231 @@
+//! What man pages say besides options: exit status, files, examples, and what else there is to know.
+
+use std::fmt::Write;
+
+/// What one command's page has besides its options.
+struct Page {
+    /// The command, as it is typed.
+    command: &'static str,
+    /// Exit codes that mean more than usually.
+    exits: &'static [(&'static str, &'static str)],
+    /// Files that it reads or writes.
+    files: &'static [(&'static str, &'static str)],
+    /// What to know.
+    notes: &'static [&'static str],
+    /// What it is for, and what to type.
+    examples: &'static [(&'static str, &'static str)],
+}
+
+/// The sections of one command's page.
+pub fn of(command: &str) -> String {
+    let page = PAGES.iter().find(|page| page.command == command);
+    let mut text = String::new();
+    let own = page.map_or(&[][..], |page| page.exits);
+    let usual = EXITS.iter().filter(|(code, _)| !own.iter().any(|(known, _)| known == code));
+    let mut exits: Vec<_> = own.iter().chain(usual).collect();
+    exits.sort();
+    list(&mut text, "EXIT STATUS", exits.into_iter());
+    let Some(page) = page else { return text };
+    list(&mut text, "FILES", page.files.iter());
+    if !page.notes.is_empty() {
+        text += ".SH NOTES\n";
+    }
+    for note in page.notes {
+        let _ = writeln!(text, ".PP\n{}", escaped(note));
+    }
+    if !page.examples.is_empty() {
+        text += ".SH EXAMPLES\n";
+    }
+    for (purpose, typed) in page.examples {
+        let typed = escaped(typed);
+        let _ = writeln!(text, ".PP\n{}\n.PP\n.RS 4\n.nf\n{typed}\n.fi\n.RE", escaped(purpose));
+    }
+    text
+}
+
+fn list<'a>(
+    text: &mut String,
+    title: &str,
+    items: impl ExactSizeIterator<Item = &'a (&'a str, &'a str)>,
+) {
+    if items.len() > 0 {
+        let _ = writeln!(text, ".SH \"{title}\"");
+    }
+    for (name, meaning) in items {
+        let _ = writeln!(text, ".TP\n\\fB{}\\fR\n{}", escaped(name), escaped(meaning));
+    }
+}
+
+/// A line that begins with a dot or an apostrophe would be a request to the formatter.
+fn escaped(text: &str) -> String {
+    let lines = text.lines().map(|line| {
+        let line = line.replace('\\', "\\e").replace('-', "\\-");
+        if line.starts_with(['.', '\'']) { format!("\\&{line}") } else { line }
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// Of every command.
+const EXITS: [(&str, &str); 3] = [
+    ("0", "Done."),
+    ("1", "It was tried and failed; one sentence on standard error says what and why."),
+    ("2", "It was asked wrongly, and nothing was tried."),
+];
+
+const PAGES: &[Page] = &[
+    Page {
+        command: "re6st node up",
+        exits: &[("0", "It was told to end, and left nothing behind.")],
+        files: &[
+            (
+                "ca.crt, cert.crt, cert.key",
+                "Authority, certificate and key, if --ca, --cert and \
+              --key name no others. Relative names, those in an options file too, are looked for in \
+              the folder in which the command is started. The certificate is replaced when it is \
+              renewed, 30 days before its end.",
+            ),
+            (
+                "/var/lib/re6stnet/cache.db",
+                "In --state: peers and the network's parameters, so that \
+              a node starts without the registry. It may be deleted while no node runs. A state \
+              folder that is full costs the node its memory, and nothing else.",
+            ),
+            ("/run/re6stnet/re6st.sock", "In --run: where `re6st node status` and its like ask."),
+            (
+                "/run/re6stnet/host.json",
+                "In --run: what the node changed on its host, so that the \
+              next one changes it back if this one is killed.",
+            ),
+        ],
+        notes: &[
+            "One node runs on a host, for it owns UDP port 326 and the routes in the main table: a \
+             second one is refused and leaves the first alone. Several nodes on one machine need a \
+             network namespace each (`ip netns`, or a container), with --state and --run of their \
+             own.",
+        ],
+        examples: &[
+            (
+                "With the options file that `re6st cert join` made, in its folder:",
+                "cd /etc/re6stnet && re6st node up @re6stnet.conf",
+            ),
+            (
+                "With UDP alone, on two ports, and a LAN on which there are other nodes:",
+                "re6st node up @re6stnet.conf --pp 1194 udp --pp 443 udp --interface eth0",
+            ),
+            (
+                "As a service, once the folder /etc/re6stnet is there:",
+                "systemctl enable --now re6st-node",
+            ),
+        ],
+    },
+    Page {
+        command: "re6st node status",
+        exits: &[
+            ("0", "The node is connected to the network."),
+            ("1", "It is not connected (its state is printed all the same), or no node runs."),
+        ],
+        files: &[("/run/re6stnet/re6st.sock", "Where it asks; --run names another folder.")],
+        notes: &[
+            "Tunnels are counted that carry something now: one that was opened and fell silent is \
+             not. The line on the certificate tells if it was revoked, or ends soon and why it was \
+             not renewed; --json has the same as certificate_revoked, certificate_due and \
+             renewal_failure.",
+        ],
+        examples: &[
+            (
+                "Wait until the node is part of the network:",
+                "until re6st node status > /dev/null 2>&1; do sleep 1; done",
+            ),
+            (
+                "Tell a monitor when the certificate is not renewed:",
+                "re6st node status --json | jq -e '.certificate_due | not'",
+            ),
+        ],
+    },
+    Page {
+        command: "re6st registry serve",
+        exits: &[("0", "It was told to end.")],
+        files: &[
+            (
+                "ca.crt, ca.key",
+                "In --dir: the authority. Whoever has the key has the network; \
+              without it, the network ends.",
+            ),
+            (
+                "registry.db",
+                "In --dir: members, tokens and what they agreed on. Copy it with \
+              `re6st registry backup`, not with cp.",
+            ),
+            ("registry.conf", "In --dir: options, as `re6st registry init` suggests them."),
+        ],
+        notes: &[],
+        examples: &[
+            (
+                "A new network, and its registry:",
+                "re6st registry init --network 2001:db8:42::/48 --dir /var/lib/re6st-registry\n\
+              re6st registry serve @/var/lib/re6st-registry/registry.conf",
+            ),
+            ("As a service, once that folder is there:", "systemctl enable --now re6st-registry"),
+        ],
+    },
+    Page {
+        command: "re6st cert join",
+        exits: &[],
+        files: &[
+            ("ca.crt, cert.crt, cert.key", "In --dir: what joining gives. Keep a copy of the key."),
+            ("re6stnet.conf", "In --dir: options of `re6st node up`."),
+        ],
+        notes: &[],
+        examples: &[(
+            "Join with a token, and only if the registry is the right one:",
+            "re6st cert join --registry http://192.0.2.1/ --token ABCDEFGH \\\n  \
+             --fingerprint sha256:HEX --dir /etc/re6stnet",
+        )],
+    },
+    Page {
+        command: "re6st babel run",
+        exits: &[("0", "It was told to end, and removed its routes.")],
+        files: &[(
+            "/run/re6st-babel.sock",
+            "Where `re6st babel dump` asks; --socket names another.",
+        )],
+        notes: &[
+            "One router owns the routes of a table. A second one for the same table, a running node \
+             being one, is refused and changes nothing; give it another --table.",
+        ],
+        examples: &[(
+            "Route between two LANs, and tell of a prefix of this host:",
+            "re6st babel run --kind wired --redistribute 2001:db8:7::/64 eth0 eth1",
+        )],
+    },
+];
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+    use crate::cli::Re6st;
+
+    #[test]
+    fn every_page_is_of_a_command_that_exists() {
+        for page in PAGES {
+            let root = Re6st::command();
+            let mut words = page.command.split(' ');
+            assert_eq!(words.next(), Some("re6st"));
+            let mut command = &root;
+            for word in words {
+                command = command.find_subcommand(word).expect(page.command);
+            }
+        }
+    }
+
+    #[test]
+    fn exit_codes_of_a_command_replace_the_usual_ones() {
+        let page = of("re6st node status");
+        assert_eq!(page.matches("\\fB1\\fR").count(), 1);
+        assert!(page.contains("not connected") && page.contains("asked wrongly"), "{page}");
+        assert!(of("re6st nothing").contains("Done."));
+        assert_eq!(escaped(".a\n-b"), "\\&.a\n\\-b");
+    }
+}
