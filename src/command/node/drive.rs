@@ -11,7 +11,6 @@ use tokio::net::UdpSocket;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
-use crate::command::babel::identity::Identity as Router;
 use crate::command::babel::service::Babel;
 use crate::command::node::control::Question as Asking;
 use crate::command::node::control::{Asked, Control};

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use tokio::sync::mpsc;
 
 use crate::command::Failure;
+use crate::command::babel::identity::Identity as Router;
 use crate::command::babel::service::Babel;
 use crate::command::node::control::{Asked, Control};
 use crate::command::node::drive::QUEUE;
