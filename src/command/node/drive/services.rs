@@ -55,7 +55,14 @@ impl Wanted<'_> {
             Failure::failed(format!("cannot open the control socket in {folder}: {error}"))
         })?;
         let state = self.options.state.join("babel-state");
-        let router = Router::find(None, Some(&state))?;
+        // A state folder that is full costs the node its past, and nothing else.
+        let router = match Router::find(None, Some(&state)) {
+            Ok(router) => router,
+            Err(failure) => {
+                tracing::warn!("{failure}; this router begins without its past");
+                Router::find(None, None)?
+            }
+        };
         let (babel, babel_notices) = start_babel(self.parameters, places, router)?;
         Ok(Services { tunnels, tunnel_events, control, questions, babel, babel_notices })
     }
