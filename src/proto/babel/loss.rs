@@ -9,6 +9,8 @@ pub struct LossEstimate {
     ratio: f32,
     /// Hellos that were counted, up to the memory of the estimate.
     count: u16,
+    /// Whether much was lost already when the last Hello came.
+    is_lossy: bool,
 }
 
 impl LossEstimate {
@@ -16,6 +18,7 @@ impl LossEstimate {
     pub fn handle(&mut self, missed: u16) {
         self.lose(missed);
         self.count(0.0);
+        self.is_lossy = self.ratio > NOISE;
     }
 
     /// Counts Hellos that did not come.
@@ -32,9 +35,10 @@ impl LossEstimate {
         self.ratio += (lost - self.ratio) * weight;
     }
 
-    /// Whether so many are lost that a link must not be given up for two in a row.
-    pub fn is_lossy(&self) -> bool {
-        self.ratio > NOISE
+    /// Whether so many are lost that a link must not be given up for two in a row. A silence that is
+    /// not over says nothing of that: the link may be dead.
+    pub const fn is_lossy(&self) -> bool {
+        self.is_lossy
     }
 
     /// What it costs, as the better known of the estimate and what the link's owner says.
@@ -84,6 +88,18 @@ mod tests {
         assert!(table.is_sorted() && table[0] < 300, "{table:?}");
         assert!((400..900).contains(&table[1]), "5 %: {table:?}");
         assert!(table[3] > 3000, "20 %: {table:?}");
+    }
+
+    #[test]
+    fn a_silence_after_good_days_is_no_loss() {
+        for hellos in [1, 20, 200] {
+            let mut estimate = after(hellos, u16::MAX);
+            estimate.lose(2);
+            assert!(!estimate.is_lossy(), "after {hellos}");
+        }
+        let mut estimate = after(200, 10);
+        estimate.lose(2);
+        assert!(estimate.is_lossy());
     }
 
     #[test]

@@ -28,11 +28,23 @@ pub struct Pending {
 pub struct Request {
     /// What is asked.
     pub asked: SeqnoRequest,
-    /// Whether somebody asked us.
+    /// Whether somebody asked us: they are told of the answer.
     pub for_others: bool,
-    /// How often it was sent.
+    /// Whether we want to know ourselves: then we ask again.
+    is_ours: bool,
+    /// How often we asked.
     tries: u8,
+    sent_at: Instant,
     due: Instant,
+}
+
+impl Request {
+    /// Counts from the last time it was sent; when something is to be done about it.
+    fn begin(&mut self) -> Instant {
+        self.tries = 1;
+        self.due = self.sent_at + if self.is_ours { PATIENCE } else { MEMORY };
+        self.due
+    }
 }
 
 /// What is to be done about a request whose time has come.
@@ -45,7 +57,8 @@ pub enum Due {
 }
 
 impl Pending {
-    /// Notes a request that is being sent; whether it is new or asks for more than an earlier one.
+    /// Notes a request that somebody has; whether it has to be sent: if it is new, asks for more than an
+    /// earlier one, or is asked again by others who may not have got an answer.
     pub fn add(
         &mut self,
         id: DestinationId,
@@ -54,19 +67,36 @@ impl Pending {
         now: Instant,
     ) -> Novelty {
         let key = (id, asked.router_id);
-        if let Some(request) = self.requests.get_mut(&key) {
-            request.for_others |= asker.is_some();
-            if !is_newer(asked.seqno, request.asked.seqno) {
+        let (is_ours, for_others) = (asker.is_none(), asker.is_some());
+        let has_room = self.requests.len() < limits::BABEL_REQUESTS_MAX;
+        let Some(request) = self.requests.get_mut(&key) else {
+            if !has_room {
                 return Novelty::Known;
             }
-        } else if self.requests.len() >= limits::BABEL_REQUESTS_MAX {
-            return Novelty::Known;
+            let mut request =
+                Request { asked, for_others, is_ours, tries: 1, sent_at: now, due: now };
+            self.due.push(Reverse((request.begin(), key)));
+            self.requests.insert(key, request);
+            return Novelty::New;
+        };
+        let asks_more = is_newer(asked.seqno, request.asked.seqno);
+        let begins = is_ours && !request.is_ours;
+        let was_lately = now - request.sent_at < PATIENCE;
+        request.for_others |= for_others;
+        request.is_ours |= is_ours;
+        if asks_more || begins {
+            let seqno = if asks_more { asked.seqno } else { request.asked.seqno };
+            request.asked = SeqnoRequest { seqno, ..asked };
         }
-        let due = now + PATIENCE;
-        let for_others = asker.is_some();
-        self.requests.insert(key, Request { asked, for_others, tries: 1, due });
-        self.due.push(Reverse((due, key)));
-        Novelty::New
+        // What we ask ourselves is asked again by the clock, not whenever its destination is looked at.
+        let is_sent = asks_more || !was_lately && (for_others || begins);
+        if is_sent {
+            request.sent_at = now;
+        }
+        if asks_more || begins || is_sent && !request.is_ours {
+            self.due.push(Reverse((request.begin(), key)));
+        }
+        if is_sent { Novelty::New } else { Novelty::Known }
     }
 
     /// An announcement came; the request that it answers.
@@ -84,7 +114,7 @@ impl Pending {
         answered.then(|| self.requests.remove(&key)).flatten()
     }
 
-    /// The next request whose time has come. Those of others are not repeated: they repeat them.
+    /// The next request whose time has come. What only others asked is not repeated: they repeat it.
     pub fn next_due(&mut self, now: Instant) -> Option<Due> {
         loop {
             let &Reverse((due, key)) = self.due.peek()?;
@@ -96,11 +126,12 @@ impl Pending {
             else {
                 continue;
             };
-            if request.for_others || request.tries >= TRIES_MAX {
+            if !request.is_ours || request.tries >= TRIES_MAX {
                 self.requests.remove(&key);
                 return Some(Due::GivenUp(key.0));
             }
             request.tries += 1;
+            request.sent_at = now;
             request.due = now + PATIENCE * u32::from(request.tries);
             self.due.push(Reverse((request.due, key)));
             return Some(Due::Repeat(request.asked));
@@ -122,5 +153,80 @@ pub enum Novelty {
     Known,
 }
 
+/// After which a request may have been lost.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// How long the asker of a request is told of the answer: as long as it may ask again.
+const MEMORY: Duration = Duration::from_secs(10);
 const TRIES_MAX: u8 = 4;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proto::babel::destination::Destination;
+    use crate::proto::babel::neighbour::Neighbours;
+    use crate::proto::cidr::Cidr;
+
+    const PLACE: usize = 7;
+
+    fn place() -> DestinationId {
+        DestinationId::new(PLACE).unwrap()
+    }
+
+    fn request(seqno: u16) -> SeqnoRequest {
+        SeqnoRequest {
+            destination: Destination::from_anywhere(Cidr::IPV6_DEFAULT),
+            seqno,
+            hop_count: 9,
+            router_id: RouterId::new([1; 8]).unwrap(),
+        }
+    }
+
+    fn after(ms: u64) -> Instant {
+        Instant::ZERO + Duration::from_millis(ms)
+    }
+
+    /// When what is asked is sent again, with nobody answering.
+    fn repeats(pending: &mut Pending) -> Vec<u64> {
+        let mut repeats = Vec::new();
+        while let Some(at) = pending.deadline() {
+            if let Some(Due::Repeat(_)) = pending.next_due(at) {
+                repeats.push(at.since_start().as_millis() as u64);
+            }
+        }
+        repeats
+    }
+
+    #[test]
+    fn what_we_want_to_know_is_asked_again_though_others_ask_too() {
+        let mut pending = Pending::default();
+        assert_eq!(pending.add(place(), request(5), None, after(0)), Novelty::New);
+        assert_eq!(pending.add(place(), request(5), None, after(10)), Novelty::Known);
+        let other = Some(Neighbours::test_id());
+        assert_eq!(pending.add(place(), request(5), other, after(20)), Novelty::Known);
+        assert_eq!(repeats(&mut pending), [1_000, 3_000, 6_000]);
+
+        // The others came first.
+        assert_eq!(pending.add(place(), request(5), other, after(0)), Novelty::New);
+        assert_eq!(pending.add(place(), request(5), None, after(20)), Novelty::Known);
+        assert_eq!(repeats(&mut pending), [1_000, 3_000, 6_000]);
+        assert_eq!(pending.add(place(), request(5), other, after(0)), Novelty::New);
+        assert_eq!(pending.add(place(), request(5), None, after(2_000)), Novelty::New);
+        assert_eq!(repeats(&mut pending), [3_000, 5_000, 8_000]);
+    }
+
+    #[test]
+    fn what_others_ask_again_is_passed_on_again_and_the_answer_is_theirs_for_long() {
+        let mut pending = Pending::default();
+        let other = Some(Neighbours::test_id());
+        assert_eq!(pending.add(place(), request(5), other, after(0)), Novelty::New);
+        assert_eq!(pending.add(place(), request(5), other, after(500)), Novelty::Known);
+        assert_eq!(pending.add(place(), request(5), other, after(1_000)), Novelty::New);
+        assert_eq!(pending.add(place(), request(6), other, after(1_100)), Novelty::New);
+        assert!(pending.next_due(after(9_000)).is_none());
+        let router_id = request(5).router_id;
+        assert!(pending.answer(place(), router_id, 5).is_none(), "6 was asked for");
+        assert!(pending.answer(place(), router_id, 6).is_some_and(|request| request.for_others));
+        assert!(pending.add(place(), request(5), other, after(9_500)) == Novelty::New);
+        assert!(repeats(&mut pending).is_empty());
+    }
+}

@@ -31,13 +31,22 @@ impl Router {
         while let Some(due) = self.pending.next_due(now) {
             match due {
                 Due::Repeat(request) => self.request_seqno(None, request),
-                Due::GivenUp(id) => self.table.schedule_all(id),
+                Due::GivenUp(id) => self.ask_again_if_starving(id),
             }
         }
         if self.trigger_at.is_some_and(|at| at <= now) {
             // What was found in this turn is announced in this turn.
             self.settle(now, out);
             self.run_triggers();
+        }
+    }
+
+    /// Nobody answered. With no route at all that may not be the end: whoever could answer may not have
+    /// known of a way then.
+    fn ask_again_if_starving(&mut self, id: DestinationId) {
+        self.table.schedule_all(id);
+        if self.table.get(id).is_some_and(|entry| entry.selected.is_none()) {
+            self.touch(id);
         }
     }
 
