@@ -5,7 +5,7 @@ use std::time::Duration;
 use re6st::proto::babel::configuration::Configuration;
 use re6st::proto::babel::event::Input;
 
-use super::babel::World;
+use super::world::World;
 
 const MS: Duration = Duration::from_millis(1);
 

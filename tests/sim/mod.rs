@@ -2,5 +2,7 @@
 
 mod babel;
 mod filters;
+mod grid;
 mod mesh;
 mod survive;
+mod world;
