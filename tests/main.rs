@@ -2,6 +2,7 @@
 #![allow(missing_docs, reason = "tests are read, not linked")]
 
 mod cli;
+mod fuzz;
 mod internet;
 mod interop;
 mod lab;

@@ -1,0 +1,4 @@
+//! Hands what libFuzzer makes up to the entry `babel_configuration`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|octets: &[u8]| re6st_fuzz::babel_configuration(octets));
