@@ -361,6 +361,9 @@ pub struct Tunnel {
     /// Octets of the interface's largest packet.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub mtu_octets: Option<u32>,
+    /// Octets of the largest datagram on the way to the peer.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub path_mtu_octets: Option<u32>,
     /// How frames are protected: OpenVPN's name of the cipher, or `none`.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub cipher: Option<String>,
@@ -412,6 +415,8 @@ pub enum TunnelEvent {
     Silent,
     /// Something comes through again.
     Recovered,
+    /// The path takes datagrams of another size.
+    Mtu,
 }
 
 /// Reads objects, one a line. Lines that are empty or begin with `#` are skipped, and so are objects of

@@ -68,12 +68,29 @@ pub fn watch_device(device: tun::Device) -> io::Result<AsyncFd<OwnedFd>> {
     Ok(unsafe { AsyncFd::register(descriptor) }?)
 }
 
-/// Has a socket's datagrams never fragmented: one that is too large is an error, `EMSGSIZE`.
-pub fn never_fragment(socket: impl AsFd, ipv6: bool) -> io::Result<()> {
+/// The path MTU that the kernel knows towards the peer of a connected socket.
+pub fn path_mtu(socket: impl AsFd, ipv6: bool) -> io::Result<u32> {
+    let (level, name) =
+        if ipv6 { (libc::IPPROTO_IPV6, libc::IPV6_MTU) } else { (libc::IPPROTO_IP, libc::IP_MTU) };
+    let mut value: libc::c_int = 0;
+    let mut length = size_of_val(&value) as libc::socklen_t;
+    let fd = socket.as_fd().as_raw_fd();
+    // SAFETY: both options give an int, for which there is room, and both pointers outlive the call.
+    let done =
+        unsafe { libc::getsockopt(fd, level, name, (&raw mut value).cast(), &raw mut length) };
+    if done < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    u32::try_from(value).map_err(io::Error::other)
+}
+
+/// Has a socket's datagrams fragmented only here, and only if they exceed the path that the kernel
+/// knows: on their way they may not be, so that the path is found.
+pub fn find_path_mtu(socket: impl AsFd, ipv6: bool) -> io::Result<()> {
     let (level, name, value) = if ipv6 {
-        (libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER, libc::IPV6_PMTUDISC_DO)
+        (libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER, libc::IPV6_PMTUDISC_WANT)
     } else {
-        (libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_DO)
+        (libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_WANT)
     };
     let length = size_of_val(&value) as libc::socklen_t;
     let fd = socket.as_fd().as_raw_fd();

@@ -1,9 +1,8 @@
 //! UDP sockets that send and receive many datagrams a call, where the kernel can.
 
 use std::io::{self, IoSlice, IoSliceMut};
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::AsRawFd;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use nix::sys::socket::{
     ControlMessageOwned, MsgFlags, SockaddrLike, SockaddrStorage, recvmsg, setsockopt, sockopt,
@@ -14,11 +13,11 @@ use tokio::net::UdpSocket;
 
 use crate::os::sys;
 
-/// A UDP socket. Its datagrams are never fragmented on their way.
+/// A UDP socket. Its datagrams are not fragmented on their way: those that exceed the path are here.
 #[derive(Debug)]
 pub struct Udp {
     socket: UdpSocket,
-    segments: AtomicBool,
+    segments: bool,
 }
 
 /// What one call received: datagrams of one sender, one behind the other.
@@ -28,8 +27,55 @@ pub struct Received {
     pub octets: usize,
     /// Octets of each, the last may be shorter.
     pub segment: usize,
-    /// Their sender.
-    pub from: SocketAddr,
+    /// Where they came from, and to which of our addresses, if there may be several.
+    pub path: Path,
+}
+
+/// A way between two hosts.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Path {
+    /// The other end.
+    pub remote: SocketAddr,
+    /// Our end; what the kernel chooses if there is none.
+    pub local: Option<IpAddr>,
+}
+
+impl Path {
+    /// To an end, from wherever the kernel chooses.
+    pub const fn to(remote: SocketAddr) -> Self {
+        Self { remote, local: None }
+    }
+
+    /// The path MTU that the kernel knows for it.
+    pub fn mtu(&self) -> io::Result<u32> {
+        let domain = socket2::Domain::for_address(self.remote);
+        let socket = socket2::Socket::new(domain, socket2::Type::DGRAM, None)?;
+        if let Some(local) = self.local {
+            socket.bind(&SocketAddr::new(local, 0).into())?;
+        }
+        socket.connect(&self.remote.into())?;
+        sys::path_mtu(&socket, self.remote.is_ipv6())
+    }
+}
+
+/// Why datagrams cannot be sent in one call, but may be one by one.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Obstacle {
+    /// The device below cannot cut them.
+    Device,
+    /// They are larger than the path.
+    Path,
+}
+
+impl Obstacle {
+    /// What an error of [`Udp::send_segments`] says.
+    pub fn of(error: &io::Error) -> Option<Self> {
+        match error.raw_os_error() {
+            Some(libc::EIO | libc::EOPNOTSUPP) => Some(Self::Device),
+            Some(libc::EMSGSIZE | libc::EINVAL) => Some(Self::Path),
+            _ => None,
+        }
+    }
 }
 
 /// Octets that one call sends at most.
@@ -51,14 +97,24 @@ impl Udp {
         }
         socket.set_nonblocking(true)?;
         socket.bind(&address.into())?;
-        sys::never_fragment(&socket, address.is_ipv6())?;
+        sys::find_path_mtu(&socket, address.is_ipv6())?;
+        if address.ip().is_unspecified() {
+            // A host with several addresses answers from the one that was asked.
+            if address.is_ipv6() {
+                setsockopt(&socket, sockopt::Ipv6RecvPacketInfo, &true)?;
+            } else {
+                setsockopt(&socket, sockopt::Ipv4PacketInfo, &true)?;
+            }
+        }
         // Only who may exceed the system's limit gets the large buffers.
         let _ = setsockopt(&socket, sockopt::RcvBufForce, &BUFFER_OCTETS);
         let _ = setsockopt(&socket, sockopt::SndBufForce, &BUFFER_OCTETS);
         // Kernels without it give one datagram a call.
         let _ = setsockopt(&socket, sockopt::UdpGroSegment, &true);
+        // Older kernels have no such option.
+        let segments = setsockopt(&socket, sockopt::UdpGsoSegment, &0).is_ok();
         let socket = UdpSocket::from_std(socket.into())?;
-        Ok(Self { socket, segments: AtomicBool::new(true) })
+        Ok(Self { socket, segments })
     }
 
     /// Opens a socket with a fresh port that hears and reaches `remote` only.
@@ -77,50 +133,55 @@ impl Udp {
         self.socket.local_addr()
     }
 
-    /// Sends one datagram, to the peer of a connected socket if `to` is `None`.
-    pub async fn send(&self, datagram: &[u8], to: Option<SocketAddr>) -> io::Result<()> {
-        match to {
-            Some(to) => self.socket.send_to(datagram, to).await?,
-            None => self.socket.send(datagram).await?,
-        };
+    /// Whether the kernel can cut what one call sends into datagrams.
+    pub const fn can_segment(&self) -> bool {
+        self.segments
+    }
+
+    /// Sends one datagram, to the peer of a connected socket if there is no path.
+    pub async fn send(&self, datagram: &[u8], path: Option<Path>) -> io::Result<()> {
+        match path {
+            Some(Path { remote, local: None }) => {
+                self.socket.send_to(datagram, remote).await?;
+            }
+            Some(path) => self.send_message(datagram, Control::from(path), Some(path)).await?,
+            None => {
+                self.socket.send(datagram).await?;
+            }
+        }
         Ok(())
     }
 
     /// Sends datagrams of `segment` octets each, the last may be shorter: at most
-    /// [`SEND_OCTETS_MAX`] and [`SEND_SEGMENTS_MAX`].
+    /// [`SEND_OCTETS_MAX`] and [`SEND_SEGMENTS_MAX`]; an error may be an [`Obstacle`].
     pub async fn send_segments(
         &self,
         datagrams: &[u8],
         segment: usize,
-        to: Option<SocketAddr>,
+        path: Option<Path>,
     ) -> io::Result<()> {
-        if datagrams.len() <= segment {
-            return self.send(datagrams, to).await;
-        }
-        if self.segments.load(Ordering::Relaxed) {
-            let to = to.map(SockAddr::from);
-            let control = segment_control(u16::try_from(segment).map_err(io::Error::other)?);
-            let sent = self.socket.async_io(Interest::WRITABLE, || {
-                let buffers = [IoSlice::new(datagrams)];
-                let mut message = MsgHdr::new().with_buffers(&buffers).with_control(&control);
-                if let Some(to) = &to {
-                    message = message.with_addr(to);
-                }
-                SockRef::from(&self.socket).sendmsg(&message, 0).map(drop)
-            });
-            match sent.await.map_err(|error| (error.raw_os_error(), error)) {
-                // The device below cannot: never ask again, and send these one by one.
-                Err((Some(libc::EIO | libc::EINVAL | libc::EOPNOTSUPP), _)) => {
-                    self.segments.store(false, Ordering::Relaxed);
-                }
-                Err((_, error)) => return Err(error),
-                Ok(()) => return Ok(()),
+        let segment = u16::try_from(segment).map_err(io::Error::other)?;
+        let mut control = path.map_or_else(Control::default, Control::from);
+        control.push(libc::SOL_UDP, libc::UDP_SEGMENT, &segment.to_ne_bytes());
+        self.send_message(datagrams, control, path).await
+    }
+
+    async fn send_message(
+        &self,
+        octets: &[u8],
+        control: Control,
+        path: Option<Path>,
+    ) -> io::Result<()> {
+        let to = path.map(|path| SockAddr::from(path.remote));
+        let sent = self.socket.async_io(Interest::WRITABLE, || {
+            let buffers = [IoSlice::new(octets)];
+            let mut message = MsgHdr::new().with_buffers(&buffers).with_control(control.as_slice());
+            if let Some(to) = &to {
+                message = message.with_addr(to);
             }
-        }
-        for datagram in datagrams.chunks(segment) {
-            self.send(datagram, to).await?;
-        }
-        Ok(())
+            SockRef::from(&self.socket).sendmsg(&message, 0).map(drop)
+        });
+        sent.await
     }
 
     /// Waits until there is something to receive.
@@ -135,21 +196,33 @@ impl Udp {
             let fd = self.socket.as_raw_fd();
             let message =
                 recvmsg::<SockaddrStorage>(fd, &mut iov, Some(control), MsgFlags::empty())?;
-            let segment = message.cmsgs()?.find_map(|control| match control {
-                ControlMessageOwned::UdpGroSegments(size) => usize::try_from(size).ok(),
-                _ => None,
-            });
+            let (mut segment, mut local) = (None, None);
+            for control in message.cmsgs()? {
+                match control {
+                    ControlMessageOwned::UdpGroSegments(size) => {
+                        segment = usize::try_from(size).ok();
+                    }
+                    ControlMessageOwned::Ipv4PacketInfo(info) => {
+                        let address = Ipv4Addr::from(info.ipi_spec_dst.s_addr.to_ne_bytes());
+                        local = Some(IpAddr::V4(address));
+                    }
+                    ControlMessageOwned::Ipv6PacketInfo(info) => {
+                        local = Some(IpAddr::V6(info.ipi6_addr.s6_addr.into()));
+                    }
+                    _ => {}
+                }
+            }
             let from = message.address.and_then(socket_address);
-            let from = from.ok_or(io::ErrorKind::InvalidData)?;
+            let path = Path { remote: from.ok_or(io::ErrorKind::InvalidData)?, local };
             let octets = message.bytes;
             let segment = segment.filter(|&size| size > 0).unwrap_or(octets.max(1));
-            Ok(Received { octets, segment, from })
+            Ok(Received { octets, segment, path })
         })
     }
 
     /// What [`Self::try_receive`] wants as `control`.
     pub fn control_buffer() -> Vec<u8> {
-        nix::cmsg_space!(i32)
+        nix::cmsg_space!(i32, libc::in6_pktinfo)
     }
 }
 
@@ -168,15 +241,56 @@ fn socket_address(address: SockaddrStorage) -> Option<SocketAddr> {
 /// Octets before the value of a control message.
 const CONTROL_HEADER: usize = size_of::<libc::cmsghdr>();
 
-/// The control message that says how long each datagram is, padded as the kernel wants it. Written here
-/// because nix makes a vector of it for each call.
-fn segment_control(segment: u16) -> [u8; CONTROL_HEADER + size_of::<usize>()] {
-    let mut control = [0; CONTROL_HEADER + size_of::<usize>()];
-    let length = CONTROL_HEADER + size_of::<u16>();
-    let (word, half) = (size_of::<usize>(), size_of::<i32>());
-    control[..word].copy_from_slice(&length.to_ne_bytes());
-    control[word..word + half].copy_from_slice(&libc::SOL_UDP.to_ne_bytes());
-    control[word + half..CONTROL_HEADER].copy_from_slice(&libc::UDP_SEGMENT.to_ne_bytes());
-    control[CONTROL_HEADER..length].copy_from_slice(&segment.to_ne_bytes());
-    control
+/// Control messages of one call, each padded as the kernel wants it. Written here because nix makes a
+/// vector of them for each call.
+#[derive(Clone, Copy)]
+struct Control {
+    octets: [u8; 5 * CONTROL_HEADER],
+    used: usize,
+}
+
+impl Default for Control {
+    fn default() -> Self {
+        Self { octets: [0; 5 * CONTROL_HEADER], used: 0 }
+    }
+}
+
+impl Control {
+    /// Appends a message; there is room for an address and a number.
+    fn push(&mut self, level: libc::c_int, kind: libc::c_int, value: &[u8]) {
+        let (word, half) = (size_of::<usize>(), size_of::<i32>());
+        let length = CONTROL_HEADER + value.len();
+        let message = &mut self.octets[self.used..];
+        message[..word].copy_from_slice(&length.to_ne_bytes());
+        message[word..word + half].copy_from_slice(&level.to_ne_bytes());
+        message[word + half..CONTROL_HEADER].copy_from_slice(&kind.to_ne_bytes());
+        message[CONTROL_HEADER..length].copy_from_slice(value);
+        self.used += length.next_multiple_of(word);
+    }
+
+    fn as_slice(&self) -> &[u8] {
+        &self.octets[..self.used]
+    }
+}
+
+impl From<Path> for Control {
+    fn from(path: Path) -> Self {
+        let mut control = Self::default();
+        match path.local {
+            Some(IpAddr::V4(local)) => {
+                // Any interface (4), from this address (4); the last four are for receiving.
+                let mut info = [0; 12];
+                info[4..8].copy_from_slice(&local.octets());
+                control.push(libc::IPPROTO_IP, libc::IP_PKTINFO, &info);
+            }
+            Some(IpAddr::V6(local)) => {
+                // From this address (16), any interface (4).
+                let mut info = [0; 20];
+                info[..16].copy_from_slice(&local.octets());
+                control.push(libc::IPPROTO_IPV6, libc::IPV6_PKTINFO, &info);
+            }
+            None => {}
+        }
+        control
+    }
 }

@@ -11,3 +11,4 @@ mod registry;
 mod reload;
 mod routers;
 pub mod stock;
+mod tunnel_paths;

@@ -238,7 +238,7 @@ async fn follow_line(
             babel.remove_interface(&tunnel.interface).await
         }
         TunnelEvent::Statistics => babel.report_quality(&tunnel.interface, quality(&tunnel)).await,
-        TunnelEvent::Connecting | TunnelEvent::Rekeyed => Ok(()),
+        TunnelEvent::Connecting | TunnelEvent::Rekeyed | TunnelEvent::Mtu => Ok(()),
     }
     .map_err(failed)
 }

@@ -181,7 +181,7 @@ impl Tunnels {
                 self.open.get_mut(&known?)?.silent = false;
                 Some(Change::Recovered(event.interface))
             }
-            EventKind::Connecting(_) | EventKind::Rekeyed => None,
+            EventKind::Connecting(_) | EventKind::Rekeyed | EventKind::Mtu { .. } => None,
         }
     }
 

@@ -20,7 +20,7 @@ use crate::os::clock::Clock;
 use crate::os::entropy;
 use crate::os::link::{LinkError, Links};
 use crate::os::tcp::{self, PacketReader};
-use crate::os::udp::Udp;
+use crate::os::udp::{Path, Udp};
 use crate::proto::endpoint::{Endpoint, Transport};
 use crate::proto::limits::TUNNEL_CONTROL_QUEUE;
 use crate::proto::tunnel::cipher::Cipher;
@@ -133,7 +133,8 @@ async fn run(
     let links = Links::open()?;
     let counters = Arc::new(Counters::default());
     let (heard_sender, heard) = mpsc::channel(TUNNEL_CONTROL_QUEUE);
-    let lane = Lane::new(settings.remote.socket_address(), Arc::clone(&counters), heard_sender);
+    let lane =
+        Lane::new(Path::to(settings.remote.socket_address()), Arc::clone(&counters), heard_sender);
     let (lane_orders, link) = open_path(&settings, lane, clock).await?;
 
     let mut first = Vec::new();
@@ -154,6 +155,8 @@ async fn run(
         underlay: underlay(&settings.remote),
         endpoint: settings.remote,
         statistics_every: settings.statistics_every,
+        mtu: settings.particulars.mtu,
+        segments: settings.particulars.segments,
     };
     let path = DataPath { link, lane: lane_orders, heard, counters };
     Peer::client(session, surroundings, path, orders).run(first).await;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::os::offload::Offload;
 use crate::os::tap::Tap;
 use crate::proto::tunnel::coalesce::{Coalescer, Datagrams};
+use crate::proto::tunnel::settings::Device;
 
 /// Where frames enter the kernel.
 #[derive(Debug)]
@@ -22,6 +23,11 @@ impl Entry {
         };
         let coalescer = Coalescer::new(tap.device(), datagrams);
         Self { tap, coalescer }
+    }
+
+    /// What passes.
+    pub fn device(&self) -> Device {
+        self.tap.device()
     }
 
     /// Takes a frame, and writes what can grow no further.

@@ -46,6 +46,13 @@ pub enum EventKind {
     Silent,
     /// Something comes through again.
     Recovered,
+    /// The path takes datagrams of another size, and perhaps the interface packets of another.
+    Mtu {
+        /// Octets of the interface's largest packet.
+        mtu: u32,
+        /// Octets of the path's largest datagram.
+        path: u32,
+    },
     /// What passed so far; every few seconds.
     Statistics(Statistics),
 }
@@ -141,6 +148,11 @@ impl From<&Event> for json::Tunnel {
                 tunnel.mtu_octets = Some(up.mtu);
                 tunnel.cipher = Some(up.cipher.name().to_owned());
                 tunnel.native = Some(up.native);
+            }
+            EventKind::Mtu { mtu, path } => {
+                tunnel.event = json::TunnelEvent::Mtu;
+                tunnel.mtu_octets = Some(*mtu);
+                tunnel.path_mtu_octets = Some(*path);
             }
             EventKind::Silent => tunnel.event = json::TunnelEvent::Silent,
             EventKind::Recovered => tunnel.event = json::TunnelEvent::Recovered,

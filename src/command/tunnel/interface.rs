@@ -84,6 +84,13 @@ impl Interface {
         Ok(Self { tap: Arc::new(tap), index })
     }
 
+    /// Changes the size of its largest packet.
+    pub async fn set_mtu(&self, links: &Links, mtu: u32) -> Result<(), InterfaceError> {
+        links.set_mtu(self.index, mtu).await?;
+        let _ = links.set_super_frame_max(self.index, super_frame_max(mtu)).await;
+        Ok(())
+    }
+
     /// Removes it, whoever still reads from it.
     pub async fn remove(self, links: &Links) {
         // It may be gone already: somebody else removed it.

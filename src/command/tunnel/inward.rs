@@ -1,6 +1,5 @@
 //! From the peers to the interfaces: receive, find the tunnel, open, write.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
@@ -10,11 +9,12 @@ use crate::command::tunnel::entry::Entry;
 use crate::os::clock::Clock;
 use crate::os::tap::Tap;
 use crate::os::tcp::PacketReader;
-use crate::os::udp::Udp;
+use crate::os::udp::{Path, Udp};
 use crate::proto::limits::DATAGRAM_OCTETS_MAX;
 use crate::proto::time::Instant;
 use crate::proto::tunnel::data::{Opener, Refused};
 use crate::proto::tunnel::liveness::{MAGIC, PROBE_OCTETS, Probe};
+use crate::proto::tunnel::mss;
 use crate::proto::tunnel::packet::{KeyId, Opcode, kind};
 use crate::proto::tunnel::session::{EXIT, PING};
 
@@ -28,7 +28,7 @@ pub enum Heard {
     /// The peer leaves.
     Exit,
     /// The peer's data comes, authentic, from another address.
-    Moved(SocketAddr),
+    Moved(Path),
     /// The connection ended.
     Disconnected,
 }
@@ -42,6 +42,8 @@ pub enum LaneOrder {
     Forget(KeyId),
     /// Write frames there.
     Interface(Arc<Tap>),
+    /// Packets have at most so many octets on the way back.
+    PacketOctets(u32),
     /// End.
     Close,
 }
@@ -71,20 +73,22 @@ pub struct Lane {
     heard: mpsc::Sender<Heard>,
     /// Packets that the peer sealed under keys that are forgotten.
     expected_before: u64,
-    /// Where the peer is.
-    pub address: SocketAddr,
+    packet_octets: u32,
+    /// Where the peer is, and to which of our addresses it sends.
+    pub path: Path,
 }
 
 impl Lane {
     /// One that opens nothing yet.
-    pub fn new(address: SocketAddr, counters: Arc<Counters>, heard: mpsc::Sender<Heard>) -> Self {
+    pub fn new(path: Path, counters: Arc<Counters>, heard: mpsc::Sender<Heard>) -> Self {
         Self {
             openers: Default::default(),
             entry: None,
             counters,
             heard,
             expected_before: 0,
-            address,
+            packet_octets: u32::MAX,
+            path,
         }
     }
 
@@ -97,6 +101,7 @@ impl Lane {
                 self.openers[usize::from(key_id)] = Some(opener);
             }
             LaneOrder::Forget(key_id) => self.forget(key_id),
+            LaneOrder::PacketOctets(octets) => self.packet_octets = octets,
             LaneOrder::Interface(tap) => self.entry = Some(Entry::new(tap)),
             LaneOrder::Close => return false,
         }
@@ -108,8 +113,8 @@ impl Lane {
         let _ = self.heard.try_send(heard);
     }
 
-    /// Takes a data packet that came `from` somewhere.
-    pub fn receive(&mut self, packet: &mut [u8], from: SocketAddr, now: Instant) {
+    /// Takes a data packet that came some way.
+    pub fn receive(&mut self, packet: &mut [u8], path: Path, now: Instant) {
         let Some(&first) = packet.first() else { return };
         let length = packet.len();
         // Without a key, nobody can tell whose packet it is: at most it came too early.
@@ -118,15 +123,15 @@ impl Lane {
             Ok(frame) => frame.len(),
             Err(refused) => return self.refuse(refused),
         };
-        if from != self.address {
-            self.address = from;
-            self.tell(Heard::Moved(from));
+        if path != self.path {
+            self.path = path;
+            self.tell(Heard::Moved(path));
         }
         self.counters.received(1, frame as u64, now);
         let start = length - frame;
-        match &packet[start..] {
-            frame if frame == PING => {}
-            frame if frame == EXIT => self.tell(Heard::Exit),
+        match &mut packet[start..] {
+            frame if *frame == PING => {}
+            frame if *frame == EXIT => self.tell(Heard::Exit),
             frame if frame.len() == PROBE_OCTETS && frame.starts_with(&MAGIC) => {
                 if let Some(probe) = Probe::parse(frame) {
                     self.tell(Heard::Probe(probe));
@@ -134,6 +139,7 @@ impl Lane {
             }
             frame => {
                 if let Some(entry) = &mut self.entry {
+                    mss::clamp(frame, entry.device(), self.packet_octets);
                     entry.push(frame);
                 }
             }
@@ -157,7 +163,7 @@ impl Lane {
 
     fn refuse(&self, refused: Refused) {
         self.counters.refused();
-        tracing::trace!("a packet from {} {refused}", self.address);
+        tracing::trace!("a packet from {} {refused}", self.path.remote);
     }
 }
 
@@ -170,7 +176,7 @@ pub async fn run_connected(
 ) {
     let mut buffer = vec![0; DATAGRAM_OCTETS_MAX];
     let mut control = Udp::control_buffer();
-    let remote = lane.address;
+    let path = lane.path;
     loop {
         tokio::select! {
             biased;
@@ -192,7 +198,7 @@ pub async fn run_connected(
             let now = clock.now();
             for packet in buffer[..received.octets].chunks_mut(received.segment) {
                 if is_data(packet) {
-                    lane.receive(packet, remote, now);
+                    lane.receive(packet, path, now);
                 } else {
                     lane.tell(Heard::Packet(packet.to_vec()));
                 }
@@ -209,12 +215,12 @@ pub async fn run_stream(
     mut orders: mpsc::UnboundedReceiver<(u32, LaneOrder)>,
     clock: Clock,
 ) {
-    let remote = lane.address;
+    let path = lane.path;
     loop {
         let now = clock.now();
         while let Some(packet) = reader.next_packet() {
             if is_data(packet) {
-                lane.receive(packet, remote, now);
+                lane.receive(packet, path, now);
             } else {
                 lane.tell(Heard::Packet(packet.to_vec()));
             }

@@ -1,21 +1,23 @@
 //! The way to a peer, over either transport, and what goes it in one batch.
 
 use std::io;
-use std::net::SocketAddr;
+use std::ops::Range;
 use std::sync::Arc;
 
 use tokio::io::AsyncWriteExt;
 use tokio::net::tcp::OwnedWriteHalf;
 use tokio::sync::Mutex;
 
+use crate::command::tunnel::particulars::Segments;
 use crate::os::tcp::LENGTH_OCTETS;
-use crate::os::udp::{SEND_OCTETS_MAX, SEND_SEGMENTS_MAX, Udp};
+use crate::os::udp::{Obstacle, Path, SEND_OCTETS_MAX, SEND_SEGMENTS_MAX, Udp};
+use crate::proto::endpoint::Endpoint;
 
 /// The way to a peer.
 #[derive(Clone, Debug)]
 pub enum Link {
     /// Datagrams, to the peer of a connected socket if there is no address.
-    Udp(Arc<Udp>, Option<SocketAddr>),
+    Udp(Arc<Udp>, Option<Path>),
     /// A connection; control and data take turns.
     Tcp(Arc<Mutex<OwnedWriteHalf>>),
 }
@@ -27,6 +29,7 @@ pub struct Batch {
     used: usize,
     lengths: Vec<usize>,
     gap: usize,
+    segments: bool,
 }
 
 /// Octets of a batch: two super-packets of the kernel, cut and sealed.
@@ -36,7 +39,7 @@ impl Link {
     /// Sends one control packet.
     pub async fn send(&self, packet: &[u8]) -> io::Result<()> {
         match self {
-            Self::Udp(socket, to) => socket.send(packet, *to).await,
+            Self::Udp(socket, path) => socket.send(packet, *path).await,
             Self::Tcp(stream) => {
                 let length = u16::try_from(packet.len()).map_err(io::Error::other)?;
                 let framed = [&length.to_be_bytes(), packet].concat();
@@ -48,32 +51,41 @@ impl Link {
     /// Sends a batch, which is empty then. What a full path does not take is lost, as on any link.
     pub async fn send_batch(&self, batch: &mut Batch) -> io::Result<()> {
         let sent = match self {
-            Self::Udp(socket, to) => send_datagrams(socket, *to, batch).await,
+            Self::Udp(socket, path) => send_datagrams(socket, *path, batch).await,
             Self::Tcp(stream) => stream.lock().await.write_all(&batch.octets[..batch.used]).await,
         };
         batch.clear();
         sent
     }
 
-    /// An empty batch for this link.
-    pub fn batch(&self) -> Batch {
-        let gap = match self {
-            Self::Udp(..) => 0,
-            Self::Tcp(_) => LENGTH_OCTETS,
-        };
-        Batch { octets: vec![0; BATCH_OCTETS], used: 0, lengths: Vec::new(), gap }
+    /// The path MTU towards a peer, if it matters here.
+    pub fn path_mtu(&self, peer: Endpoint) -> Option<u32> {
+        match self {
+            Self::Udp(_, path) => path.unwrap_or(Path::to(peer.socket_address())).mtu().ok(),
+            // TCP cuts what it carries itself.
+            Self::Tcp(_) => None,
+        }
     }
 
-    /// Datagrams go to `address` from now on.
-    pub fn set_address(&mut self, address: SocketAddr) {
-        if let Self::Udp(_, to) = self {
-            *to = Some(address);
+    /// An empty batch for this link.
+    pub fn batch(&self, segments: Segments) -> Batch {
+        let (gap, segments) = match self {
+            Self::Udp(socket, _) => (0, segments == Segments::Auto && socket.can_segment()),
+            Self::Tcp(_) => (LENGTH_OCTETS, false),
+        };
+        Batch { octets: vec![0; BATCH_OCTETS], used: 0, lengths: Vec::new(), gap, segments }
+    }
+
+    /// Datagrams go this way from now on.
+    pub fn set_path(&mut self, path: Path) {
+        if let Self::Udp(_, known) = self {
+            *known = Some(path);
         }
     }
 }
 
 /// Neighbours of equal length go out in one call; a shorter one may be the last of them.
-async fn send_datagrams(udp: &Udp, to: Option<SocketAddr>, batch: &Batch) -> io::Result<()> {
+async fn send_datagrams(udp: &Udp, path: Option<Path>, batch: &mut Batch) -> io::Result<()> {
     let (mut from, mut at) = (0, 0);
     let mut failed = Ok(());
     while let Some(&segment) = batch.lengths.get(at) {
@@ -89,10 +101,39 @@ async fn send_datagrams(udp: &Udp, to: Option<SocketAddr>, batch: &Batch) -> io:
                 break;
             }
         }
-        let sent = udp.send_segments(&batch.octets[from..from + octets], segment, to).await;
+        let sent = send_equal(udp, path, batch, from..from + octets, segment).await;
         failed = failed.and(sent);
         from += octets;
         at += count;
+    }
+    failed
+}
+
+/// Sends datagrams of equal length: in one call, or one by one where the kernel, the device below or the
+/// path does not allow that.
+async fn send_equal(
+    udp: &Udp,
+    path: Option<Path>,
+    batch: &mut Batch,
+    octets: Range<usize>,
+    segment: usize,
+) -> io::Result<()> {
+    if batch.segments && octets.len() > segment {
+        let sent = udp.send_segments(&batch.octets[octets.clone()], segment, path).await;
+        let Err(error) = sent else { return Ok(()) };
+        match Obstacle::of(&error) {
+            Some(Obstacle::Device) => {
+                tracing::info!("the device below cannot segment UDP: one call for each packet");
+                batch.segments = false;
+            }
+            // The kernel cuts each into fragments.
+            Some(Obstacle::Path) => {}
+            None => return Err(error),
+        }
+    }
+    let mut failed = Ok(());
+    for datagram in batch.octets[octets].chunks(segment) {
+        failed = failed.and(udp.send(datagram, path).await);
     }
     failed
 }

@@ -427,6 +427,9 @@ fn show(event: &Event, as_json: bool) -> Outcome {
         ),
         EventKind::Silent => tracing::warn!("{interface}: silent"),
         EventKind::Recovered => tracing::info!("{interface}: recovered"),
+        EventKind::Mtu { mtu, path } => {
+            tracing::info!("{interface}: the path takes {path} octets, MTU {mtu}");
+        }
         EventKind::Rekeyed => tracing::info!("{interface}: new keys"),
         EventKind::Down(reason) => tracing::info!("{interface}: down: {reason}"),
         EventKind::Statistics(statistics) => tracing::debug!("{interface}: {statistics:?}"),

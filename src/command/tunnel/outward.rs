@@ -1,6 +1,5 @@
 //! From the interface to the peer: read, seal, send.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
@@ -9,8 +8,10 @@ use crate::command::tunnel::counters::Counters;
 use crate::command::tunnel::link::{Batch, Link};
 use crate::os::clock::Clock;
 use crate::os::tap::Tap;
+use crate::os::udp::Path;
 use crate::proto::limits::TUNNEL_SUPER_FRAME_OCTETS_MAX;
 use crate::proto::tunnel::data::Sealer;
+use crate::proto::tunnel::mss;
 use crate::proto::tunnel::segment::Segments;
 use crate::proto::tunnel::virtio::VirtioHeader;
 
@@ -22,7 +23,9 @@ pub enum OutwardOrder {
     /// Seal and send this frame.
     Frame(Vec<u8>),
     /// The peer has moved.
-    Address(SocketAddr),
+    Path(Path),
+    /// Packets have at most so many octets on the way.
+    PacketOctets(u32),
     /// Send what is under way, and end.
     Stop,
 }
@@ -37,6 +40,7 @@ pub struct Outward {
     clock: Clock,
     batch: Batch,
     frame: Vec<u8>,
+    packet_octets: u32,
 }
 
 /// Reads before the batch is sent, so that the first frame does not wait for long.
@@ -51,10 +55,11 @@ impl Outward {
         orders: mpsc::UnboundedReceiver<OutwardOrder>,
         counters: Arc<Counters>,
         clock: Clock,
+        batch: Batch,
     ) -> Self {
-        let batch = link.batch();
         let frame = vec![0; VirtioHeader::OCTETS + TUNNEL_SUPER_FRAME_OCTETS_MAX];
-        Self { tap, link, sealer, orders, counters, clock, batch, frame }
+        let packet_octets = u32::MAX;
+        Self { tap, link, sealer, orders, counters, clock, batch, frame, packet_octets }
     }
 
     /// Runs until it is told to stop, or the interface is gone.
@@ -94,7 +99,8 @@ impl Outward {
                 self.seal(&frame);
                 self.flush().await;
             }
-            OutwardOrder::Address(address) => self.link.set_address(address),
+            OutwardOrder::Path(path) => self.link.set_path(path),
+            OutwardOrder::PacketOctets(octets) => self.packet_octets = octets,
             OutwardOrder::Stop => return false,
         }
         true
@@ -117,12 +123,14 @@ impl Outward {
 
     /// Cuts what was read, and seals each segment where it is sent from.
     async fn seal_read(&mut self, length: usize) {
-        let Self { tap, link, sealer, counters, batch, frame, .. } = self;
+        let Self { tap, link, sealer, counters, batch, frame, packet_octets, .. } = self;
         let (mut packets, mut octets) = (0, 0);
         let mut segments = match Segments::of(&frame[..length], tap.device()) {
             Ok(segments) => segments,
             Err(error) => return tracing::debug!("{}: a frame is dropped: {error}", tap.name()),
         };
+        // A SYN is never part of a super-frame.
+        let is_single = segments.is_single();
         let overhead = sealer.overhead();
         let longest = overhead + segments.longest();
         loop {
@@ -134,6 +142,10 @@ impl Outward {
                 continue;
             };
             let Some(length) = segments.write_next(&mut packet[overhead..]) else { break };
+            if is_single {
+                let frame = &mut packet[overhead..overhead + length];
+                mss::clamp(frame, tap.device(), *packet_octets);
+            }
             // A key that is used up sends nothing: the next one is on its way.
             if sealer.seal(&mut packet[..overhead + length]).is_ok() {
                 batch.commit(overhead + length);

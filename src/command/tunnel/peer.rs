@@ -16,14 +16,18 @@ use crate::command::tunnel::interface::{Interface, InterfaceSettings};
 use crate::command::tunnel::inward::{Heard, LaneOrder, LaneOrders};
 use crate::command::tunnel::link::Link;
 use crate::command::tunnel::outward::{Outward, OutwardOrder};
+use crate::command::tunnel::particulars::{MtuWish, Segments};
 use crate::os::clock::Clock;
 use crate::os::link::Links;
 use crate::os::tap::Layer;
 use crate::proto::endpoint::Endpoint;
 use crate::proto::time::{Instant, earliest};
+use crate::proto::tunnel::cipher::Cipher;
 use crate::proto::tunnel::data::Sealer;
+use crate::proto::tunnel::limit;
+use crate::proto::tunnel::path::{interface_mtu, packet_octets};
 use crate::proto::tunnel::session::{Admission, Established, Input, Output, Session};
-use crate::proto::tunnel::settings::{Device, Underlay, mtu};
+use crate::proto::tunnel::settings::{self, Device, Underlay, mtu};
 use crate::proto::tunnel::tls::PeerName;
 
 /// What the owner of a tunnel can want.
@@ -55,6 +59,10 @@ pub struct Surroundings {
     pub endpoint: Endpoint,
     /// How often [`EventKind::Statistics`] is told.
     pub statistics_every: Duration,
+    /// The size of packets, if it was asked for.
+    pub mtu: Option<MtuWish>,
+    /// Whether many datagrams are handed to the kernel in one call.
+    pub segments: Segments,
 }
 
 /// The data path's ends at which the control loop has a say.
@@ -80,11 +88,12 @@ pub struct Peer {
     sealer: Option<Box<Sealer>>,
     outward: Option<(mpsc::UnboundedSender<OutwardOrder>, JoinHandle<()>)>,
     interface: Option<Interface>,
+    size: Option<Size>,
     statistics_at: Option<Instant>,
     /// Packets that came and that were to come, at the last statistics.
     came: (u64, u64),
-    /// Packets sent when the keys were renewed because of their number.
-    renegotiated_at: u64,
+    /// Packets and octets sent when the keys were renewed because of them.
+    renegotiated_at: (u64, u64),
     over: Option<Ending>,
 }
 
@@ -128,9 +137,10 @@ impl Peer {
             sealer: None,
             outward: None,
             interface: None,
+            size: None,
             statistics_at: None,
             came: (0, 0),
-            renegotiated_at: 0,
+            renegotiated_at: (0, 0),
             over: None,
         }
     }
@@ -139,7 +149,9 @@ impl Peer {
     pub async fn run(mut self, first: Vec<Output>) {
         self.perform(first).await;
         while self.over.is_none() {
+            let size_at = self.size.map(|size| size.look_at);
             let deadline = earliest(self.session.deadline(), self.statistics_at);
+            let deadline = earliest(deadline, size_at);
             tokio::select! {
                 heard = self.path.heard.recv() => self.hear(heard.unwrap_or(Heard::Disconnected)).await,
                 order = self.orders.recv() => match order.unwrap_or(PeerOrder::Close) {
@@ -164,12 +176,14 @@ impl Peer {
             Heard::Disconnected => {
                 self.over = Some(Ending::Other("the connection ended".to_owned()))
             }
-            Heard::Moved(address) => {
+            Heard::Moved(path) => {
+                let address = path.remote;
                 tracing::info!("{}: the peer moved to {address}", self.surroundings.interface);
                 self.surroundings.endpoint.address = address.ip();
                 self.surroundings.endpoint.port = address.port();
-                self.path.link.set_address(address);
-                self.order(OutwardOrder::Address(address));
+                self.path.link.set_path(path);
+                self.order(OutwardOrder::Path(path));
+                self.look_at_path().await;
             }
         }
     }
@@ -184,13 +198,17 @@ impl Peer {
             self.statistics_at = Some(now + self.surroundings.statistics_every);
             self.tell_statistics().await;
         }
+        if self.size.is_some_and(|size| size.look_at <= now) {
+            self.look_at_path().await;
+        }
     }
 
     async fn tell_statistics(&mut self) {
         let mut statistics = self.path.counters.statistics();
-        let sent = statistics.packets_out - self.renegotiated_at;
-        if sent > PACKETS_A_KEY {
-            self.renegotiated_at = statistics.packets_out;
+        let (packets, octets) = self.renegotiated_at;
+        let (packets, octets) = (statistics.packets_out - packets, statistics.octets_out - octets);
+        if limit::is_used_up(packets, octets) {
+            self.renegotiated_at = (statistics.packets_out, statistics.octets_out);
             self.give(Input::Renegotiate).await;
         }
         let (came, expected) = (statistics.packets_in, statistics.expected_in);
@@ -267,6 +285,8 @@ impl Peer {
         if let Some(guest) = &mut self.guest {
             guest.move_in().await;
         }
+        let Some(sealer) = self.sealer.take() else { return };
+        let size = self.measure(established.cipher, sealer.overhead());
         let surroundings = &self.surroundings;
         let settings = InterfaceSettings {
             name: surroundings.interface.clone(),
@@ -274,7 +294,7 @@ impl Peer {
                 Device::Tap => Layer::Ethernet,
                 Device::Tun => Layer::Ip,
             },
-            mtu: mtu(surroundings.underlay, established.cipher),
+            mtu: size.mtu,
             peer: established.peer.common_name.clone(),
             addresses: surroundings.addresses.clone(),
         };
@@ -285,11 +305,12 @@ impl Peer {
                 return;
             }
         };
-        let Some(sealer) = self.sealer.take() else { return };
         let (orders, received) = mpsc::unbounded_channel();
         let (tap, link) = (Arc::clone(&interface.tap), self.path.link.clone());
         let counters = Arc::clone(&self.path.counters);
-        let outward = Outward::new(tap, link, sealer, received, counters, surroundings.clock);
+        let batch = link.batch(surroundings.segments);
+        let clock = surroundings.clock;
+        let outward = Outward::new(tap, link, sealer, received, counters, clock, batch);
         self.outward = Some((orders, tokio::spawn(outward.run())));
         self.order_lane(LaneOrder::Interface(Arc::clone(&interface.tap)));
         let up = Up {
@@ -303,6 +324,8 @@ impl Peer {
             native: established.native,
         };
         self.interface = Some(interface);
+        self.size = Some(size);
+        self.order_packet_octets(size);
         // The first ones soon: a router waits for them.
         let first = FIRST_STATISTICS.min(self.surroundings.statistics_every);
         self.statistics_at = Some(self.surroundings.clock.now() + first);
@@ -351,15 +374,95 @@ impl Peer {
     }
 }
 
+/// The size of packets.
+impl Peer {
+    /// What the kernel knows of the path, and what the interface should be like.
+    fn measure(&self, cipher: Cipher, overhead: usize) -> Size {
+        let surroundings = &self.surroundings;
+        let underlay = surroundings.underlay;
+        let role = match self.role {
+            Role::Client => settings::Role::Client,
+            Role::Server => settings::Role::Server,
+        };
+        let wanted = match surroundings.mtu {
+            Some(MtuWish::Packet(octets)) => octets,
+            Some(MtuWish::Datagram(octets)) => settings::mtu_of_link(octets, role, cipher),
+            None => mtu(underlay, cipher),
+        };
+        let look_at = surroundings.clock.now() + PATH_EVERY;
+        let size = Size { wanted, overhead, path: None, mtu: wanted, look_at };
+        match self.path.link.path_mtu(surroundings.endpoint) {
+            Some(path) => size.on(path, underlay, surroundings.device),
+            None => size,
+        }
+    }
+
+    /// Makes interface and connections follow the path.
+    async fn look_at_path(&mut self) {
+        let Some(known) = self.size else { return };
+        let (underlay, device) = (self.surroundings.underlay, self.surroundings.device);
+        let look_at = self.surroundings.clock.now() + PATH_EVERY;
+        let size = match self.path.link.path_mtu(self.surroundings.endpoint) {
+            Some(path) => Size { look_at, ..known.on(path, underlay, device) },
+            None => Size { look_at, ..known },
+        };
+        self.size = Some(size);
+        let Some(path) = size.path.filter(|_| size.path != known.path) else { return };
+        self.order_packet_octets(size);
+        if let Some(interface) = &self.interface
+            && size.mtu != known.mtu
+            && let Err(error) = interface.set_mtu(&self.surroundings.links, size.mtu).await
+        {
+            tracing::warn!("{}: {error}", self.surroundings.interface);
+        }
+        self.tell(EventKind::Mtu { mtu: size.mtu, path }).await;
+    }
+
+    fn order_packet_octets(&self, size: Size) {
+        let octets = size.packet_octets(self.surroundings.underlay, self.surroundings.device);
+        self.order(OutwardOrder::PacketOctets(octets));
+        self.order_lane(LaneOrder::PacketOctets(octets));
+    }
+}
+
+/// How large packets are.
+#[derive(Clone, Copy, Debug)]
+struct Size {
+    /// The interface's largest packet on a path that is large enough.
+    wanted: u32,
+    /// Octets that sealing adds.
+    overhead: usize,
+    /// What the path takes, if that matters.
+    path: Option<u32>,
+    /// The interface's largest packet.
+    mtu: u32,
+    /// When to look at the path again.
+    look_at: Instant,
+}
+
+impl Size {
+    fn on(mut self, path: u32, underlay: Underlay, device: Device) -> Self {
+        let fits = packet_octets(path, underlay, device, self.overhead);
+        self.mtu = interface_mtu(self.wanted, fits);
+        self.path = Some(path);
+        self
+    }
+
+    /// Octets of the largest packet that neither interface nor path must cut.
+    fn packet_octets(self, underlay: Underlay, device: Device) -> u32 {
+        let fits = self.path.map(|path| packet_octets(path, underlay, device, self.overhead));
+        self.mtu.min(fits.unwrap_or(self.mtu))
+    }
+}
+
+/// How often the path is looked at. What exceeds it meanwhile is sent in fragments.
+const PATH_EVERY: Duration = Duration::from_secs(3);
+
 /// What share is missing, in 65,535ths.
 fn missing(came: u64, expected: u64) -> u16 {
     let lost = expected.saturating_sub(came);
     u16::try_from(lost * u64::from(u16::MAX) / expected.max(1)).unwrap_or(u16::MAX)
 }
-
-/// After so many packets keys are renewed: well before their numbers end, and within what AES-GCM can
-/// protect.
-const PACKETS_A_KEY: u64 = 1 << 31;
 
 /// When a tunnel that has just come up tells its first statistics.
 const FIRST_STATISTICS: Duration = Duration::from_secs(3);

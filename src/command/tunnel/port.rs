@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use crate::command::tunnel::inward::{Heard, Lane, LaneOrder, RECEIVES_A_TURN, is_data};
 use crate::command::tunnel::link::Link;
 use crate::command::tunnel::server::{Received, Reception};
-use crate::os::udp::Udp;
+use crate::os::udp::{Path, Udp};
 use crate::proto::limits::DATAGRAM_OCTETS_MAX;
 use crate::proto::time::Instant;
 use crate::proto::tunnel::cookie::{Proven, Stranger};
@@ -48,7 +48,7 @@ pub async fn run(udp: Arc<Udp>, reception: Reception) {
             let Ok(received) = socket.try_receive(&mut buffer, &mut control) else { break };
             let now = port.reception.clock.now();
             for packet in buffer[..received.octets].chunks_mut(received.segment) {
-                port.handle(packet, received.from, now).await;
+                port.handle(packet, received.path, now).await;
             }
         }
         port.flush();
@@ -64,22 +64,22 @@ impl Port {
         }
     }
 
-    async fn handle(&mut self, packet: &mut [u8], from: SocketAddr, now: Instant) {
+    async fn handle(&mut self, packet: &mut [u8], path: Path, now: Instant) {
         if !is_data(packet) {
-            return self.handle_control(packet, from, now).await;
+            return self.handle_control(packet, path, now).await;
         }
         let lane = match kind(packet[0]).0 {
             Some(Opcode::DataV2) if packet.len() >= 4 => {
                 Some(u32::from_be_bytes([0, packet[1], packet[2], packet[3]]))
             }
-            _ => self.addresses.get(&from).map(|&(lane, _)| lane),
+            _ => self.addresses.get(&path.remote).map(|&(lane, _)| lane),
         };
         if lane != self.busy {
             self.flush();
         }
         self.busy = lane;
         if let Some(lane) = lane.and_then(|lane| self.lanes.get_mut(&lane)) {
-            lane.receive(packet, from, now);
+            lane.receive(packet, path, now);
         }
     }
 
@@ -90,8 +90,8 @@ impl Port {
         }
     }
 
-    async fn handle_control(&mut self, packet: &[u8], from: SocketAddr, now: Instant) {
-        if let Some(&(lane, session)) = self.addresses.get(&from)
+    async fn handle_control(&mut self, packet: &[u8], path: Path, now: Instant) {
+        if let Some(&(lane, session)) = self.addresses.get(&path.remote)
             && session_id(packet) == Some(session)
         {
             if let Some(lane) = self.lanes.get(&lane) {
@@ -99,23 +99,23 @@ impl Port {
             }
             return;
         }
-        match self.reception.cookies.judge(packet, from, now) {
+        match self.reception.cookies.judge(packet, path.remote, now) {
             Stranger::Asks(answer) => {
                 // Lost is lost: the client asks again.
-                let _ = self.udp.send(&answer, Some(from)).await;
+                let _ = self.udp.send(&answer, Some(path)).await;
             }
-            Stranger::Proven(proven) => self.receive(packet, from, *proven),
+            Stranger::Proven(proven) => self.receive(packet, path, *proven),
             Stranger::Noise => {}
         }
     }
 
-    fn receive(&mut self, packet: &[u8], from: SocketAddr, proven: Proven) {
-        let link = Link::Udp(Arc::clone(&self.udp), Some(from));
+    fn receive(&mut self, packet: &[u8], path: Path, proven: Proven) {
+        let link = Link::Udp(Arc::clone(&self.udp), Some(path));
         let session = proven.remote;
-        let received = self.reception.receive(from, proven, link, self.orders.clone());
+        let received = self.reception.receive(path, proven, link, self.orders.clone());
         let Some(Received { peer_id, lane }) = received else { return };
         lane.tell(Heard::Packet(packet.to_vec()));
         self.lanes.insert(peer_id, lane);
-        self.addresses.insert(from, (peer_id, session));
+        self.addresses.insert(path.remote, (peer_id, session));
     }
 }

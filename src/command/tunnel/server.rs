@@ -21,7 +21,7 @@ use crate::os::clock::Clock;
 use crate::os::entropy;
 use crate::os::link::Links;
 use crate::os::tcp;
-use crate::os::udp::Udp;
+use crate::os::udp::{Path, Udp};
 use crate::proto::endpoint::{Endpoint, Transport};
 use crate::proto::limits::TUNNEL_CONTROL_QUEUE;
 use crate::proto::tunnel::cipher::Cipher;
@@ -225,12 +225,12 @@ impl Reception {
     /// `None` if there are too many.
     pub fn receive(
         &self,
-        from: SocketAddr,
+        path: Path,
         proven: Proven,
         link: Link,
         orders: mpsc::UnboundedSender<(u32, LaneOrder)>,
     ) -> Option<Received> {
-        let now = self.clock.now();
+        let (now, from) = (self.clock.now(), path.remote);
         let (guest, peer_orders) = self.house.invite(from.ip(), now)?;
         let peer_id = guest.peer_id;
         let random = entropy::random();
@@ -239,7 +239,7 @@ impl Reception {
             Session::server(settings, &self.settings.context, random, proven, now).ok()?;
         let counters = Arc::new(Counters::default());
         let (heard_sender, heard) = mpsc::channel::<Heard>(TUNNEL_CONTROL_QUEUE);
-        let lane = Lane::new(from, Arc::clone(&counters), heard_sender);
+        let lane = Lane::new(path, Arc::clone(&counters), heard_sender);
         let path = DataPath { link, lane: LaneOrders { lane: peer_id, orders }, heard, counters };
         let surroundings = self.surroundings(from);
         let peer = Peer::server(session, surroundings, path, peer_orders, guest);
@@ -262,6 +262,8 @@ impl Reception {
                 transport: self.settings.transport,
             },
             statistics_every: self.settings.statistics_every,
+            mtu: self.settings.particulars.mtu,
+            segments: self.settings.particulars.segments,
         }
     }
 

@@ -11,6 +11,7 @@ use crate::command::tunnel::inward::{Heard, run_stream};
 use crate::command::tunnel::link::Link;
 use crate::command::tunnel::server::{Received, Reception};
 use crate::os::tcp::{self, PacketReader};
+use crate::os::udp::Path;
 use crate::proto::limits::TUNNEL_HALF_OPEN;
 use crate::proto::tunnel::cookie::Stranger;
 
@@ -62,7 +63,7 @@ async fn prove(
                 }
                 Stranger::Proven(proven) => {
                     let (sender, orders) = mpsc::unbounded_channel();
-                    let received = reception.receive(from, *proven, link, sender)?;
+                    let received = reception.receive(Path::to(from), *proven, link, sender)?;
                     received.lane.tell(Heard::Packet(packet.to_vec()));
                     return Some((reader, received, orders));
                 }

@@ -27,11 +27,14 @@ pub mod exchange;
 pub mod headers;
 pub mod key_file;
 pub mod keys;
+pub mod limit;
 pub mod liveness;
 pub mod mac;
+pub mod mss;
 pub mod negotiation;
 pub mod ovpn;
 pub mod packet;
+pub mod path;
 pub mod profile;
 pub mod reliability;
 pub mod replay;
@@ -44,6 +47,8 @@ pub mod wrapper;
 
 #[cfg(test)]
 mod captured;
+#[cfg(test)]
+mod hostile;
 #[cfg(test)]
 mod pair;
 #[cfg(test)]

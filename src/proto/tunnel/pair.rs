@@ -32,17 +32,17 @@ use crate::proto::tunnel::tls::{Expectation, TlsContext};
 
 /// What an underlay does to packets.
 #[derive(Clone, Copy)]
-struct Weather {
+pub(super) struct Weather {
     loss: f64,
     repeat: f64,
     delay: Duration,
     jitter: Duration,
 }
 
-const FINE: Weather =
+pub(super) const FINE: Weather =
     Weather { loss: 0.0, repeat: 0.0, delay: Duration::from_millis(20), jitter: Duration::ZERO };
 
-const STORMY: Weather = Weather {
+pub(super) const STORMY: Weather = Weather {
     loss: 0.2,
     repeat: 0.1,
     delay: Duration::from_millis(40),
@@ -51,30 +51,35 @@ const STORMY: Weather = Weather {
 
 /// One end: its session, and what it did.
 #[derive(Default)]
-struct End {
-    session: Option<Session>,
+pub(super) struct End {
+    pub(super) session: Option<Session>,
     sealer: Option<Box<Sealer>>,
     openers: Vec<Opener>,
-    established: Option<Established>,
-    rekeyed: u32,
-    closed: Option<Reason>,
+    pub(super) established: Option<Established>,
+    pub(super) rekeyed: u32,
+    pub(super) closed: Option<Reason>,
     frames: Vec<Vec<u8>>,
     silent: u32,
     recovered: u32,
 }
 
-struct World {
+pub(super) struct World {
     now: Instant,
     weather: Weather,
     random: Random,
-    client: End,
-    server: End,
+    pub(super) client: End,
+    pub(super) server: End,
     contexts: (TlsContext, TlsContext),
     settings: (SessionSettings, SessionSettings),
     cookies: Cookies,
     in_flight: Vec<(Instant, Role, Vec<u8>)>,
     admit: bool,
     asked: bool,
+    /// An octet's place, and every how manieth packet is damaged there.
+    pub(super) damage: Option<(usize, usize)>,
+    pub(super) record: bool,
+    pub(super) recorded: Vec<(Role, Vec<u8>)>,
+    sent: usize,
 }
 
 fn settings(cipher: &[Cipher]) -> SessionSettings {
@@ -100,7 +105,7 @@ fn address() -> SocketAddr {
 }
 
 impl World {
-    fn new(seed: u64, weather: Weather, ciphers: &[Cipher]) -> Self {
+    pub(super) fn new(seed: u64, weather: Weather, ciphers: &[Cipher]) -> Self {
         let mut random = Random::from_number(seed);
         let pki = pki();
         Self {
@@ -115,10 +120,21 @@ impl World {
             in_flight: Vec::new(),
             admit: true,
             asked: false,
+            damage: None,
+            record: false,
+            recorded: Vec::new(),
+            sent: 0,
         }
     }
 
-    fn connect(&mut self) {
+    /// Protects the control channel: the client's way, and the server's.
+    pub(super) fn protect(&mut self, client: &ControlProtection, server: &ControlProtection) {
+        self.settings.0.control = client.clone();
+        self.settings.1.control = server.clone();
+        self.cookies = Cookies::new(server.clone(), START, &mut self.random);
+    }
+
+    pub(super) fn connect(&mut self) {
         let mut out = Vec::new();
         let (settings, random) = (self.settings.0.clone(), self.random.fork());
         let session = Session::client(settings, &self.contexts.0, random, self.now, &mut out);
@@ -127,7 +143,7 @@ impl World {
     }
 
     /// Lets `time` pass, event by event.
-    fn run(&mut self, time: Duration) {
+    pub(super) fn run(&mut self, time: Duration) {
         let end = self.now + time;
         loop {
             let ends = [&self.client, &self.server];
@@ -176,7 +192,7 @@ impl World {
         }
     }
 
-    fn give(&mut self, role: Role, input: Input<'_>) {
+    pub(super) fn give(&mut self, role: Role, input: Input<'_>) {
         let (now, mut out) = (self.now, Vec::new());
         if let Some(session) = &mut self.end(role).session {
             session.handle(input, now, &mut out);
@@ -219,7 +235,17 @@ impl World {
         self.end(from).frames.push(frame);
     }
 
-    fn send(&mut self, to: Role, packet: Vec<u8>) {
+    fn send(&mut self, to: Role, mut packet: Vec<u8>) {
+        self.sent += 1;
+        if self.record {
+            self.recorded.push((to, packet.clone()));
+        }
+        if let Some((at, every)) = self.damage
+            && self.sent.is_multiple_of(every)
+        {
+            let length = packet.len();
+            packet[at % length] ^= 0x41;
+        }
         let copies = if self.random.fraction() < self.weather.repeat { 2 } else { 1 };
         for _ in 0..copies {
             if self.random.fraction() >= self.weather.loss {
@@ -239,7 +265,7 @@ impl World {
         openers.any(|o| o.key_id() == packet[0] & 7 && o.open(&mut packet.clone()).is_ok())
     }
 
-    fn passes_both_ways(&mut self) -> bool {
+    pub(super) fn passes_both_ways(&mut self) -> bool {
         self.passes(Role::Client) && self.passes(Role::Server)
     }
 

@@ -93,6 +93,11 @@ impl<'a> Segments<'a> {
         Ok(Self { frame, checksum, cut, at })
     }
 
+    /// Whether it is one frame, which is not cut.
+    pub const fn is_single(&self) -> bool {
+        self.cut.is_none()
+    }
+
     /// Octets of the longest of them.
     pub fn longest(&self) -> usize {
         match &self.cut {

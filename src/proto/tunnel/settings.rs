@@ -50,6 +50,18 @@ pub const fn mtu(underlay: Underlay, cipher: Cipher) -> u32 {
     }
 }
 
+/// The octets of the largest packet when datagrams have `link_mtu`, as OpenVPN 2.4 computes it: a server
+/// takes the most that any cipher could need off, a client what its own does, which is overstated.
+pub const fn mtu_of_link(link_mtu: u32, role: Role, cipher: Cipher) -> u32 {
+    let sealing = match (role, cipher) {
+        (Role::Server, _) => 121,
+        (Role::Client, Cipher::None) => 28,
+        (Role::Client, _) => 52,
+    };
+    // 2.4 keeps these for Ethernet headers.
+    link_mtu.saturating_sub(sealing + 32)
+}
+
 /// The option string that OpenVPN 2.4 sends in a stock network. Peers compare it with theirs and warn.
 pub fn option_string(role: Role, underlay: Underlay, device: Device, encrypted: bool) -> String {
     let client = role == Role::Client;
@@ -254,6 +266,17 @@ mod tests {
             "V4,dev-type tap,link-mtu 1575,tun-mtu 1532,proto TCPv4_SERVER,cipher BF-CBC,\
              auth SHA1,keysize 128,key-method 2,tls-server"
         );
+    }
+
+    #[test]
+    fn the_size_of_datagrams_gives_the_sizes_of_2_4() {
+        let of = |link, role, cipher| mtu_of_link(link, role, cipher);
+        assert_eq!(of(1525, Role::Server, Cipher::None), 1372);
+        assert_eq!(of(1525, Role::Server, Cipher::Aes256Gcm), 1372);
+        assert_eq!(of(1432, Role::Client, Cipher::None), 1372);
+        assert_eq!(of(1432, Role::Client, Cipher::Aes256Gcm), 1348);
+        assert_eq!(of(1543, Role::Server, Cipher::None), 1390);
+        assert_eq!(of(1450, Role::Client, Cipher::Aes256Gcm), 1366);
     }
 
     #[test]

@@ -1,0 +1,209 @@
+//! Tunnels over paths of every size, through every offload and none, and between hosts with several
+//! addresses.
+//!
+//! ```text
+//!   left ── e0 10.9.1.1 ── 10.9.1.2 middle 10.9.2.2 ── 10.9.2.1 e0 ── right
+//!     server 10.77.0.1 ═════════════ tunnel ═════════════ 10.77.0.2 client
+//! ```
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::time::Duration;
+
+use openssl::sha::sha256;
+
+use crate::interop::openvpn::{authority, certificate, events};
+use crate::namespace::{Namespace, Process, RE6ST, eventually};
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+struct Line {
+    left: Namespace,
+    middle: Namespace,
+    right: Namespace,
+    folder: tempfile::TempDir,
+}
+
+impl Line {
+    fn new() -> Self {
+        let [left, middle, right] = ["pl", "pm", "pr"].map(Namespace::new);
+        left.connect("e0", &middle, "e1");
+        right.connect("e0", &middle, "e2");
+        middle.sysctl("net.ipv4.ip_forward=1");
+        for (host, net) in [(&left, 1), (&right, 2)] {
+            host.ip(&format!("address add 10.9.{net}.1/24 dev e0"));
+            middle.ip(&format!("address add 10.9.{net}.2/24 dev e{net}"));
+            host.ip(&format!("route add default via 10.9.{net}.2"));
+        }
+        let folder = tempfile::tempdir().unwrap();
+        authority(folder.path());
+        certificate(folder.path(), "server", "0/16", "1");
+        certificate(folder.path(), "client", "1/16", "2");
+        Self { left, middle, right, folder }
+    }
+
+    /// Sets the MTU of the link between middle and right; that of left is larger or equal.
+    fn set_mtu(&self, mtu: u32) {
+        for (host, interface) in [(&self.left, "e0"), (&self.middle, "e1")] {
+            host.ip(&format!("link set {interface} mtu {}", mtu.max(1500)));
+        }
+        for (host, interface) in [(&self.right, "e0"), (&self.middle, "e2")] {
+            host.ip(&format!("link set {interface} mtu {mtu}"));
+        }
+    }
+
+    fn spawn(
+        &self,
+        host: &Namespace,
+        name: &str,
+        program: &str,
+        words: &str,
+        who: &str,
+    ) -> Process {
+        let f = self.folder.path().display();
+        let words = format!("{words} --ca {f}/ca.crt --cert {f}/{who}.crt --key {f}/{who}.key");
+        let words: Vec<&str> = words.split_whitespace().collect();
+        host.spawn(self.folder.path(), name, program, &words)
+    }
+
+    fn listen(&self, more: &str) -> Process {
+        let words = format!("tunnel listen --address 10.77.0.1/24 --json {more}");
+        let listener = self.spawn(&self.left, "listen", RE6ST, &words, "server");
+        eventually("a listener", PATIENCE, || {
+            listener.printed().contains("listening").then_some(())
+        });
+        listener
+    }
+
+    fn connect(&self, to: &str, more: &str) -> Process {
+        let words = format!("tunnel connect {to},1194,udp --address 10.77.0.2/24 --json {more}");
+        let connection = self.spawn(&self.right, "connect", RE6ST, &words, "client");
+        eventually("an answer", PATIENCE, || self.right.pings("10.77.0.1").then_some(()));
+        connection
+    }
+
+    /// Echo requests of sizes up to what the interface takes, and beyond it.
+    fn assert_every_size_passes(&self) {
+        for size in [0, 56, 500, 1150, 1180, 1200, 1220, 1252, 1280, 1306, 1320, 1400, 2000, 8000] {
+            let size = size.to_string();
+            let words =
+                ["-q", "-c", "2", "-i", "0.1", "-W", "1", "-M", "dont", "-s", &size, "10.77.0.1"];
+            // The first that meets a smaller path may be lost: that is how it is found.
+            let answered = (0..3).any(|_| self.right.output("ping", &words).status.success());
+            assert!(answered, "no answer to {size} octets");
+        }
+    }
+
+    /// Sends octets over TCP from one end to the other, and compares what came.
+    fn assert_bulk_arrives(&self, from: &Namespace, to: &Namespace, address: &str, octets: usize) {
+        let sent: Vec<u8> = (0..octets as u64).map(|at| ((at * at) >> 7) as u8).collect();
+        let listener = to.enter(|| TcpListener::bind((address, 7000)).unwrap());
+        let connecting = || TcpStream::connect((address, 7000)).unwrap();
+        let mut outgoing = from.enter(connecting);
+        let (mut incoming, _) = listener.accept().unwrap();
+        for stream in [&outgoing, &incoming] {
+            stream.set_read_timeout(Some(PATIENCE)).unwrap();
+            stream.set_write_timeout(Some(PATIENCE)).unwrap();
+        }
+        let wanted = sha256(&sent);
+        let sending = std::thread::spawn(move || {
+            outgoing.write_all(&sent).unwrap();
+            drop(outgoing);
+        });
+        let mut received = Vec::with_capacity(octets);
+        incoming.read_to_end(&mut received).unwrap();
+        sending.join().unwrap();
+        assert_eq!((received.len(), sha256(&received)), (octets, wanted));
+    }
+
+    fn assert_bulk_arrives_both_ways(&self, octets: usize) {
+        self.assert_bulk_arrives(&self.right, &self.left, "10.77.0.1", octets);
+        self.assert_bulk_arrives(&self.left, &self.right, "10.77.0.2", octets);
+    }
+}
+
+#[test]
+fn paths_of_every_size_carry_everything() {
+    std::thread::scope(|scope| {
+        for (path, mtu) in [(1280, 1280), (1400, 1334), (1500, 1348), (9000, 1348)] {
+            scope.spawn(move || carries_everything(path, mtu));
+        }
+    });
+}
+
+fn carries_everything(path: u32, mtu: u32) {
+    let line = Line::new();
+    line.set_mtu(path);
+    let mut listener = line.listen("");
+    let mut connection = line.connect("10.9.1.1", "");
+    line.assert_every_size_passes();
+    line.assert_bulk_arrives_both_ways(2 << 20);
+    let up = events(&connection, "up").pop().unwrap();
+    assert_eq!(up["mtu_octets"], mtu, "the client's link is the narrow one");
+    if path < 1500 {
+        // The server is told by the router in the middle.
+        let event = eventually("the server to learn", PATIENCE, || events(&listener, "mtu").pop());
+        assert_eq!((&event["path_mtu_octets"], &event["mtu_octets"]), (&path.into(), &mtu.into()));
+    }
+    assert_eq!(connection.stop(), Some(0));
+    assert_eq!(listener.stop(), Some(0));
+}
+
+#[test]
+fn a_path_that_shrinks_under_way_stops_nothing_and_openvpn_neither() {
+    let line = Line::new();
+    let mut listener = line.listen("");
+    let words = "--client --dev-type tap --dev ovc --nobind --remote 10.9.1.1 1194 udp4 --verb 3 \
+                 --ifconfig 10.77.0.2 255.255.255.0 --tun-mtu 1372";
+    let mut openvpn = line.spawn(&line.right, "openvpn", "openvpn", words, "client");
+    eventually("an answer", PATIENCE, || line.right.pings("10.77.0.1").then_some(()));
+    line.assert_bulk_arrives_both_ways(1 << 20);
+    line.set_mtu(1300);
+    line.assert_bulk_arrives_both_ways(1 << 20);
+    let event = eventually("the server to learn", PATIENCE, || events(&listener, "mtu").pop());
+    assert_eq!((&event["path_mtu_octets"], &event["mtu_octets"]), (&1300.into(), &1280.into()));
+    openvpn.stop();
+    assert_eq!(listener.stop(), Some(0));
+}
+
+#[test]
+fn bulk_arrives_whole_through_offloads_and_without() {
+    for options in ["", "--udp-gso off", "--device tun", "--cipher none"] {
+        let line = Line::new();
+        let mut listener = line.listen(options);
+        let mut connection = line.connect("10.9.1.1", options);
+        line.assert_bulk_arrives_both_ways(12 << 20);
+        assert_eq!(connection.stop(), Some(0), "{options}");
+        assert_eq!(listener.stop(), Some(0));
+    }
+}
+
+#[test]
+fn a_host_with_several_addresses_answers_from_the_one_that_was_asked() {
+    let line = Line::new();
+    line.left.ip("address add 10.9.1.77/24 dev e0");
+    let mut listener = line.listen("");
+    let mut connection = line.connect("10.9.1.77", "");
+    line.assert_bulk_arrives_both_ways(1 << 20);
+    assert_eq!(connection.stop(), Some(0));
+    assert_eq!(listener.stop(), Some(0));
+}
+
+#[test]
+fn a_client_that_moves_takes_its_tunnel_along() {
+    let line = Line::new();
+    let mut listener = line.listen("");
+    let mut connection = line.connect("10.9.1.1", "");
+    line.right.ip("address add 10.9.2.50/24 dev e0");
+    // Its datagrams come from elsewhere now, as behind a NAT that forgot.
+    let rules = "add table ip move; add chain ip move out { type nat hook postrouting priority 100; }; \
+                 add rule ip move out udp dport 1194 snat to 10.9.2.50";
+    line.right.run("nft", &[rules]);
+    line.right.output("conntrack", &["-F"]);
+    eventually("an answer", PATIENCE, || line.right.pings("10.77.0.1").then_some(()));
+    let moved = "the peer moved to 10.9.2.50";
+    eventually(moved, PATIENCE, || listener.printed().contains(moved).then_some(()));
+    assert_eq!(events(&listener, "up").len(), 1, "{}", listener.printed());
+    assert_eq!(connection.stop(), Some(0));
+    assert_eq!(listener.stop(), Some(0));
+}
