@@ -11,4 +11,5 @@ mod registry;
 mod reload;
 mod routers;
 pub mod stock;
+mod tunnel_flood;
 mod tunnel_paths;
