@@ -115,7 +115,7 @@ impl World {
             3 => self.operate(choices),
             4..=6 => self.pass(choices.time()),
             7 => {
-                self.now = self.now + choices.time();
+                self.now += choices.time();
                 self.handle(Input::Timer);
             }
             _ => self.hear(choices),

@@ -22,7 +22,7 @@ pub fn lab_packet(octets: &[u8]) {
         if choices.is_empty() {
             break;
         }
-        now = now + choices.time();
+        now += choices.time();
         let host = usize::from(choices.below(4));
         let packet = packet(&mut choices);
         look_at(&packet);

@@ -79,7 +79,7 @@ impl World {
             8 => match choices.below(4) {
                 0 => self.handle(end, Input::PeerExit),
                 1 => self.handle(end, Input::Close),
-                2 => self.handle(SERVER, Input::Refuse),
+                2 => self.handle(SERVER, Input::Refuse("refused")),
                 _ => self.admit(),
             },
             9 => {
@@ -119,7 +119,7 @@ impl World {
     }
 
     fn pass(&mut self, time: Duration) {
-        self.now = self.now + time;
+        self.now += time;
         for end in [CLIENT, SERVER] {
             for turn in 0.. {
                 let deadline = self.ends[end].as_ref().and_then(Session::deadline);
