@@ -85,7 +85,8 @@ pub fn path_mtu(socket: impl AsFd, ipv6: bool) -> io::Result<u32> {
 }
 
 /// Has a socket's datagrams fragmented only here, and only if they exceed the path that the kernel
-/// knows: on their way they may not be, so that the path is found.
+/// knows: on their way they may not be, so that the path is found. (Those of one UDP_SEGMENT call may be
+/// over IPv4: Linux looks at the length of all of them when it decides.)
 pub fn find_path_mtu(socket: impl AsFd, ipv6: bool) -> io::Result<()> {
     let (level, name, value) = if ipv6 {
         (libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER, libc::IPV6_PMTUDISC_WANT)
