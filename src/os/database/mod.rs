@@ -1,6 +1,6 @@
 //! What a registry keeps: one set of queries, on SQLite in the tables of stock's, or on PostgreSQL.
 //!
-//! Two thin drivers say how a transaction begins, runs a statement and ends ([`Statements`]); every query
+//! Two thin drivers say how a transaction begins, runs a statement and ends (`Statements`); every query
 //! is written once, here, in the words that both databases understand.
 
 mod server;

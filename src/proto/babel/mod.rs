@@ -17,7 +17,7 @@
 //!
 //! Values: [`destination`], [`router_id`], [`settings`], [`event`]. Octets: [`packet`], a file for each
 //! TLV, [`composer`], [`mac`], [`counter`]. What is known: [`interface`], [`neighbour`] with [`history`],
-//! [`rtt`] and [`loss`], [`table`] with [`entry`], [`source`], [`column`], [`route`] and [`routers`],
+//! [`rtt`] and [`loss`], [`table`] with [`entry`], [`source`], [`mod@column`], [`route`] and [`routers`],
 //! [`pending`]. What is decided:
 //! [`selection`]. The machine: [`router`], and `receive`, `upkeep`, `settle`, `announce`, `overview`
 //! beside it, by what sets them off.
