@@ -7,6 +7,7 @@ pub mod lab;
 pub mod node;
 pub mod ping_matrix;
 pub mod registry;
+pub mod runtime;
 pub mod tunnel;
 
 use std::fmt;

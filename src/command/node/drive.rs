@@ -25,7 +25,7 @@ use crate::command::node::setup;
 use crate::command::node::tunnels::{Change, Tunnels};
 use crate::command::registry::client::RegistryClient;
 use crate::command::tunnel::event::Event;
-use crate::command::{Failure, Outcome};
+use crate::command::{Failure, Outcome, runtime};
 use crate::os::clock::{self, Clock};
 use crate::os::{entropy, host, log};
 use crate::proto::babel::dump::Dump;
@@ -48,7 +48,7 @@ pub fn run(options: &Options) -> Outcome {
     let preferences = options.preferences()?;
     let identity = setup::identity(options)?;
     let _lock = setup::folders(options)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime::start();
     let runtime = runtime.map_err(|error| Failure::failed(format!("cannot start: {error}")))?;
     runtime.block_on(async {
         let mut drive = Drive::start(options, ports, preferences, identity).await?;

@@ -33,7 +33,11 @@ pub struct Batch {
 }
 
 /// Octets of a batch: two super-packets of the kernel, cut and sealed.
-const BATCH_OCTETS: usize = 256 << 10;
+const BATCH_OCTETS: usize = 128 << 10;
+
+/// Octets beyond which a batch waits for no more: nearly what one call sends. More would only leave the
+/// processor's cache before it is sent.
+const ENOUGH_OCTETS: usize = SEND_OCTETS_MAX / 4 * 3;
 
 impl Link {
     /// Sends one control packet.
@@ -146,7 +150,7 @@ impl Batch {
 
     /// Whether it is time to send it.
     pub const fn is_filling(&self) -> bool {
-        self.used > BATCH_OCTETS / 2
+        self.used > ENOUGH_OCTETS
     }
 
     /// Room for a packet of `length` octets, which is part of the batch once committed; `None` when

@@ -15,7 +15,7 @@ use crate::command::tunnel::event::{Ending, Event, EventKind};
 use crate::command::tunnel::interface::{NAME_OCTETS, name_for};
 use crate::command::tunnel::particulars::Segments;
 use crate::command::tunnel::server::{ListenSettings, listen};
-use crate::command::{Failure, Outcome};
+use crate::command::{Failure, Outcome, runtime};
 use crate::os::log;
 use crate::proto::cidr::CidrError;
 use crate::proto::endpoint::{Endpoint, Transport};
@@ -181,7 +181,7 @@ enum KeyDirection {
 
 /// Runs one of them until it is told to stop.
 pub fn run(tunnel: Tunnel) -> Outcome {
-    let runtime = tokio::runtime::Runtime::new();
+    let runtime = runtime::start();
     let runtime = runtime.map_err(|error| Failure::failed(format!("cannot start: {error}")))?;
     match tunnel {
         Tunnel::Listen(options) => {
