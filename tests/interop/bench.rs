@@ -1,4 +1,4 @@
-//! The short form of `scripts/bench babel`: counts and orders that do not depend on the machine.
+//! The short forms of `scripts/bench`: counts and orders that do not depend on the machine.
 
 use std::process::{Command, Stdio};
 
@@ -6,10 +6,10 @@ use serde_json::Value;
 
 use crate::namespace::RE6ST;
 
-/// What was measured, one object a case and router.
-fn bench(arguments: &[&str]) -> Vec<Value> {
+/// What was measured, one object a case and router, or a tunnel.
+fn bench(what: &str, arguments: &[&str]) -> Vec<Value> {
     let mut command = Command::new("scripts/bench");
-    command.args(["babel", "--quick", "--json", "--binary", RE6ST]).args(arguments);
+    command.args([what, "--quick", "--json", "--binary", RE6ST]).args(arguments);
     let output = command.stdin(Stdio::null()).output().unwrap();
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success() && !errors.contains("failed"), "{errors}");
@@ -25,7 +25,7 @@ fn number(result: &Value, key: &str) -> f64 {
 /// meanwhile; the better route is taken again within the promised time, without flapping.
 #[test]
 fn babel_moves_a_table_by_one_change_a_prefix() {
-    let results = bench(&["--case", "quick", "--seconds", "1", "re6st"]);
+    let results = bench("babel", &["--case", "quick", "--seconds", "1", "re6st"]);
     let [result] = results.as_slice() else { panic!("{results:?}") };
     assert_eq!(number(result, "installed"), 500.0);
     for loss in ["retracted", "silence"] {
@@ -41,12 +41,31 @@ fn babel_moves_a_table_by_one_change_a_prefix() {
 /// comes in one burst is not lost.
 #[test]
 fn babel_recovers_from_unfeasible_routes_and_takes_a_burst() {
-    let results = bench(&["--case", "unfeasible", "re6st", "babeld"]);
+    let results = bench("babel", &["--case", "unfeasible", "re6st", "babeld"]);
     let [ours, theirs] = results.as_slice() else { panic!("{results:?}") };
     let took = number(ours, "unfeasible_s");
     assert!(theirs["unfeasible_s"].as_f64().is_none_or(|theirs| took < theirs), "{results:?}");
 
-    let results = bench(&["--case", "burst", "re6st"]);
+    let results = bench("babel", &["--case", "burst", "re6st"]);
     assert_eq!(number(&results[0], "burst_lost"), 0.0, "{results:?}");
     assert!(results[0]["burst_complete_s"].is_number(), "{results:?}");
+}
+
+/// Goal: an octet and a packet through our tunnel take less of the processor than through OpenVPN's, and
+/// what each of the two needs is told when they speak with each other.
+#[test]
+fn a_tunnel_costs_less_than_one_of_openvpn() {
+    let names = ["re6st", "openvpn", "re6st-to-openvpn"];
+    let results = bench("tunnel", &[&["--rounds", "1", "--seconds", "1"][..], &names[..]].concat());
+    let [ours, theirs, both] = results.as_slice() else { panic!("{results:?}") };
+    for key in ["cpu_s_per_gb", "cpu_s_per_million"] {
+        assert!(number(ours, key) < number(theirs, key), "{key}: {results:?}");
+    }
+    assert!(number(both, "our_cpu_to_theirs") > 0.0 && ours["our_cpu_to_theirs"].is_null());
+    for (result, name) in results.iter().zip(names) {
+        assert_eq!(result["tunnel"], name);
+        assert!(number(result, "gbit_s") > 0.0 && number(result, "packets_s") > 0.0, "{result}");
+        let delays = ["ping_min_ms", "ping_p50_ms", "ping_p99_ms"].map(|key| number(result, key));
+        assert!(delays.is_sorted() && delays[0] > 0.0, "{result}");
+    }
 }
