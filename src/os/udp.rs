@@ -109,10 +109,14 @@ impl Udp {
         // Only who may exceed the system's limit gets the large buffers.
         let _ = setsockopt(&socket, sockopt::RcvBufForce, &BUFFER_OCTETS);
         let _ = setsockopt(&socket, sockopt::SndBufForce, &BUFFER_OCTETS);
-        // Kernels without it give one datagram a call.
-        let _ = setsockopt(&socket, sockopt::UdpGroSegment, &true);
-        // Older kernels have no such option.
+        // Older kernels have no such options.
+        if setsockopt(&socket, sockopt::UdpGroSegment, &true).is_err() {
+            tracing::info!("this kernel gives one datagram a call (before Linux 5.0)");
+        }
         let segments = setsockopt(&socket, sockopt::UdpGsoSegment, &0).is_ok();
+        if !segments {
+            tracing::info!("this kernel takes one datagram a call (before Linux 4.18)");
+        }
         let socket = UdpSocket::from_std(socket.into())?;
         Ok(Self { socket, segments })
     }
@@ -293,4 +297,12 @@ impl From<Path> for Control {
         }
         control
     }
+}
+
+#[test]
+fn what_hinders_one_call_hinders_only_that_and_other_errors_are_errors() {
+    let of = |code| Obstacle::of(&io::Error::from_raw_os_error(code));
+    assert_eq!([libc::EIO, libc::EOPNOTSUPP].map(of), [Some(Obstacle::Device); 2]);
+    assert_eq!([libc::EMSGSIZE, libc::EINVAL].map(of), [Some(Obstacle::Path); 2]);
+    assert_eq!([libc::ENETUNREACH, libc::EPERM, libc::ENOBUFS].map(of), [None; 3]);
 }

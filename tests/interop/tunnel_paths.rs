@@ -16,6 +16,8 @@ use crate::interop::openvpn::{authority, certificate, events};
 use crate::namespace::{Namespace, Process, RE6ST, eventually};
 
 const PATIENCE: Duration = Duration::from_secs(20);
+/// Octets of a stream that is long enough to become fast.
+const BULK: usize = 12 << 20;
 
 struct Line {
     left: Namespace,
@@ -172,13 +174,63 @@ fn a_path_that_shrinks_under_way_stops_nothing_and_openvpn_neither() {
 #[test]
 fn bulk_arrives_whole_through_offloads_and_without() {
     for options in ["", "--udp-gso off", "--device tun", "--cipher none"] {
-        let line = Line::new();
-        let mut listener = line.listen(options);
-        let mut connection = line.connect("10.9.1.1", options);
-        line.assert_bulk_arrives_both_ways(12 << 20);
-        assert_eq!(connection.stop(), Some(0), "{options}");
-        assert_eq!(listener.stop(), Some(0));
+        bulk_arrives(&Line::new(), options);
     }
+}
+
+#[test]
+fn bulk_arrives_whole_where_the_device_below_cuts_no_udp() {
+    let line = Line::new();
+    for host in [&line.left, &line.right] {
+        host.run("ethtool", &["-K", "e0", "tx-udp-segmentation", "off"]);
+    }
+    bulk_arrives(&line, "");
+}
+
+fn bulk_arrives(line: &Line, options: &str) {
+    let mut listener = line.listen(options);
+    let mut connection = line.connect("10.9.1.1", options);
+    line.assert_bulk_arrives_both_ways(BULK);
+    assert_eq!(connection.stop(), Some(0), "{options}");
+    assert_eq!(listener.stop(), Some(0));
+}
+
+/// Goal: no system call for each packet. Method: count reads and writes of the interfaces, and what the
+/// links below were given at a time.
+#[test]
+fn a_stream_passes_in_super_packets() {
+    let line = Line::new();
+    let mut ends = [line.listen(""), line.connect("10.9.1.1", "")];
+    let before = ends.each_ref().map(calls);
+    line.assert_bulk_arrives_both_ways(BULK);
+    // Each end sends them all and receives them all, besides acknowledgements.
+    let packets = 2 * BULK / 1348;
+    for (end, before) in ends.iter().zip(before) {
+        let calls = calls(end) - before;
+        assert!(calls < packets / 4, "{calls} calls for {packets} packets");
+    }
+    for host in [&line.left, &line.right] {
+        let (octets, given) = sent(host);
+        assert!(octets / given > 3 * 1500, "{octets} octets in {given} packets");
+    }
+    for end in &mut ends {
+        assert_eq!(end.stop(), Some(0));
+    }
+}
+
+/// Calls of read and write of a process since it began: those of its interface, mostly.
+fn calls(process: &Process) -> usize {
+    let counts = std::fs::read_to_string(format!("/proc/{}/io", process.id())).unwrap();
+    let count = |line: &str| line.split_once(": ").unwrap().1.parse::<usize>().unwrap();
+    counts.lines().filter(|line| line.starts_with("sysc")).map(count).sum()
+}
+
+/// Octets and packets that a host has given its link; a super-packet is one.
+fn sent(host: &Namespace) -> (u64, u64) {
+    let shown = host.run("ip", &["-json", "-statistics", "link", "show", "dev", "e0"]);
+    let shown: serde_json::Value = serde_json::from_str(&shown).unwrap();
+    let number = |key: &str| shown[0]["stats64"]["tx"][key].as_u64().unwrap();
+    (number("bytes"), number("packets"))
 }
 
 #[test]

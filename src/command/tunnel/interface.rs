@@ -69,6 +69,9 @@ impl Interface {
         let name = &settings.name;
         let tap = Tap::open(name, settings.layer)
             .map_err(|error| InterfaceError::Device(name.clone(), error))?;
+        if let Some(shortcoming) = tap.offload().shortcoming() {
+            tracing::info!("{name}: {shortcoming}");
+        }
         // Where there is no IPv6 there is no duplicate address detection either.
         let _ = tap.skip_duplicate_address_detection();
         let link = links.find(name).await?;
