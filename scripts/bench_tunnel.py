@@ -10,6 +10,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
@@ -158,6 +159,8 @@ def main(words):
     for name in names:
         if name not in TUNNELS:
             sys.exit(f"scripts/bench: there is no tunnel {name}: see scripts/bench tunnel --list")
+    # Whoever is told to stop cleans up, too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     hosts = Hosts(os.path.abspath(options.binary))
     results = {name: [] for name in names}
     try:
