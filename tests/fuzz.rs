@@ -22,7 +22,8 @@ macro_rules! replay {
 
 replay! {
     babel_configuration babel_control babel_packet babel_router certificate lab_packet lab_scenario
-    mesh_node registry_request registry_text tunnel_frame tunnel_packet tunnel_session tunnel_text
+    mesh_node registry_request registry_text tunnel_frame tunnel_options tunnel_packet tunnel_profile
+    tunnel_session tunnel_text
 }
 
 fn replay(target: &str, entry: impl Fn(&[u8])) {

@@ -17,5 +17,5 @@ pub use certificate::certificate;
 pub use lab::{lab_packet, lab_scenario};
 pub use mesh::mesh_node;
 pub use registry::{registry_request, registry_text};
-pub use tunnel::{tunnel_frame, tunnel_packet, tunnel_text};
+pub use tunnel::{tunnel_frame, tunnel_options, tunnel_packet, tunnel_profile, tunnel_text};
 pub use tunnel_session::tunnel_session;

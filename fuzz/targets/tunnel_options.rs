@@ -1,0 +1,4 @@
+//! Hands what libFuzzer makes up to the entry `tunnel_options`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|octets: &[u8]| re6st_fuzz::tunnel_options(octets));
