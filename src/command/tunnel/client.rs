@@ -156,6 +156,7 @@ async fn run(
         endpoint: settings.remote,
         statistics_every: settings.statistics_every,
         mtu: settings.particulars.mtu,
+        mssfix: settings.particulars.mssfix,
         segments: settings.particulars.segments,
     };
     let path = DataPath { link, lane: lane_orders, heard, counters };

@@ -71,6 +71,7 @@ impl Configuration {
                 .or(profile.mtu)
                 .map(MtuWish::Packet)
                 .or(profile.link_mtu.map(MtuWish::Datagram)),
+            mssfix: profile.mssfix,
             ping: profile.ping.filter(|ping| !ping.is_zero()),
             segments: common.udp_gso,
         };

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::proto::tunnel::control_keys::ControlProtection;
+use crate::proto::tunnel::mss::Mssfix;
 use crate::proto::tunnel::tls::{RevocationList, Usage};
 
 /// What is seldom told, and as stock networks have it if it is not.
@@ -16,6 +17,8 @@ pub struct Particulars {
     pub list: Option<RevocationList>,
     /// Octets of the interface's largest packet; as stock networks have it if `None`.
     pub mtu: Option<MtuWish>,
+    /// How large the segments of TCP connections may be at most.
+    pub mssfix: Option<Mssfix>,
     /// Send a ping when nothing else was sent for so long; a server has its clients do so, too.
     pub ping: Option<Duration>,
     /// Whether many datagrams are handed to the kernel in one call.
@@ -48,6 +51,7 @@ impl Default for Particulars {
             usage: None,
             list: None,
             mtu: None,
+            mssfix: None,
             ping: None,
             segments: Segments::Auto,
         }

@@ -25,6 +25,7 @@ use crate::proto::time::{Instant, earliest};
 use crate::proto::tunnel::cipher::Cipher;
 use crate::proto::tunnel::data::Sealer;
 use crate::proto::tunnel::limit;
+use crate::proto::tunnel::mss::Mssfix;
 use crate::proto::tunnel::path::{interface_mtu, packet_octets};
 use crate::proto::tunnel::session::{Admission, Established, Input, Output, Session};
 use crate::proto::tunnel::settings::{self, Device, Underlay, mtu};
@@ -61,6 +62,8 @@ pub struct Surroundings {
     pub statistics_every: Duration,
     /// The size of packets, if it was asked for.
     pub mtu: Option<MtuWish>,
+    /// How large the packets of TCP connections may be at most, if it was said.
+    pub mssfix: Option<Mssfix>,
     /// Whether many datagrams are handed to the kernel in one call.
     pub segments: Segments,
 }
@@ -419,7 +422,11 @@ impl Peer {
     }
 
     fn order_packet_octets(&self, size: Size) {
-        let octets = size.packet_octets(self.surroundings.underlay, self.surroundings.device);
+        let (underlay, device) = (self.surroundings.underlay, self.surroundings.device);
+        let octets = size.packet_octets(underlay, device);
+        let wish = self.surroundings.mssfix;
+        let wish = wish.map(|wish| wish.packet_octets(underlay, device, size.overhead));
+        let octets = octets.min(wish.unwrap_or(octets));
         self.order(OutwardOrder::PacketOctets(octets));
         self.order_lane(LaneOrder::PacketOctets(octets));
     }

@@ -264,6 +264,7 @@ impl Reception {
             statistics_every: self.settings.statistics_every,
             mtu: self.settings.particulars.mtu,
             segments: self.settings.particulars.segments,
+            mssfix: self.settings.particulars.mssfix,
         }
     }
 

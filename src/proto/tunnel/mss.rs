@@ -3,7 +3,34 @@
 //! The largest segment size that a SYN announces (RFC 9293 §3.7.1) is lowered; its checksum is corrected
 //! as RFC 1624 §3 does it, so that damage before us is still found behind us.
 
-use crate::proto::tunnel::settings::Device;
+use crate::proto::tunnel::path;
+use crate::proto::tunnel::settings::{Device, Underlay};
+
+/// How large the packets of TCP connections may be at most, in the ways in which OpenVPN counts them.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Mssfix {
+    /// Octets of UDP that carry them: `mssfix N`.
+    Datagram(u32),
+    /// With the headers of UDP and IP around that: `mssfix N mtu`.
+    Path(u32),
+    /// The packets as they are: `mssfix N fixed`.
+    Packet(u32),
+}
+
+impl Mssfix {
+    /// Octets of the largest packet, when sealing adds `overhead`.
+    pub fn packet_octets(self, underlay: Underlay, device: Device, overhead: usize) -> u32 {
+        let ethernet = if device == Device::Tap { path::ETHERNET } else { 0 };
+        match self {
+            Self::Datagram(octets) => {
+                let sealing = u32::try_from(overhead).unwrap_or(0) + ethernet;
+                octets.saturating_sub(sealing)
+            }
+            Self::Path(octets) => path::packet_octets(octets, underlay, device, overhead),
+            Self::Packet(octets) => octets,
+        }
+    }
+}
 
 const SYN: u8 = 0x02;
 const TCP: u8 = 6;
@@ -132,6 +159,15 @@ mod tests {
             clamp(&mut frame, Device::Tap, 1400);
             assert_eq!(frame, lowered, "a smaller size is left alone");
         }
+    }
+
+    #[test]
+    fn every_way_of_counting_comes_to_packets() {
+        let udp = Underlay { transport: crate::proto::endpoint::Transport::Udp, ipv6: false };
+        let of = |mssfix: Mssfix| mssfix.packet_octets(udp, Device::Tap, 24);
+        assert_eq!(of(Mssfix::Datagram(1300)), 1300 - 24 - 14);
+        assert_eq!(of(Mssfix::Path(1328)), 1300 - 24 - 14);
+        assert_eq!(of(Mssfix::Packet(1262)), 1262);
     }
 
     #[test]

@@ -16,7 +16,7 @@ pub const IPV6_MTU_MIN: u32 = 1_280;
 pub const IPV4_PATH_MIN: u32 = 576;
 
 /// Octets of an Ethernet header.
-const ETHERNET: u32 = 14;
+pub(super) const ETHERNET: u32 = 14;
 /// Octets of a UDP header.
 const UDP: u32 = 8;
 

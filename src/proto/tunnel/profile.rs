@@ -10,6 +10,7 @@ use std::time::Duration;
 use crate::proto::endpoint::Transport;
 use crate::proto::tunnel::cipher::Cipher;
 use crate::proto::tunnel::control_keys::{Digest, Direction};
+use crate::proto::tunnel::mss::Mssfix;
 use crate::proto::tunnel::ovpn::Directive;
 use crate::proto::tunnel::settings::{Device, Role};
 use crate::proto::tunnel::tls::Usage;
@@ -61,6 +62,8 @@ pub struct Profile {
     pub mtu: Option<u32>,
     /// The same, as octets of UDP that 2.4 counts.
     pub link_mtu: Option<u32>,
+    /// How large the segments of TCP connections may be.
+    pub mssfix: Option<Mssfix>,
     /// The tunnel is over when nothing was heard for so long.
     pub ping_exit: Option<Duration>,
     /// How often to send a ping.
@@ -312,6 +315,7 @@ impl Profile {
             }
             "tun-mtu" => self.mtu = Some(directive.mtu()?),
             "link-mtu" => self.link_mtu = Some(directive.mtu()?),
+            "mssfix" => self.mssfix = directive.mssfix()?,
             _ => return Ok(false),
         }
         Ok(true)
@@ -381,6 +385,20 @@ impl Directive {
             Ok(mtu)
         } else {
             self.wrong(self.word(0)?, "between 576 and 65500")
+        }
+    }
+
+    /// What `mssfix` counts. Without a number, or with 0, it says no more than we do unasked.
+    fn mssfix(&self) -> Result<Option<Mssfix>, ProfileError> {
+        if matches!(self.words.first().map(String::as_str), None | Some("0")) {
+            return Ok(None);
+        }
+        let octets = self.mtu()?;
+        match self.words.get(1).map(String::as_str) {
+            None => Ok(Some(Mssfix::Datagram(octets))),
+            Some("mtu") => Ok(Some(Mssfix::Path(octets))),
+            Some("fixed") => Ok(Some(Mssfix::Packet(octets))),
+            Some(other) => self.wrong(other, "mtu or fixed"),
         }
     }
 
@@ -457,14 +475,28 @@ mod tests {
         assert!(
             error("verify-x509-name 'C=NL, CN=x'").contains("only the common name is compared")
         );
+        assert_eq!(error("mssfix 1300 all"), "line 1: mssfix: all is not mtu or fixed");
         assert!(error("local here").starts_with("line 1: local: here is not an address"));
+    }
+
+    #[test]
+    fn mssfix_counts_what_openvpn_counts() {
+        for (line, wanted) in [
+            ("mssfix", None),
+            ("mssfix 0", None),
+            ("mssfix 1300", Some(Mssfix::Datagram(1300))),
+            ("mssfix 1400 mtu", Some(Mssfix::Path(1400))),
+            ("mssfix 1200 fixed", Some(Mssfix::Packet(1200))),
+        ] {
+            assert_eq!(read(line).unwrap().mssfix, wanted, "{line}");
+        }
     }
 
     #[test]
     fn every_option_survives_any_words() {
         let names = "client mode proto port local remote max-clients ca crl-verify tls-auth key-direction auth \
                      cipher data-ciphers verify-x509-name remote-cert-tls dev dev-type ifconfig ifconfig-ipv6 \
-                     tun-mtu link-mtu ping keepalive hand-window reneg-sec compress secret unknown";
+                     tun-mtu link-mtu mssfix ping keepalive hand-window reneg-sec compress secret unknown";
         for name in names.split_whitespace() {
             for words in
                 ["", "0", "1 2 3", "tap tun", "::1/64", "255.0.255.0 255.255.255.255", "-1", "\"\""]
