@@ -6,6 +6,7 @@ use std::net::{Ipv6Addr, SocketAddrV6};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::time::Duration;
 
+use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 use crate::os::code::Mapping;
@@ -60,12 +61,15 @@ pub fn prefer_this_thread(niceness: libc::c_int) {
     unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, niceness) };
 }
 
+/// What is watched of a device: frames, and its removal.
+const DEVICE_INTEREST: Interest = Interest::READABLE.add(Interest::ERROR);
+
 /// Takes the descriptor out of a device that `tun` made, and watches it.
 pub fn watch_device(device: tun::Device) -> io::Result<AsyncFd<OwnedFd>> {
     // SAFETY: the device gives its descriptor away, so that nobody else closes it.
     let descriptor = unsafe { OwnedFd::from_raw_fd(device.into_raw_fd()) };
     // SAFETY: an `OwnedFd` has the same descriptor as long as it lives.
-    Ok(unsafe { AsyncFd::register(descriptor) }?)
+    Ok(unsafe { AsyncFd::register_with_interest(descriptor, DEVICE_INTEREST) }?)
 }
 
 /// The path MTU that the kernel knows towards the peer of a connected socket.

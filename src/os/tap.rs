@@ -6,6 +6,7 @@ use std::fs;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
+use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 use crate::os::offload::Offload;
@@ -71,15 +72,19 @@ impl Tap {
         fs::write(format!("/proc/sys/net/ipv6/conf/{}/accept_dad", self.name), "0")
     }
 
-    /// Waits until there is something to read.
+    /// Waits until there is something to read; fails when somebody removed the device.
     pub async fn readable(&self) -> io::Result<()> {
-        self.descriptor.readable().await.map(|mut guard| guard.retain_ready())
+        let mut guard = self.descriptor.ready(Interest::READABLE | Interest::ERROR).await?;
+        if guard.ready().is_error() {
+            return Err(io::ErrorKind::NotConnected.into());
+        }
+        guard.retain_ready();
+        Ok(())
     }
 
     /// Reads one header and frame; `WouldBlock` if there is none.
     pub fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.descriptor
-            .try_io(tokio::io::Interest::READABLE, |fd| Ok(nix::unistd::read(fd.as_fd(), buffer)?))
+        self.descriptor.try_io(Interest::READABLE, |fd| Ok(nix::unistd::read(fd.as_fd(), buffer)?))
     }
 
     /// Writes one header and frame. The kernel takes it at once or drops it.

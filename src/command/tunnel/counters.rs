@@ -21,6 +21,7 @@ pub struct Counters {
     expected: AtomicU64,
     into_silence: AtomicBool,
     silence: Notify,
+    interface_gone: Notify,
 }
 
 impl Counters {
@@ -58,6 +59,16 @@ impl Counters {
     /// Waits until frames are sent and nothing is heard.
     pub async fn into_silence(&self) {
         self.silence.notified().await;
+    }
+
+    /// Somebody removed the interface.
+    pub fn lose_interface(&self) {
+        self.interface_gone.notify_one();
+    }
+
+    /// Waits until somebody removed the interface.
+    pub async fn interface_gone(&self) {
+        self.interface_gone.notified().await;
     }
 
     /// Silence may be pointed out again.

@@ -32,6 +32,10 @@ use crate::proto::tunnel::tls::TlsContext;
 #[derive(Debug, Subcommand)]
 pub enum Tunnel {
     /// Accept tunnels from OpenVPN and re6st clients, an interface for each
+    ///
+    /// The interface of the client with common name 1/16 is called re6st-1-16. Who removes it (`ip link
+    /// delete re6st-1-16`) closes that client's tunnel and no other; the client is told, and may come again
+    /// unless --revoked or --crl names its certificate.
     Listen(Box<Listen>),
     /// Open a tunnel to an OpenVPN or re6st server
     Connect(Box<Connect>),

@@ -1,5 +1,6 @@
 //! From the interface to the peer: read, seal, send.
 
+use std::io;
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
@@ -62,26 +63,38 @@ impl Outward {
         Self { tap, link, sealer, orders, counters, clock, batch, frame, packet_octets }
     }
 
-    /// Runs until it is told to stop, or the interface is gone.
+    /// Runs until it is told to stop. When the interface is gone, that is pointed out, and what the
+    /// control loop still has to say is sent.
     pub async fn run(mut self) {
+        if self.carry().await.is_ok() {
+            return;
+        }
+        self.counters.lose_interface();
+        while let Some(order) = self.orders.recv().await {
+            if !self.obey(order).await {
+                return;
+            }
+        }
+    }
+
+    /// Carries frames until it is told to stop.
+    async fn carry(&mut self) -> io::Result<()> {
         loop {
             while let Ok(order) = self.orders.try_recv() {
                 if !self.obey(order).await {
-                    return;
+                    return Ok(());
                 }
             }
-            if self.read_batch().await.is_err() {
-                return;
-            }
+            self.read_batch().await?;
             if self.batch.is_empty() {
                 tokio::select! {
                     order = self.orders.recv() => {
-                        let Some(order) = order else { return };
+                        let Some(order) = order else { return Ok(()) };
                         if !self.obey(order).await {
-                            return;
+                            return Ok(());
                         }
                     }
-                    readable = self.tap.readable() => if readable.is_err() { return },
+                    readable = self.tap.readable() => readable?,
                 }
             } else {
                 self.counters.sending(self.clock.now());
@@ -106,11 +119,11 @@ impl Outward {
         true
     }
 
-    async fn read_batch(&mut self) -> std::io::Result<()> {
+    async fn read_batch(&mut self) -> io::Result<()> {
         for _ in 0..READS_A_BATCH {
             let length = match self.tap.try_read(&mut self.frame) {
                 Ok(length) => length,
-                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 Err(error) => return Err(error),
             };
             self.seal_read(length).await;

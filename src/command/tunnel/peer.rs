@@ -95,8 +95,8 @@ pub struct Peer {
     statistics_at: Option<Instant>,
     /// Packets that came and that were to come, at the last statistics.
     came: (u64, u64),
-    /// Packets and octets sent when the keys were renewed because of them.
-    renegotiated_at: (u64, u64),
+    /// How much the keys protected.
+    used: limit::Use,
     over: Option<Ending>,
 }
 
@@ -143,7 +143,7 @@ impl Peer {
             size: None,
             statistics_at: None,
             came: (0, 0),
-            renegotiated_at: (0, 0),
+            used: limit::Use::default(),
             over: None,
         }
     }
@@ -164,6 +164,10 @@ impl Peer {
                 () = self.path.counters.into_silence() => {
                     self.give(Input::Heard(self.path.counters.heard())).await;
                     self.give(Input::IntoSilence).await;
+                }
+                () = self.path.counters.interface_gone() => {
+                    self.give(Input::Close).await;
+                    self.over = Some(Ending::Other("its interface was removed".to_owned()));
                 }
                 () = self.surroundings.clock.sleep_until(deadline) => self.tick().await,
             }
@@ -203,17 +207,19 @@ impl Peer {
         }
         if self.size.is_some_and(|size| size.look_at <= now) {
             self.look_at_path().await;
+            self.look_at_keys().await;
+        }
+    }
+
+    async fn look_at_keys(&mut self) {
+        let statistics = self.path.counters.statistics();
+        if self.used.is_over(statistics.packets_out, statistics.octets_out) {
+            self.give(Input::Renegotiate).await;
         }
     }
 
     async fn tell_statistics(&mut self) {
         let mut statistics = self.path.counters.statistics();
-        let (packets, octets) = self.renegotiated_at;
-        let (packets, octets) = (statistics.packets_out - packets, statistics.octets_out - octets);
-        if limit::is_used_up(packets, octets) {
-            self.renegotiated_at = (statistics.packets_out, statistics.octets_out);
-            self.give(Input::Renegotiate).await;
-        }
         let (came, expected) = (statistics.packets_in, statistics.expected_in);
         let (came_before, expected_before) = std::mem::replace(&mut self.came, (came, expected));
         statistics.loss_in = missing(came - came_before, expected - expected_before);

@@ -147,26 +147,27 @@ pub async fn listen(settings: ListenSettings, events: mpsc::Sender<Event>) -> io
     let task = match transport {
         Transport::Udp => {
             let udp = Arc::new(Udp::bind(bind)?);
-            tokio::spawn(async move {
-                tokio::select! {
-                    () = port::run(udp, reception) => {}
-                    _ = stopped => {}
-                }
-                closing.close().await;
-            })
+            tokio::spawn(serve(port::run(udp, reception), stopped, closing))
         }
         Transport::Tcp => {
             let listener = tcp::listen(bind)?;
-            tokio::spawn(async move {
-                tokio::select! {
-                    () = stream::run(listener, reception) => {}
-                    _ = stopped => {}
-                }
-                closing.close().await;
-            })
+            tokio::spawn(serve(stream::run(listener, reception), stopped, closing))
         }
     };
     Ok(Listener { house, terms, stop, task })
+}
+
+/// Serves a port until it is to stop. It is served until all tunnels are closed: without it their ends
+/// would only see that it is gone.
+async fn serve(port: impl Future<Output = ()>, stopped: oneshot::Receiver<()>, house: Arc<House>) {
+    let closing = async {
+        let _ = stopped.await;
+        house.close().await;
+    };
+    tokio::select! {
+        () = port => house.close().await,
+        () = closing => {}
+    }
 }
 
 /// What turns strangers into clients, the same for both transports.
@@ -263,8 +264,8 @@ impl Reception {
             },
             statistics_every: self.settings.statistics_every,
             mtu: self.settings.particulars.mtu,
-            segments: self.settings.particulars.segments,
             mssfix: self.settings.particulars.mssfix,
+            segments: self.settings.particulars.segments,
         }
     }
 

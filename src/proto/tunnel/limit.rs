@@ -7,14 +7,53 @@
 const PACKETS: u64 = 1 << 31;
 const BLOCKS: u64 = 1 << 35;
 
+/// How much was sent when keys were last renewed for having been used so much.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Use {
+    packets: u64,
+    octets: u64,
+}
+
+impl Use {
+    /// Takes what was sent in all, under every key so far; whether it is time for the next one. Renewals
+    /// for other reasons are not counted: at worst one comes early.
+    pub const fn is_over(&mut self, packets: u64, octets: u64) -> bool {
+        let (since_packets, since_octets) =
+            (packets.saturating_sub(self.packets), octets.saturating_sub(self.octets));
+        let over = is_used_up(since_packets, since_octets);
+        if over {
+            *self = Self { packets, octets };
+        }
+        over
+    }
+}
+
 /// Whether a key that protected so much is to be renewed.
-pub const fn is_used_up(packets: u64, octets: u64) -> bool {
+const fn is_used_up(packets: u64, octets: u64) -> bool {
     packets > PACKETS || packets.saturating_add(octets / 16) > BLOCKS
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Ten million packets a second, looked at every three seconds: keys change once in 2³¹ packets, and
+    /// none protects more than 2³² minus what is on its way.
+    #[test]
+    fn keys_are_renewed_in_time_at_any_rate() {
+        for (a_turn, octets) in [(30_000_000_u64, 60_u64), (3_000_000, 1_400), (100_000, 9_000)] {
+            let (mut used, mut last, mut renewals) = (Use::default(), 0, 0);
+            for turn in 1..=10_000_u64 {
+                let packets = a_turn * turn;
+                if used.is_over(packets, packets * octets) {
+                    assert!(packets - last < (1 << 31) + 2 * a_turn, "{a_turn}");
+                    assert!((packets - last) * (octets / 16) < (1 << 36), "{a_turn}");
+                    (last, renewals) = (packets, renewals + 1);
+                }
+            }
+            assert!(renewals > 10_000 * a_turn / (1 << 32), "{a_turn}: {renewals}");
+        }
+    }
 
     #[test]
     fn keys_end_neither_their_numbers_nor_their_strength() {
