@@ -148,6 +148,31 @@ fn frames_are_opened_and_sealed_again_to_the_same_octets() {
     assert!((count, pings, exits) >= (45, 2, 4), "{count} {pings} {exits}");
 }
 
+/// A 2.4 server without encryption begins with V1, before it has pushed a number to its client, and goes on
+/// with V2: the numbers of packets go on, and one key opens both.
+#[test]
+fn versions_1_and_2_of_data_follow_each_other_under_one_key() {
+    let mut mixed = 0;
+    for (name, session) in sessions() {
+        if cipher(&session) != Some(Cipher::None) {
+            continue;
+        }
+        let mut opener = Opener::new(Cipher::None, &keys(&session).server, 0);
+        let packets = session["data_packets"].as_array().unwrap().iter();
+        let packets = packets.filter(|packet| packet[0] != "C>S").map(|packet| hex(&packet[2]));
+        let packets: Vec<_> = packets.collect();
+        let versions: Vec<_> = packets.iter().map(|packet| kind(packet[0]).0).collect();
+        mixed += u32::from(
+            versions.windows(2).any(|two| two == [Some(Opcode::DataV1), Some(Opcode::DataV2)]),
+        );
+        for packet in packets {
+            assert!(opener.open(&mut packet.clone()).is_ok(), "{name}");
+            assert!(opener.open(&mut packet.clone()).is_err(), "{name}: twice");
+        }
+    }
+    assert!(mixed > 0, "no session has both");
+}
+
 fn seal_again(cipher: Cipher, key: &DirectionKey, octets: &[u8], frame: &[u8]) -> Vec<u8> {
     let (opcode, key_id) = kind(octets[0]);
     let header = if opcode == Some(Opcode::DataV2) { 4 } else { 1 };

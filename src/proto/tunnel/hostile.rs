@@ -98,3 +98,68 @@ fn replayed_packets_and_spoofed_resets_change_nothing() {
         assert_eq!((world.client.rekeyed, world.server.rekeyed), (1, 1));
     }
 }
+
+/// How the handshake ends when one octet of one packet is changed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Fate {
+    Up,
+    Reason,
+}
+
+fn fate(protection: &ControlProtection, packet: usize, octet: usize) -> Fate {
+    let mut world = World::new(7, FINE, &[Cipher::Aes256Gcm]);
+    world.protect(protection, protection);
+    world.damage_once = Some((packet, octet));
+    world.connect();
+    world.run(Duration::from_secs(62));
+    if world.passes_both_ways() {
+        return Fate::Up;
+    }
+    assert!(
+        world.client.closed.is_some(),
+        "packet {packet}, octet {octet}: neither up nor a reason"
+    );
+    Fate::Reason
+}
+
+/// The lengths of the packets of an undisturbed handshake.
+fn lengths(protection: &ControlProtection) -> Vec<usize> {
+    let mut world = World::new(7, FINE, &[Cipher::Aes256Gcm]);
+    world.protect(protection, protection);
+    world.record = true;
+    world.connect();
+    world.run(Duration::from_secs(2));
+    assert!(world.passes_both_ways());
+    world.recorded.iter().map(|(_, packet)| packet.len()).collect()
+}
+
+/// Every `step`th octet of all packets of a handshake is changed, one in each handshake.
+fn damage_every(step: usize, protection: &ControlProtection) -> [usize; 2] {
+    let lengths = lengths(protection);
+    let octets = lengths
+        .iter()
+        .enumerate()
+        .flat_map(|(packet, &length)| (0..length).map(move |octet| (packet, octet)));
+    let mut fates = [0; 2];
+    for (packet, octet) in octets.step_by(step) {
+        fates[fate(protection, packet, octet) as usize] += 1;
+    }
+    fates
+}
+
+#[test]
+fn one_changed_octet_anywhere_is_survived_or_has_a_reason() {
+    let [up, _] = damage_every(97, &ControlProtection::None);
+    assert!(up > 0);
+    let [_, reason] = damage_every(97, &crypt(1));
+    assert_eq!(reason, 0, "what is protected is only delayed");
+}
+
+#[test]
+#[ignore = "minutes: scripts/soak tunnel-hostile"]
+fn every_octet_of_every_control_packet_may_be_changed() {
+    let [up, reason] = damage_every(1, &ControlProtection::None);
+    assert!(up > 0 && reason > 0, "{up} came up, {reason} ended with a reason");
+    let [_, reason] = damage_every(1, &crypt(1));
+    assert_eq!(reason, 0, "what is protected is only delayed");
+}

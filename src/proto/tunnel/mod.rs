@@ -52,4 +52,8 @@ mod hostile;
 #[cfg(test)]
 mod pair;
 #[cfg(test)]
+mod pki;
+#[cfg(test)]
+mod refusals;
+#[cfg(test)]
 mod samples;

@@ -118,9 +118,18 @@ pub enum TlsError {
 /// Why a certificate is not believed.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum Distrust {
-    /// OpenSSL's reason: another authority's, expired, …
+    /// Somebody else's.
+    #[error("is of an authority that is not ours")]
+    OtherAuthority,
+    /// Somebody else's, who has the name of ours.
+    #[error("names our authority, but was not signed by it")]
+    OtherSignature,
+    /// OpenSSL's reason: expired, …
     #[error("is not valid: {0}")]
     Invalid(&'static str),
+    /// Its authority's own is not to be believed.
+    #[error("is of an authority whose own is not valid: {0}")]
+    Authority(&'static str),
     /// Not the one we want.
     #[error("names {found}, not {wanted}")]
     OtherName {
@@ -303,7 +312,10 @@ fn alert(reason: &str) -> Option<&'static str> {
     let (_, name) = reason.split_once(" alert ")?;
     Some(match name {
         "unknown ca" => "our certificate is not of an authority that it believes",
-        "certificate expired" => "our certificate has expired, or its clock or ours is wrong",
+        "decrypt error" => "our certificate was not signed by the authority that it names",
+        "certificate expired" => {
+            "our certificate or its authority's has expired, or a clock is wrong"
+        }
         "certificate revoked" => "our certificate was revoked",
         "bad certificate" | "certificate unknown" | "unsupported certificate" => {
             "it does not accept our certificate"
@@ -318,13 +330,24 @@ fn alert(reason: &str) -> Option<&'static str> {
     })
 }
 
+/// OpenSSL's numbers (x509_vfy.h): no certificate is known that issued this one, or its signature is not
+/// the issuer's.
+const UNKNOWN_ISSUER: i32 = 20;
+const BAD_SIGNATURE: i32 = 7;
+
 fn judge(
     valid: bool,
     chain: &X509StoreContextRef,
     expectation: &Expectation,
 ) -> Result<(), Distrust> {
     if !valid {
-        return Err(Distrust::Invalid(chain.error().error_string()));
+        let error = chain.error();
+        return Err(match (error.as_raw(), chain.error_depth()) {
+            (UNKNOWN_ISSUER, 0) => Distrust::OtherAuthority,
+            (BAD_SIGNATURE, 0) => Distrust::OtherSignature,
+            (_, 0) => Distrust::Invalid(error.error_string()),
+            _ => Distrust::Authority(error.error_string()),
+        });
     }
     if chain.error_depth() > 0 {
         return Ok(());

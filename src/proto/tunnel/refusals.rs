@@ -1,0 +1,159 @@
+//! What each end says, and to whom, when the other is not to be believed.
+//!
+//! A client that does not believe a server says nothing to it, not even an alert: the server gives up
+//! after a while. A server tells a client by an alert or in words.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::proto::tunnel::cipher::Cipher;
+use crate::proto::tunnel::credentials::Credentials;
+use crate::proto::tunnel::pair::{End, FINE, World};
+use crate::proto::tunnel::pki::{Authority, Validity, pki};
+use crate::proto::tunnel::session::SessionSettings;
+use crate::proto::tunnel::tls::{TlsContext, Usage};
+
+/// What two ends with these credentials come to: the client's last sentence, and the server's.
+fn outcome(
+    [client, server]: [&Credentials; 2],
+    change: impl FnOnce(&mut SessionSettings, &mut SessionSettings),
+) -> [String; 2] {
+    let mut world = World::new(5, FINE, &[Cipher::Aes256Gcm]);
+    world.contexts = (TlsContext::new(client).unwrap(), TlsContext::new(server).unwrap());
+    let (of_client, of_server) = &mut world.settings;
+    change(of_client, of_server);
+    world.connect();
+    world.run(Duration::from_secs(61));
+    let said = |end: &End| match &end.closed {
+        Some(reason) => reason.to_string(),
+        None => "up".to_owned(),
+    };
+    let both = [said(&world.client), said(&world.server)];
+    let is_up = both.iter().all(|said| said == "up");
+    assert_eq!(is_up, world.passes_both_ways(), "no key without trust: {both:?}");
+    both
+}
+
+/// The server heard nothing more.
+const NOTHING: &str = "the handshake did not come to its end within 60 s";
+
+#[test]
+fn a_server_that_is_not_believed_hears_nothing_more() {
+    let ca = Authority::new(Validity::Now);
+    let (past, future) = (ca.again(Validity::Past), ca.again(Validity::Future));
+    let [client, server] = [("1/16", 7), ("0/16", 8)].map(|(n, s)| ca.issue(n, s, Validity::Now));
+    for (what, client, server, wanted) in [
+        (
+            "expired",
+            client.clone(),
+            ca.issue("0/16", 8, Validity::Past),
+            "the peer's certificate is not valid: certificate has expired",
+        ),
+        (
+            "not valid yet",
+            client.clone(),
+            ca.issue("0/16", 8, Validity::Future),
+            "the peer's certificate is not valid: certificate is not yet valid",
+        ),
+        (
+            "of another authority",
+            client.clone(),
+            ca.believed_by(&Authority::of_another_name().issue("0/16", 8, Validity::Now)),
+            "the peer's certificate is of an authority that is not ours",
+        ),
+        (
+            "of another authority of the same name",
+            client.clone(),
+            ca.believed_by(&pki()[2]),
+            "the peer's certificate names our authority, but was not signed by it",
+        ),
+        (
+            "of an authority that has expired",
+            past.believed_by(&client),
+            server.clone(),
+            "the peer's certificate is of an authority whose own is not valid: certificate has expired",
+        ),
+        (
+            "of an authority that is not valid yet",
+            future.believed_by(&client),
+            server.clone(),
+            "the peer's certificate is of an authority whose own is not valid: certificate is not yet \
+             valid",
+        ),
+    ] {
+        let said = outcome([&client, &server], |_, _| {});
+        assert_eq!(said, [wanted, NOTHING], "{what}");
+    }
+    assert_eq!(outcome([&client, &server], |_, _| {}), ["up", "up"]);
+}
+
+#[test]
+fn a_server_of_another_name_or_use_or_revoked_hears_nothing_more() {
+    let ca = Authority::new(Validity::Now);
+    let client = ca.issue("1/16", 7, Validity::Now);
+    let server = ca.issue("0/16", 8, Validity::Now);
+    let said = outcome([&client, &server], |client, _| {
+        client.expectation.common_name = Some("2/16".to_owned());
+    });
+    assert_eq!(said, ["the peer's certificate names 0/16, not 2/16", NOTHING]);
+    let said = outcome([&client, &server], |client, _| {
+        client.expectation.revoked = Arc::new(BTreeSet::from([8]));
+    });
+    assert_eq!(said, ["the peer's certificate with serial number 8 was revoked", NOTHING]);
+    let for_servers = |client: &mut SessionSettings, _: &mut SessionSettings| {
+        client.expectation.usage = Some(Usage::Server);
+    };
+    let said = outcome([&client, &server], for_servers);
+    assert_eq!(said, ["the peer's certificate is not one for servers", NOTHING]);
+    let server = ca.issue_for_servers("0/16", 8);
+    assert_eq!(outcome([&client, &server], for_servers), ["up", "up"]);
+}
+
+#[test]
+fn a_client_that_is_not_believed_is_told_why() {
+    let ca = Authority::new(Validity::Now);
+    let past = ca.again(Validity::Past);
+    let [client, server] = [("1/16", 7), ("0/16", 8)].map(|(n, s)| ca.issue(n, s, Validity::Now));
+    let refused = "the peer refused us: ";
+    for (what, client, server, client_says, server_says) in [
+        (
+            "expired",
+            ca.issue("1/16", 7, Validity::Past),
+            server.clone(),
+            "our certificate or its authority's has expired, or a clock is wrong",
+            "the peer's certificate is not valid: certificate has expired",
+        ),
+        (
+            "not valid yet",
+            ca.issue("1/16", 7, Validity::Future),
+            server.clone(),
+            "it does not accept our certificate",
+            "the peer's certificate is not valid: certificate is not yet valid",
+        ),
+        (
+            "of another authority",
+            ca.believed_by(&Authority::of_another_name().issue("1/16", 7, Validity::Now)),
+            server.clone(),
+            "our certificate is not of an authority that it believes",
+            "the peer's certificate is of an authority that is not ours",
+        ),
+        (
+            "of another authority of the same name",
+            ca.believed_by(&pki()[2]),
+            server.clone(),
+            "our certificate was not signed by the authority that it names",
+            "the peer's certificate names our authority, but was not signed by it",
+        ),
+        (
+            "of an authority that has expired",
+            client.clone(),
+            past.believed_by(&server),
+            "our certificate or its authority's has expired, or a clock is wrong",
+            "the peer's certificate is of an authority whose own is not valid: certificate has expired",
+        ),
+    ] {
+        let said = outcome([&client, &server], |_, _| {});
+        assert_eq!(said, [format!("{refused}{client_says}"), server_says.to_owned()], "{what}");
+    }
+}
