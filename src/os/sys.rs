@@ -103,6 +103,23 @@ pub fn find_path_mtu(socket: impl AsFd, ipv6: bool) -> io::Result<()> {
     let done = unsafe { libc::setsockopt(fd, level, name, (&raw const value).cast(), length) };
     if done < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
+
+/// Has a socket's datagrams cut wherever they are too large for the path: by routers over IPv4; over IPv6,
+/// where these may not, here, into pieces that a path of `path_mtu` takes.
+pub fn allow_fragments(socket: impl AsFd, ipv6: bool, path_mtu: u32) -> io::Result<()> {
+    let (level, name, value) = if ipv6 {
+        let value = libc::c_int::try_from(path_mtu).map_err(io::Error::other)?;
+        (libc::IPPROTO_IPV6, libc::IPV6_MTU, value)
+    } else {
+        (libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_DONT)
+    };
+    let length = size_of_val(&value) as libc::socklen_t;
+    let fd = socket.as_fd().as_raw_fd();
+    // SAFETY: `value` is an int, as both options want it, and outlives the call.
+    let done = unsafe { libc::setsockopt(fd, level, name, (&raw const value).cast(), length) };
+    if done < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
 /// A datagram that arrived.
 #[derive(Clone, Copy, Debug)]
 pub struct Arrival {

@@ -132,6 +132,13 @@ impl Udp {
         Ok(udp)
     }
 
+    /// Has datagrams cut on their way from now on: somewhere on a path they are too large for, nobody says
+    /// that they are.
+    pub fn allow_fragments(&self, path_mtu: u32) -> io::Result<()> {
+        let ipv6 = self.socket.local_addr()?.is_ipv6();
+        sys::allow_fragments(&self.socket, ipv6, path_mtu)
+    }
+
     /// Its own address.
     pub fn local_address(&self) -> io::Result<SocketAddr> {
         self.socket.local_addr()

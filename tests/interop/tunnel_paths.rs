@@ -171,6 +171,34 @@ fn a_path_that_shrinks_under_way_stops_nothing_and_openvpn_neither() {
     assert_eq!(listener.stop(), Some(0));
 }
 
+/// The router in the middle drops what is too large, and its word about that arrives nowhere: both ends
+/// find out by themselves, and connections from before go on.
+#[test]
+fn a_path_that_shrinks_in_silence_is_found_out() {
+    let line = Line::new();
+    let mut listener = line.listen("");
+    let mut connection = line.connect("10.9.1.1", "");
+    let rules = "add table ip hole; add chain ip hole out { type filter hook output priority 0; }; \
+                 add rule ip hole out icmp type destination-unreachable drop";
+    line.middle.run("nft", &[rules]);
+    for net in [1, 2] {
+        line.middle.ip(&format!("route change 10.9.{net}.0/24 dev e{net} mtu lock 1300"));
+    }
+    line.assert_bulk_arrives_both_ways(1 << 20);
+    for process in [&listener, &connection] {
+        let event = eventually("an end to learn", PATIENCE, || {
+            // Probes are sent while packets are.
+            line.right.pings("10.77.0.1");
+            events(process, "mtu").pop()
+        });
+        assert_eq!((&event["path_mtu_octets"], &event["mtu_octets"]), (&1300.into(), &1280.into()));
+    }
+    line.assert_bulk_arrives_both_ways(1 << 20);
+    line.assert_every_size_passes();
+    assert_eq!(connection.stop(), Some(0));
+    assert_eq!(listener.stop(), Some(0));
+}
+
 #[test]
 fn bulk_arrives_whole_through_offloads_and_without() {
     for options in ["", "--udp-gso off", "--device tun", "--cipher none"] {

@@ -132,7 +132,7 @@ impl Lane {
         match &mut packet[start..] {
             frame if *frame == PING => {}
             frame if *frame == EXIT => self.tell(Heard::Exit),
-            frame if frame.len() == PROBE_OCTETS && frame.starts_with(&MAGIC) => {
+            frame if frame.len() >= PROBE_OCTETS && frame.starts_with(&MAGIC) => {
                 if let Some(probe) = Probe::parse(frame) {
                     self.tell(Heard::Probe(probe));
                 }

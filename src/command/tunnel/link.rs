@@ -71,6 +71,14 @@ impl Link {
         }
     }
 
+    /// The path takes datagrams of so many octets only, and nobody on it says so: larger ones are cut.
+    pub fn allow_fragments(&self, path_mtu: u32) -> io::Result<()> {
+        match self {
+            Self::Udp(socket, _) => socket.allow_fragments(path_mtu),
+            Self::Tcp(_) => Ok(()),
+        }
+    }
+
     /// An empty batch for this link.
     pub fn batch(&self, segments: Segments) -> Batch {
         let (gap, segments) = match self {

@@ -22,11 +22,12 @@ use crate::os::link::Links;
 use crate::os::tap::Layer;
 use crate::proto::endpoint::Endpoint;
 use crate::proto::time::{Instant, earliest};
+use crate::proto::tunnel::black_hole::{self, BlackHole};
 use crate::proto::tunnel::cipher::Cipher;
 use crate::proto::tunnel::data::Sealer;
 use crate::proto::tunnel::limit;
 use crate::proto::tunnel::mss::Mssfix;
-use crate::proto::tunnel::path::{interface_mtu, packet_octets};
+use crate::proto::tunnel::path::{frame_octets, interface_mtu, packet_octets};
 use crate::proto::tunnel::session::{Admission, Established, Input, Output, Session};
 use crate::proto::tunnel::settings::{self, Device, Underlay, mtu};
 use crate::proto::tunnel::tls::PeerName;
@@ -97,6 +98,10 @@ pub struct Peer {
     came: (u64, u64),
     /// How much the keys protected.
     used: limit::Use,
+    /// Whether the path takes what the kernel believes.
+    hole: BlackHole,
+    /// Packets that were sent when the path was last looked at.
+    sent: u64,
     over: Option<Ending>,
 }
 
@@ -144,6 +149,8 @@ impl Peer {
             statistics_at: None,
             came: (0, 0),
             used: limit::Use::default(),
+            hole: BlackHole::default(),
+            sent: 0,
             over: None,
         }
     }
@@ -178,7 +185,10 @@ impl Peer {
     async fn hear(&mut self, heard: Heard) {
         match heard {
             Heard::Packet(packet) => self.give(Input::Packet(&packet)).await,
-            Heard::Probe(probe) => self.give(Input::Probe(probe)).await,
+            Heard::Probe(probe) => {
+                self.hole.answered(probe.echo);
+                self.give(Input::Probe(probe)).await;
+            }
             Heard::Exit => self.give(Input::PeerExit).await,
             Heard::Disconnected => {
                 self.over = Some(Ending::Other("the connection ended".to_owned()))
@@ -410,8 +420,11 @@ impl Peer {
     async fn look_at_path(&mut self) {
         let Some(known) = self.size else { return };
         let (underlay, device) = (self.surroundings.underlay, self.surroundings.device);
-        let look_at = self.surroundings.clock.now() + PATH_EVERY;
-        let size = match self.path.link.path_mtu(self.surroundings.endpoint) {
+        let path = self.path.link.path_mtu(self.surroundings.endpoint);
+        let path = path.map(|path| self.probe_path(known, path));
+        let every = if self.hole.is_suspicious() { black_hole::PATIENCE } else { PATH_EVERY };
+        let look_at = self.surroundings.clock.now() + every;
+        let size = match path {
             Some(path) => Size { look_at, ..known.on(path, underlay, device) },
             None => Size { look_at, ..known },
         };
@@ -425,6 +438,33 @@ impl Peer {
             tracing::warn!("{}: {error}", self.surroundings.interface);
         }
         self.tell(EventKind::Mtu { mtu: size.mtu, path }).await;
+    }
+
+    /// Asks a native peer, while packets are sent, whether the path takes what the kernel believes; what
+    /// it takes as far as is known.
+    fn probe_path(&mut self, size: Size, believed: u32) -> u32 {
+        let sent = self.path.counters.statistics().packets_out;
+        let is_busy = std::mem::replace(&mut self.sent, sent) != sent;
+        let Some(liveness) = self.session.liveness() else { return believed };
+        if is_busy || self.hole.is_suspicious() {
+            let before = self.hole.limit();
+            let (underlay, device) = (self.surroundings.underlay, self.surroundings.device);
+            let probes = self.hole.look(believed, self.surroundings.clock.now()).iter();
+            let probes = probes.map(|&(time, path)| {
+                let octets = frame_octets(path, underlay, device, size.overhead);
+                liveness.padded_probe(time, octets as usize)
+            });
+            for probe in Vec::from_iter(probes) {
+                self.order(OutwardOrder::Frame(probe));
+            }
+            let found = self.hole.limit().filter(|&limit| before != Some(limit));
+            if let Some(limit) = found
+                && let Err(error) = self.path.link.allow_fragments(limit)
+            {
+                tracing::warn!("{}: {error}", self.surroundings.interface);
+            }
+        }
+        believed.min(self.hole.limit().unwrap_or(believed))
     }
 
     fn order_packet_octets(&self, size: Size) {

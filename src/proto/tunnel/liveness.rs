@@ -15,6 +15,8 @@
 //!
 //! A probe asks every few seconds under traffic, too, for the round trip: routers go by it.
 //!
+//! A probe may be followed by any octets, which show that the path takes so many.
+//!
 //! Times are microseconds; a probe gives back the time of the peer's last one and how long that is ago,
 //! which makes a round trip of every exchange, whoever began it.
 
@@ -124,7 +126,6 @@ struct Suspicion {
 impl Probe {
     /// Reads a frame that may be one.
     pub fn parse(frame: &[u8]) -> Option<Self> {
-        (frame.len() == PROBE_OCTETS).then_some(())?;
         let fields = frame.strip_prefix(&MAGIC)?;
         Self::read(&mut Reader::new(fields)).ok()
     }
@@ -137,6 +138,13 @@ impl Probe {
             held: reader.u32()?,
             loss: reader.u16()?,
         })
+    }
+
+    /// Writes it, with so many octets in all.
+    pub fn to_padded_bytes(self, octets: usize) -> Vec<u8> {
+        let mut frame = self.to_bytes();
+        frame.resize(octets.max(PROBE_OCTETS), 0);
+        frame
     }
 
     /// Writes it.
@@ -190,6 +198,12 @@ impl Liveness {
     /// Whether an answer is awaited: the data path need not point out silence again.
     pub const fn is_suspicious(&self) -> bool {
         self.suspicion.is_some()
+    }
+
+    /// What asks whether the path takes frames of so many octets: its answer repeats `time`.
+    pub fn padded_probe(&self, time: u32, octets: usize) -> Vec<u8> {
+        let probe = Probe { wants_answer: true, time, echo: 0, held: 0, loss: self.we_miss };
+        probe.to_padded_bytes(octets)
     }
 
     /// Takes what happened; what to do is pushed to `out`.
@@ -423,6 +437,7 @@ mod tests {
         fn any_frame_is_a_probe_or_not(frame in proptest::collection::vec(any::<u8>(), 0..40)) {
             prop_assert!(Probe::parse(&frame).is_none());
             let framed = [&MAGIC[..], &frame].concat();
+            prop_assert_eq!(Probe::parse(&framed).is_some(), framed.len() >= PROBE_OCTETS);
             if let Some(probe) = Probe::parse(&framed) {
                 let written = Probe::parse(&probe.to_bytes());
                 prop_assert_eq!(written, Some(probe));

@@ -29,6 +29,12 @@ pub fn packet_octets(path_mtu: u32, underlay: Underlay, device: Device, overhead
     path_mtu - ip - UDP - ethernet - u32::try_from(overhead).unwrap_or(0)
 }
 
+/// Octets of the largest frame that does: on a TAP device with its Ethernet header.
+pub fn frame_octets(path_mtu: u32, underlay: Underlay, device: Device, overhead: usize) -> u32 {
+    let ethernet = if device == Device::Tap { ETHERNET } else { 0 };
+    packet_octets(path_mtu, underlay, device, overhead) + ethernet
+}
+
 /// Octets of the interface's largest packet when `wanted` was asked for and `fits` travels in one
 /// datagram: no more than fits, but IPv6 is kept; what then exceeds the path is sent in fragments.
 pub fn interface_mtu(wanted: u32, fits: u32) -> u32 {
