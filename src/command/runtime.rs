@@ -1,4 +1,4 @@
-//! The threads of the commands that carry tunnels.
+//! The threads of the daemons.
 
 use std::io;
 use std::num::NonZero;
@@ -6,18 +6,37 @@ use std::thread;
 
 use tokio::runtime::{Builder, Runtime};
 
-/// Makes them: one for what decides, and for the data path half as many as there are processors.
+use crate::os::footprint;
+
+/// Makes those of the commands that carry tunnels: one for what decides, and for the data path half as many
+/// as there are processors.
 ///
 /// Not more: the other half is for whoever sends and receives through the tunnels, and where two threads
 /// take turns on few processors, packets cross from one processor's cache to the other's, which costs a
 /// fifth more for each octet.
 pub fn start() -> io::Result<Runtime> {
     let processors = thread::available_parallelism().map_or(1, NonZero::get);
-    Builder::new_multi_thread().worker_threads(data_path_threads(processors)).enable_all().build()
+    start_threads(data_path_threads(processors))
 }
 
 const fn data_path_threads(processors: usize) -> usize {
     if processors < 4 { 1 } else { processors / 2 }
+}
+
+/// Makes so many beside the one that waits for their end.
+pub fn start_threads(threads: usize) -> io::Result<Runtime> {
+    daemon(Builder::new_multi_thread().worker_threads(threads))
+}
+
+/// Makes the one of a router that routes and does nothing else.
+pub fn start_alone() -> io::Result<Runtime> {
+    daemon(&mut Builder::new_current_thread())
+}
+
+fn daemon(builder: &mut Builder) -> io::Result<Runtime> {
+    let runtime = builder.enable_all().build()?;
+    runtime.spawn(footprint::keep_small());
+    Ok(runtime)
 }
 
 #[test]

@@ -1,11 +1,11 @@
 //! The world, one thing per file. Each is a small concrete type; none exists for mocking.
 
 pub mod clock;
-pub mod code;
 pub mod countries;
 pub mod database;
 pub mod entropy;
 pub mod file;
+pub mod footprint;
 pub mod forwarding;
 pub mod host;
 pub mod host_routes;

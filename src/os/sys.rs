@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
-use crate::os::code::Mapping;
+use crate::os::footprint::Mapping;
 
 /// Tells the kernel which segmentation offloads the reader of a TUN or TAP device handles.
 pub fn set_tap_offload(device: BorrowedFd<'_>, flags: libc::c_uint) -> io::Result<()> {
@@ -46,13 +46,22 @@ pub fn wait_readable(
     Ok(())
 }
 
-/// Lets go the memory of a mapping of code; it is read again where it is needed.
-pub fn forget_code(mapping: &Mapping) -> io::Result<()> {
+/// Lets go the memory of a mapping; it is read again where it is needed.
+pub fn forget_pages(mapping: &Mapping) -> io::Result<()> {
     let addresses = mapping.addresses();
     let start = std::ptr::without_provenance_mut(addresses.start);
-    // SAFETY: what is mapped there is a file's code, never written to: its pages come back as they were.
+    // SAFETY: what is mapped there is a file's and was not written to: its pages come back as they were.
     let done = unsafe { libc::madvise(start, addresses.len(), libc::MADV_DONTNEED) };
     if done < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// Gives back to the system what of the heap is free; where the heap is not glibc's, nothing.
+pub fn trim_heap() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: takes its argument by value, and only memory that is not in use is given back.
+    unsafe {
+        libc::malloc_trim(0);
+    }
 }
 
 /// Asks that this thread is run before others; without the right to ask, nothing changes.

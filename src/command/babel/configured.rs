@@ -12,7 +12,7 @@ use crate::command::babel::identity::Identity;
 use crate::command::babel::reload;
 use crate::command::babel::run::print_changes;
 use crate::command::babel::service::{Babel, BabelError};
-use crate::command::{Failure, Outcome};
+use crate::command::{Failure, Outcome, runtime};
 use crate::os::host_routes::HostRoutes;
 use crate::os::route::KernelSettings;
 use crate::proto::babel::configuration::options::Options;
@@ -45,7 +45,7 @@ pub fn run(job: Job) -> Outcome {
     for remark in &job.configuration.remarks {
         warn!("{remark}");
     }
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime::start_alone();
     let runtime = runtime.map_err(|error| Failure::failed(format!("cannot start: {error}")))?;
     runtime.block_on(route(job, interfaces))
 }

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::net::Ipv6Addr;
-use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 use tracing::{debug, info, trace, warn};
@@ -12,7 +11,6 @@ use crate::command::babel::identity::Identity;
 use crate::command::babel::repairs::Repairs;
 use crate::command::babel::service::{Answer, BabelError, Request};
 use crate::os::clock::Clock;
-use crate::os::code;
 use crate::os::entropy;
 use crate::os::forwarding::Forwarding;
 use crate::os::link_changes::{LinkChanges, UsableLink};
@@ -118,10 +116,6 @@ impl Engine {
 
     /// Runs until it is asked to stop, or nobody is left who could ask.
     pub async fn run(mut self, mut requests: mpsc::Receiver<Request>) {
-        tokio::spawn(async {
-            tokio::time::sleep(STARTING).await;
-            code::forget_start();
-        });
         let mut buffer = vec![0; BURST_OCTETS + limits::DATAGRAM_OCTETS_MAX];
         loop {
             let deadline = self.router.deadline();
@@ -384,7 +378,5 @@ impl Engine {
     }
 }
 
-/// After that, what only starting needs is not needed again.
-const STARTING: Duration = Duration::from_secs(2);
 /// Octets of packets taken in one turn.
 const BURST_OCTETS: usize = 256 << 10;

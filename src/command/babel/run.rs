@@ -17,7 +17,7 @@ use crate::command::babel::objects::{changes, objects};
 use crate::command::babel::service::{Babel, BabelError};
 use crate::command::babel::{SOCKET, babeld};
 use crate::command::json::{self, Object, Tunnel, TunnelEvent};
-use crate::command::{Failure, Outcome};
+use crate::command::{Failure, Outcome, runtime};
 use crate::os::log;
 use crate::os::route::KernelSettings;
 use crate::proto::babel::configuration::Configuration;
@@ -110,7 +110,7 @@ pub fn run(options: Options) -> Outcome {
         return Err(Failure::usage("no interface is given: name one, or use --interfaces -"));
     }
     log::start(options.verbose);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime::start_alone();
     let runtime = runtime.map_err(|error| Failure::failed(format!("cannot start: {error}")))?;
     let done = runtime.block_on(route(options));
     // A read of standard input that is under way would otherwise be waited for.

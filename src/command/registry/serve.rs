@@ -9,7 +9,7 @@ use clap::Args;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::command::{Failure, Outcome};
+use crate::command::{Failure, Outcome, runtime};
 use crate::os::countries::Countries;
 use crate::os::database::{Database, Location};
 use crate::os::http::server::{self, Bounds};
@@ -155,11 +155,8 @@ pub fn run(options: Options) -> Outcome {
     let ports = ports(&options)?;
     // The database is opened and asked where waiting for it holds up nobody.
     let registry = Arc::new(registry(&options)?);
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::failed(format!("cannot start: {error}")))?;
+    let runtime = runtime::start_threads(2);
+    let runtime = runtime.map_err(|error| Failure::failed(format!("cannot start: {error}")))?;
     runtime.block_on(serve(ports, registry))
 }
 
