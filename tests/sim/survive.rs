@@ -141,6 +141,32 @@ fn notices(out: &[Output], wanted: impl Fn(&Notice) -> bool) -> usize {
     out.iter().filter(|output| matches!(output, Output::Notice(notice) if wanted(notice))).count()
 }
 
+/// Goal: a router with many links wakes up once for all their Hellos, and none comes late.
+/// Method: ten links that come up at different moments; a minute of Hellos.
+#[test]
+fn babel_wakes_up_once_for_the_hellos_of_all_links() {
+    let mut bench = Bench::new();
+    for index in 1..10 {
+        bench.wait(SECOND * index / 13);
+        bench.handle(Input::InterfaceUp(link(LINK + index, InterfaceSettings::wired(SECOND))));
+    }
+    bench.wait(SECOND * 60);
+
+    let (end, mut wakings, mut said) = (bench.now + SECOND * 60, 0, 0);
+    while let Some(due) = bench.router.deadline().filter(|&due| due <= end) {
+        let gap = due.since(bench.now);
+        assert!(gap <= SECOND, "nothing was said for {gap:?}");
+        bench.now = due;
+        bench.wanted();
+        bench.handle(Input::Timer);
+        let sent = bench.wanted().iter().filter(|out| matches!(out, Output::Send { .. })).count();
+        wakings += usize::from(sent > 0);
+        said += sent;
+    }
+    assert!((60..=70).contains(&wakings), "{wakings} wakings");
+    assert!((600..=700).contains(&said), "{said} packets");
+}
+
 /// Goal: two hundred neighbours on one link are all routed to, told that they are heard, and let go.
 #[test]
 fn babel_survives_two_hundred_neighbours_on_one_link() {

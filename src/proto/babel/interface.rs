@@ -64,6 +64,13 @@ impl Interface {
         self.hello_at = self.hello_at.min(soon);
     }
 
+    /// Whether a Hello is due, or nearly so.
+    pub fn may_say_hello(&self, now: Instant) -> bool {
+        let early = self.link.settings.hello_interval / 4;
+        let is_paused = self.hello_sent.is_some_and(|sent| now < sent + Self::HELLO_PAUSE);
+        self.hello_at <= now || (self.hello_at <= now + early && !is_paused)
+    }
+
     /// Hellos are at least this far apart, however many neighbours appear.
     const HELLO_PAUSE: Duration = Duration::from_millis(100);
 

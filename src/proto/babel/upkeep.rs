@@ -14,10 +14,13 @@ impl Router {
     pub(super) fn upkeep(&mut self, now: Instant, out: &mut Vec<Output>) {
         self.check_neighbours(now, out);
         let indices: Vec<u32> = self.interfaces.keys().copied().collect();
+        let is_hello_due = self.interfaces.values().any(|interface| interface.hello_at <= now);
         for index in indices {
             let Some(interface) = self.interfaces.get(&index) else { continue };
-            let (hello, table) = (interface.hello_at <= now, interface.update_at <= now);
-            if hello {
+            let table = interface.update_at <= now;
+            // Awake for one link, a router says Hello on the others as well: most of what a Hello costs is
+            // to wake up for it.
+            if is_hello_due && interface.may_say_hello(now) {
                 self.say_hello(index, now);
             }
             if table {
