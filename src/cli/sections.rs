@@ -183,6 +183,50 @@ const PAGES: &[Page] = &[
         )],
     },
     Page {
+        command: "re6st tunnel listen",
+        exits: &[("0", "It was told to end, told its clients, and removed their interfaces.")],
+        files: &[],
+        notes: &[
+            "Each client has an interface of its own, called by its common name: re6st-1-16 is that of \
+             1/16, and 10.0.0.1/24 given with --address is on each of them. Who removes one (`ip link \
+             delete`) closes that tunnel.",
+            "Certificates are those of a re6st network (`re6st registry init`, `re6st cert join`), or any \
+             that one authority signed for both ends.",
+        ],
+        examples: &[
+            (
+                "In the folder of `re6st cert join`, for clients that bring their own certificates:",
+                "re6st tunnel listen --ca ca.crt --cert cert.crt --key cert.key --address 10.6.0.1/24",
+            ),
+            (
+                "What a configuration file of OpenVPN says, as JSON for a router:",
+                "re6st tunnel listen --config server.ovpn --json | re6st babel run --interfaces - --json",
+            ),
+        ],
+    },
+    Page {
+        command: "re6st tunnel connect",
+        exits: &[
+            ("0", "It was told to end, told the server, and removed the interface."),
+            ("1", "There was no tunnel, or it ended; one sentence on standard error says why."),
+        ],
+        files: &[],
+        notes: &[
+            "It does not try again: whoever started it decides, for example systemd with Restart=always.",
+        ],
+        examples: &[
+            (
+                "To a server whose certificate has the common name 0/16, and to no other:",
+                "re6st tunnel connect 203.0.113.7,1194,udp --peer 0/16 --ca ca.crt --cert cert.crt \
+                 --key cert.key --address 10.6.0.2/24",
+            ),
+            (
+                "With the configuration file that an OpenVPN server's owner gave you:",
+                "re6st tunnel connect --config client.ovpn",
+            ),
+        ],
+    },
+    Page {
         command: "re6st babel run",
         exits: &[("0", "It was told to end, and removed its routes.")],
         files: &[(

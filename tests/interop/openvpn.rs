@@ -299,6 +299,8 @@ fn a_server_of_another_name_and_a_revoked_client_are_refused() {
     let reason = expect_event(&wrong, "down")["reason"].clone();
     assert_eq!(reason, "the peer's certificate names 0/16, not 7/16");
     assert_eq!(wrong.stop(), Some(1));
+    let last = "no tunnel to 10.9.0.1,1194,udp: the peer's certificate names 0/16, not 7/16";
+    assert!(wrong.printed().contains(last), "{}", wrong.printed());
     let mut revoked = lab.connect(KINDS[0], "other", "");
     let reason = expect_event(&revoked, "down")["reason"].clone();
     assert_eq!(reason, "the server refused us: your certificate was revoked");

@@ -11,6 +11,7 @@ use crate::command::Failure;
 use crate::command::tunnel::options::Common;
 use crate::command::tunnel::particulars::{MtuWish, Particulars};
 use crate::os::clock;
+use crate::proto::certificate::{Certificate, CertificateError, PrivateKey};
 use crate::proto::tunnel::cipher::Cipher;
 use crate::proto::tunnel::control_keys::ControlProtection;
 use crate::proto::tunnel::credentials::Credentials;
@@ -162,8 +163,20 @@ impl Files<'_> {
         let ca = need(common.ca.as_ref(), profile.ca.as_ref(), "ca")?;
         let cert = need(common.cert.as_ref(), profile.certificate.as_ref(), "cert")?;
         let key = need(common.key.as_ref(), profile.key.as_ref(), "key")?;
+        let is_none = |found: &Found, what| {
+            Failure::failed(format!("{} is not a {what} in PEM form", found.name))
+        };
+        for found in [&ca, &cert] {
+            Certificate::from_pem(&found.octets).map_err(|_| is_none(found, "certificate"))?;
+        }
+        PrivateKey::from_pem(&key.octets).map_err(|_| is_none(&key, "key"))?;
         Credentials::from_pem(&ca.octets, &cert.octets, &key.octets).map_err(|error| {
-            Failure::failed(format!("{}, {} or {} {error}", ca.name, cert.name, key.name))
+            Failure::failed(match error {
+                CertificateError::OtherKey => {
+                    format!("{} is not the key of {}", key.name, cert.name)
+                }
+                error => format!("{}, {} or {} {error}", ca.name, cert.name, key.name),
+            })
         })
     }
 

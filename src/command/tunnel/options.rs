@@ -284,15 +284,20 @@ async fn run_connect(options: Connect) -> Outcome {
     let (events, mut received) = mpsc::channel(64);
     let mut connection = Some(connect(settings, events));
     let mut closing = None;
+    let mut was_up = false;
     loop {
         tokio::select! {
             event = received.recv() => {
                 let Some(event) = event else { return Ok(()) };
                 show(&event, as_json)?;
+                was_up |= matches!(event.kind, EventKind::Up(_));
                 if let EventKind::Down(reason) = event.kind {
                     return match closing {
                         Some(_) => Ok(()),
-                        None => Err(Failure::failed(over(remote, &reason))),
+                        None if was_up => {
+                            Err(Failure::failed(format!("the tunnel to {remote} is over: {reason}")))
+                        }
+                        None => Err(Failure::failed(no_tunnel(remote, &reason))),
                     };
                 }
             }
@@ -384,8 +389,8 @@ impl Stop {
     }
 }
 
-/// The last sentence of a client, with what to do about it.
-fn over(remote: Endpoint, ending: &Ending) -> String {
+/// The last sentence of a client that got no tunnel, with what to do about it.
+fn no_tunnel(remote: Endpoint, ending: &Ending) -> String {
     let Ending::Session(reason) = ending else {
         return format!("no tunnel to {remote}: {ending}");
     };
@@ -409,7 +414,7 @@ fn over(remote: Endpoint, ending: &Ending) -> String {
         }
         Reason::RefusedSilently => "is our certificate revoked, or the server full?",
         Reason::UnknownPush(_) => "offer the server another with --cipher",
-        _ => return format!("the tunnel to {remote} is over: {reason}"),
+        _ => return format!("no tunnel to {remote}: {reason}"),
     };
     format!("no tunnel to {remote}: {reason}: {advice}")
 }

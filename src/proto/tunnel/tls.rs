@@ -330,9 +330,10 @@ fn alert(reason: &str) -> Option<&'static str> {
     })
 }
 
-/// OpenSSL's numbers (x509_vfy.h): no certificate is known that issued this one, or its signature is not
-/// the issuer's.
+/// OpenSSL's numbers (x509_vfy.h): no certificate is known that issued this one; the peer showed one that is
+/// not believed; the signature is not the issuer's.
 const UNKNOWN_ISSUER: i32 = 20;
+const UNKNOWN_ROOT: i32 = 19;
 const BAD_SIGNATURE: i32 = 7;
 
 fn judge(
@@ -343,7 +344,7 @@ fn judge(
     if !valid {
         let error = chain.error();
         return Err(match (error.as_raw(), chain.error_depth()) {
-            (UNKNOWN_ISSUER, 0) => Distrust::OtherAuthority,
+            (UNKNOWN_ISSUER, 0) | (UNKNOWN_ROOT, _) => Distrust::OtherAuthority,
             (BAD_SIGNATURE, 0) => Distrust::OtherSignature,
             (_, 0) => Distrust::Invalid(error.error_string()),
             _ => Distrust::Authority(error.error_string()),
