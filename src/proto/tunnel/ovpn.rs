@@ -37,6 +37,9 @@ pub enum OvpnError {
     /// More words than any option has.
     #[error("line {0}: has more than {TUNNEL_CONFIGURATION_WORDS_MAX} words")]
     Words(usize),
+    /// Hyphens or quotation marks, and no option.
+    #[error("line {0}: names no option")]
+    Nameless(usize),
     /// A file inside that does not end.
     #[error("line {line}: <{name}> is not followed by </{name}>")]
     Open {
@@ -67,6 +70,9 @@ pub fn parse(file: &[u8]) -> Result<Vec<Directive>, OvpnError> {
         let mut words = words(content, line)?.into_iter();
         if let Some(name) = words.next() {
             let name = name.strip_prefix("--").unwrap_or(&name).to_owned();
+            if name.is_empty() {
+                return Err(OvpnError::Nameless(line));
+            }
             directives.push(Directive { line, name, words: words.collect(), inline: None });
         }
     }
@@ -171,6 +177,8 @@ mod tests {
         assert_eq!(error(b"client\nremote \"a"), "line 2: a quotation mark is not closed");
         assert_eq!(error(b"\n<key>\nabc\n"), "line 2: <key> is not followed by </key>");
         assert_eq!(error(b"\xff\xfe"), "is not a text file");
+        assert_eq!(error(b"client\n--\n"), "line 2: names no option");
+        assert_eq!(error(b"\"\" a"), "line 1: names no option");
         assert_eq!(error("a ".repeat(99).as_bytes()), "line 1: has more than 16 words");
         assert_eq!(error("\n".repeat(100_000).as_bytes()), "has more than 10000 lines");
     }
