@@ -7,6 +7,7 @@ use std::thread;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::os::footprint;
+use crate::proto::limits::BLOCKING_THREADS_MAX;
 
 /// Makes those of the commands that carry tunnels: one for what decides, and for the data path half as many
 /// as there are processors.
@@ -34,7 +35,7 @@ pub fn start_alone() -> io::Result<Runtime> {
 }
 
 fn daemon(builder: &mut Builder) -> io::Result<Runtime> {
-    let runtime = builder.enable_all().build()?;
+    let runtime = builder.max_blocking_threads(BLOCKING_THREADS_MAX).enable_all().build()?;
     runtime.spawn(footprint::keep_small());
     Ok(runtime)
 }

@@ -70,6 +70,15 @@ pub const CONTROL_REQUEST_OCTETS_MAX: u32 = 64;
 /// longest is closed.
 pub const REGISTRY_CONNECTIONS_MAX: usize = 512;
 
+/// Threads of a daemon that compute long or wait, as a registry's for its database; more work waits for one.
+pub const BLOCKING_THREADS_MAX: usize = 32;
+
+/// Certificates that a registry keeps ready for the next call of their owners.
+pub const REGISTRY_PARSED_MAX: usize = 2_048;
+
+/// How long a connection to a registry may wait to ask before it gives way to others.
+pub const REGISTRY_UNDISTURBED: Duration = Duration::from_millis(500);
+
 /// Connections that a registry serves at a time to one address; more are closed.
 pub const REGISTRY_CONNECTIONS_OF_ONE_MAX: usize = 64;
 

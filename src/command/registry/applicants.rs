@@ -15,6 +15,7 @@ use crate::proto::registry::{allocation, token};
 use crate::proto::time::UnixTime;
 
 use super::network;
+use super::parsed::Parsed;
 use super::server::{Given, Mailbox, Refusal, Registry};
 
 /// How long a certificate lasts.
@@ -106,7 +107,7 @@ impl Registry {
             let now = Self::unix_time();
             let terms = Terms {
                 prefix,
-                subject_serial: free_subject_serial(tables)?,
+                subject_serial: free_subject_serial(tables, &self.parsed)?,
                 serial: next_serial(tables)?,
                 not_before: now,
                 not_after: now + CERTIFICATE_LASTS,
@@ -216,15 +217,10 @@ pub(super) fn next_serial(tables: &Tables<'_>) -> Result<u64, Refusal> {
 }
 
 /// The smallest number that no certificate's subject has, for IPv4 networks are small.
-fn free_subject_serial(tables: &Tables<'_>) -> Result<u32, Refusal> {
-    let mut used = BTreeSet::new();
-    for leaf in tables.leaves()? {
-        if let Some(certificate) = leaf.certificate
-            && let Ok(certificate) = Certificate::from_pem(certificate.as_bytes())
-        {
-            used.extend(certificate.subject_serial());
-        }
-    }
+fn free_subject_serial(tables: &Tables<'_>, parsed: &Parsed) -> Result<u32, Refusal> {
+    let leaves = tables.leaves()?;
+    let certificates = leaves.iter().filter_map(|leaf| parsed.of(leaf));
+    let used: BTreeSet<u32> = certificates.filter_map(|it| it.subject_serial()).collect();
     Ok((0..).find(|serial| !used.contains(serial)).unwrap_or_default())
 }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::os::database::Tables;
 use crate::os::log::NOTABLE;
 use crate::os::member_routes;
 use crate::proto::certificate::{Certificate, Terms};
@@ -12,7 +13,7 @@ use crate::proto::registry::configuration::{self, Sent};
 use crate::proto::registry::session::SessionKey;
 use crate::proto::time::UnixTime;
 
-use super::applicants::{CERTIFICATE_LASTS, is_due, member, next_serial, put_certificate, told};
+use super::applicants::{CERTIFICATE_LASTS, is_due, next_serial, put_certificate, told};
 use super::network;
 use super::own_node::{OwnNode, Question};
 use super::server::{Given, Refusal, Registry};
@@ -23,7 +24,7 @@ const COUNTRIES_SINCE: u32 = 7;
 impl Registry {
     /// A key for a session, sealed for the node and signed by the authority.
     pub(super) fn hello(&self, prefix: Prefix, protocol: u32) -> Given {
-        let (_, certificate) = self.read(|tables| member(tables, prefix))?;
+        let (_, certificate) = self.read(|tables| self.parsed.member(tables, prefix))?;
         let key = SessionKey::new(self.state().random.octets());
         let mut reply = certificate.encrypt(key.octets())?;
         let signature = self.issuer.key().sign(&reply)?;
@@ -41,8 +42,10 @@ impl Registry {
     ) -> Given {
         match call {
             MemberCall::GetDh => {
-                self.blocking(move |registry| registry.read(|tables| member(tables, prefix)))
-                    .await?;
+                self.blocking(move |registry| {
+                    registry.read(|tables| registry.parsed.member(tables, prefix))
+                })
+                .await?;
                 Ok(self.policy.dh.clone())
             }
             MemberCall::GetNetworkConfig => {
@@ -63,7 +66,7 @@ impl Registry {
 
     fn network_config(&self, prefix: Prefix) -> Given {
         let (certificate, parameters, version, keys, valid_until) = self.read(|tables| {
-            let (_, certificate) = member(tables, prefix)?;
+            let (_, certificate) = self.parsed.member(tables, prefix)?;
             let own = network::registry_prefix(tables)?.ok_or(Refusal::Empty)?;
             let crl: Vec<u64> = tables.revoked()?.into_iter().map(|(serial, _)| serial).collect();
             let parameters = self.policy.settings.parameters(own, &crl);
@@ -84,14 +87,20 @@ impl Registry {
     /// A certificate that lasts longer, the same one if it lasts long enough. One whose serial number was
     /// revoked is replaced without lasting longer.
     fn renew(&self, prefix: Prefix) -> Given {
+        let now = Self::unix_time();
+        // Most ask too early: who only looks waits for nobody.
+        let early = self.read(|tables| {
+            let (leaf, certificate) = self.parsed.member(tables, prefix)?;
+            Ok::<_, Refusal>(
+                not_after(tables, &certificate, now)?.map_or(leaf.certificate, |_| None),
+            )
+        })?;
+        if let Some(same) = early {
+            return Ok(same.into_bytes());
+        }
         let (given, renewed) = self.write(|tables| {
-            let (leaf, certificate) = member(tables, prefix)?;
-            let now = Self::unix_time();
-            let not_after = if is_due(&certificate, now) {
-                now + CERTIFICATE_LASTS
-            } else if is_revoked(&certificate, &tables.revoked()?) {
-                certificate.not_after()
-            } else {
+            let (leaf, certificate) = self.parsed.member(tables, prefix)?;
+            let Some(not_after) = not_after(tables, &certificate, now)? else {
                 return Ok((certificate.to_pem()?, None));
             };
             let terms = Terms {
@@ -120,7 +129,8 @@ impl Registry {
         let addresses =
             if protocol < COUNTRIES_SINCE { without_countries(&addresses) } else { addresses };
         self.blocking(move |registry| {
-            let (_, certificate) = registry.read(|tables| member(tables, asking))?;
+            let (_, certificate) =
+                registry.read(|tables| registry.parsed.member(tables, asking))?;
             let room = certificate.key_octets().saturating_sub(SEAL_OCTETS);
             Ok(match fitting(&peer.to_bits(), &addresses, room) {
                 Some(text) => certificate.encrypt(text.as_bytes())?,
@@ -161,6 +171,21 @@ fn fitting(prefix: &str, addresses: &str, room: usize) -> Option<String> {
 fn without_countries(addresses: &str) -> String {
     let three = |address: &str| address.splitn(4, ',').take(3).collect::<Vec<_>>().join(",");
     addresses.split(';').map(three).collect::<Vec<_>>().join(";")
+}
+
+/// When a new certificate would end; `None` if there is to be none yet.
+fn not_after(
+    tables: &Tables<'_>,
+    certificate: &Certificate,
+    now: UnixTime,
+) -> Result<Option<UnixTime>, Refusal> {
+    Ok(if is_due(certificate, now) {
+        Some(now + CERTIFICATE_LASTS)
+    } else if is_revoked(certificate, &tables.revoked()?) {
+        Some(certificate.not_after())
+    } else {
+        None
+    })
 }
 
 fn is_revoked(certificate: &Certificate, revoked: &[(u64, UnixTime)]) -> bool {

@@ -9,6 +9,7 @@ pub mod metrics;
 pub mod network;
 pub mod open;
 pub mod own_node;
+mod parsed;
 pub mod picture;
 pub mod private;
 pub mod restore;

@@ -19,7 +19,7 @@ use crate::os::{entropy, file, log, smtp, user};
 use crate::proto::cidr::Cidr;
 use crate::proto::limits::{
     REGISTRY_CONNECTION_PATIENCE, REGISTRY_CONNECTIONS_MAX, REGISTRY_CONNECTIONS_OF_ONE_MAX,
-    REGISTRY_HEADERS_PATIENCE, REGISTRY_REQUEST_OCTETS_MAX,
+    REGISTRY_HEADERS_PATIENCE, REGISTRY_REQUEST_OCTETS_MAX, REGISTRY_UNDISTURBED,
 };
 use crate::proto::prefix::{Network, Prefix};
 use crate::proto::registry::PROTOCOL;
@@ -202,6 +202,7 @@ async fn serve(ports: Vec<Port>, registry: Arc<Registry>) -> Outcome {
     let network = registry.network().cidr();
     let bounds = Bounds {
         connections: REGISTRY_CONNECTIONS_MAX,
+        undisturbed: REGISTRY_UNDISTURBED,
         connections_of_one: REGISTRY_CONNECTIONS_OF_ONE_MAX,
         headers: REGISTRY_HEADERS_PATIENCE,
         whole: REGISTRY_CONNECTION_PATIENCE,

@@ -22,6 +22,7 @@ use crate::proto::registry::sessions::Sessions;
 use crate::proto::time::{Instant, UnixTime};
 
 use super::metrics::{self, Requests};
+use super::parsed::Parsed;
 use super::web::access::Gate;
 use super::web::{self, Mesh};
 
@@ -64,6 +65,7 @@ pub struct Registry {
     pub(super) requests: Requests,
     // Apart from the state: a transaction waits for the disk, and nobody else shall.
     pub(super) database: Database,
+    pub(super) parsed: Parsed,
     /// Who may see the pages.
     pub(super) gate: Gate,
     /// The mesh as it was a moment ago, and until when that will do.
@@ -177,7 +179,8 @@ impl Registry {
         let state = Mutex::new(State { sessions, random, routed });
         let gate = Gate::new(issuer.key())?;
         let (requests, mesh) = (Requests::default(), tokio::sync::Mutex::new(None));
-        Ok(Self { issuer, policy, requests, clock: Clock::start(), state, database, gate, mesh })
+        let (clock, parsed) = (Clock::start(), Parsed::default());
+        Ok(Self { issuer, policy, requests, clock, state, database, parsed, gate, mesh })
     }
 
     /// Answers one request.

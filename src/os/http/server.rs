@@ -18,8 +18,8 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, oneshot};
-use tokio::time::timeout;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::time::{Instant, timeout};
 
 use crate::os::http::tls::{self, Acceptor};
 
@@ -56,6 +56,8 @@ pub struct Answer {
 pub struct Bounds {
     /// Connections at a time; for one more, that which has kept us waiting longest gives way.
     pub connections: usize,
+    /// How long none that waits to ask has to give way.
+    pub undisturbed: Duration,
     /// Connections at a time from one address, unless it is this host's own; more are closed at once.
     pub connections_of_one: usize,
     /// From a connection to the end of its request's headers.
@@ -116,11 +118,10 @@ where
         };
         let place = match Arc::clone(&free).try_acquire_owned() {
             Ok(place) => place,
-            Err(_) => {
-                waiting.dismiss_oldest();
-                let Ok(place) = Arc::clone(&free).acquire_owned().await else { return };
-                place
-            }
+            Err(_) => match waiting.make_room(&free, bounds.undisturbed).await {
+                Some(place) => place,
+                None => return,
+            },
         };
         let (answer, tls, mut turn) = (answer.clone(), tls.clone(), waiting.begin());
         tokio::spawn(async move {
@@ -142,11 +143,11 @@ where
 #[derive(Clone, Default)]
 struct Waiting(Arc<Mutex<Queue>>);
 
-/// How many there have been, and what dismisses each that is left.
+/// How many there have been; since when each waits that is left, and what dismisses it.
 #[derive(Default)]
 struct Queue {
     numbered: u64,
-    dismissals: BTreeMap<u64, oneshot::Sender<()>>,
+    dismissals: BTreeMap<u64, (Instant, oneshot::Sender<()>)>,
 }
 
 /// One connection's place among those that wait; gone when it asks, or ends.
@@ -162,16 +163,37 @@ impl Waiting {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         state.numbered += 1;
         let number = state.numbered;
-        state.dismissals.insert(number, sender);
+        state.dismissals.insert(number, (Instant::now(), sender));
         Turn { waiting: self.clone(), number, dismissal: Some(receiver) }
     }
 
-    fn dismiss_oldest(&self) {
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, oldest)) = state.dismissals.pop_first() {
-            // It may have ended meanwhile.
-            let _ = oldest.send(());
+    /// A place that became free, if need be at the cost of who waits longest. A request that has just been
+    /// sent is not read yet: many who ask at once must not push each other out.
+    async fn make_room(
+        &self,
+        free: &Arc<Semaphore>,
+        undisturbed: Duration,
+    ) -> Option<OwnedSemaphorePermit> {
+        loop {
+            let wait = self.dismiss_oldest(undisturbed).unwrap_or(undisturbed);
+            match timeout(wait, Arc::clone(free).acquire_owned()).await {
+                Ok(place) => return place.ok(),
+                Err(_) => continue,
+            }
         }
+    }
+
+    /// Dismisses who waits longest if that is long; how long it is undisturbed otherwise.
+    fn dismiss_oldest(&self, undisturbed: Duration) -> Option<Duration> {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let oldest = state.dismissals.first_entry()?;
+        let waited = oldest.get().0.elapsed();
+        if waited < undisturbed {
+            return Some(undisturbed - waited);
+        }
+        // It may have ended meanwhile.
+        let _ = oldest.remove().1.send(());
+        None
     }
 }
 

@@ -16,6 +16,7 @@ use openssl::asn1::Asn1Time;
 use openssl::error::ErrorStack;
 use openssl::hash::MessageDigest;
 use openssl::nid::Nid;
+use openssl::pkey_ctx::PkeyCtx;
 use openssl::rsa::Padding;
 use openssl::sign::Verifier;
 use openssl::x509::{X509, X509NameEntryRef, X509NameRef};
@@ -187,10 +188,12 @@ impl Certificate {
 
     /// Encrypts so that only its key opens it: PKCS#1 v1.5.
     pub fn encrypt(&self, message: &[u8]) -> Result<Vec<u8>, CertificateError> {
-        let rsa = self.0.public_key()?.rsa()?;
-        let mut cipher = vec![0; rsa.size() as usize];
-        let length = rsa.public_encrypt(message, &mut cipher, Padding::PKCS1)?;
-        cipher.truncate(length);
+        let key = self.0.public_key()?;
+        let mut context = PkeyCtx::new(&key)?;
+        context.encrypt_init()?;
+        context.set_rsa_padding(Padding::PKCS1)?;
+        let mut cipher = Vec::new();
+        context.encrypt_to_vec(message, &mut cipher)?;
         Ok(cipher)
     }
 
