@@ -163,6 +163,9 @@ _re6st() {
             re6st__subcmd__registry,nodes)
                 cmd="re6st__subcmd__registry__subcmd__nodes"
                 ;;
+            re6st__subcmd__registry,renew-ca)
+                cmd="re6st__subcmd__registry__subcmd__renew__subcmd__ca"
+                ;;
             re6st__subcmd__registry,restore)
                 cmd="re6st__subcmd__registry__subcmd__restore"
                 ;;
@@ -1150,7 +1153,7 @@ _re6st() {
             return 0
             ;;
         re6st__subcmd__registry)
-            opts="-h --help init serve nodes token invite revoke rotate-key login export versions topology check backup restore migrate"
+            opts="-h --help init serve nodes token invite revoke rotate-key renew-ca login export versions topology check backup restore migrate"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1413,6 +1416,40 @@ _re6st() {
                     return 0
                     ;;
                 --registry)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        re6st__subcmd__registry__subcmd__renew__subcmd__ca)
+            opts="-h --dir --ca --key --db --days --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --ca)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --key)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --db)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --days)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -187,7 +187,13 @@ pub struct NodeStatus {
     /// Whether its certificate ends soon and was not renewed yet.
     #[serde(default)]
     pub certificate_due: bool,
-    /// Why it was not.
+    /// When its authority's certificate ends, and the network with it: RFC 3339, UTC.
+    #[serde(default)]
+    pub authority_not_after: String,
+    /// Whether that is soon, and the registry has no newer one yet.
+    #[serde(default)]
+    pub authority_due: bool,
+    /// Why one of them was not renewed.
     #[serde(default)]
     pub renewal_failure: Option<String>,
 }

@@ -14,6 +14,7 @@ use tempfile::TempDir;
 use super::stock::node::{Application, StockNode, stock_command};
 use super::stock::registry::{Authority, StockRegistry};
 use crate::namespace::{Namespace, Process, RE6ST, eventually, run};
+use crate::registry::authority::ending;
 use crate::registry::load::{Asked, Load, Target, found, used};
 
 /// Our registry in `directory`, on port 80 of `host`.
@@ -140,6 +141,35 @@ fn our_tools_join_a_stock_network_and_take_its_registry_over_and_back() {
     let gone = ["cert", "renew", "--dir", gone.to_str().unwrap()];
     assert!(!host.output(RE6ST, &gone).status.success(), "revoked by ours, unknown to stock");
     assert!(joined(&host, &folder("four"), &fingerprint).contains("CN=3/16"));
+}
+
+/// Goal: stock's nodes take the authority that our registry renewed, and their certificates stay valid.
+#[test]
+fn a_stock_node_takes_our_renewed_authority() {
+    let host = Namespace::new("registry");
+    let directory = ending(Duration::from_secs(20 * 86_400));
+    let mut ours = start_ours(&host, directory.path(), &[]);
+    let folder = directory.path().join("one");
+    joined(&host, &folder, &["--anonymous"]);
+    let dir = directory.path().to_str().unwrap();
+    run(RE6ST, &["registry", "renew-ca", "--dir", dir]);
+    let script = r#"
+import sys
+from re6st import registry, x509
+folder = sys.argv[1]
+cert = x509.Cert(folder + '/ca.crt', folder + '/cert.key', folder + '/cert.crt')
+client = registry.RegistryClient('http://127.0.0.1/', cert)
+cert.maybeRenew(client, [])
+cert.loadVerify(open(folder + '/cert.crt', 'rb').read())
+"#;
+    let path = folder.join("renew.py");
+    fs::write(&path, script).unwrap();
+    let arguments = [path.to_str().unwrap(), folder.to_str().unwrap()];
+    let output = stock_command(&host, &folder, "python", &arguments).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let read = |folder: &Path| fs::read(folder.join("ca.crt")).unwrap();
+    assert_eq!(read(&folder), read(directory.path()));
+    assert_eq!(ours.stop(), Some(0));
 }
 
 /// What a registry made of what it was asked, once for each kind.

@@ -85,3 +85,23 @@ fn changed_parameters_disturb_no_tunnel() {
         assert!(!said.contains("is down"), "{said}");
     }
 }
+
+/// Goal: a node takes its authority's renewed certificate by itself, and says so until there is one.
+/// Method: a node whose copy ends in twenty days; the operator renews the authority while all runs.
+#[test]
+fn a_renewed_authority_reaches_a_running_node() {
+    let mut underlay = Underlay::new(1, &[]);
+    let end = underlay.shorten_authority(0, Duration::from_secs(20 * 86_400));
+    underlay.start(0, &[]);
+    eventually("it says that its authority ends", PATIENCE, || {
+        let status = underlay.ask(0, "status").first()?.clone();
+        (status["authority_due"] == true && status["renewal_failure"].is_string()).then_some(())
+    });
+    underlay.renew_authority();
+    let file = underlay.node_folder(0).join("ca.crt");
+    eventually("it has the renewed one", PATIENCE, || {
+        let certificate = Certificate::from_pem(&fs::read(&file).unwrap()).unwrap();
+        let status = underlay.ask(0, "status")[0].clone();
+        (certificate.not_after() > end && status["authority_due"] == false).then_some(())
+    });
+}

@@ -5,6 +5,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use re6st::proto::certificate::{Certificate, Issuer, Terms};
+use re6st::proto::time::UnixTime;
 use serde_json::Value;
 
 use crate::namespace::{Namespace, Process, RE6ST, eventually, run};
@@ -102,6 +103,25 @@ impl Underlay {
         let put = "UPDATE cert SET cert = ? WHERE prefix = ?";
         let done = database.execute(put, [text, prefix.to_bits()]).unwrap();
         assert_eq!(done, 1, "the registry knows the node");
+    }
+
+    /// Has the authority end soon, for the registry and one node. The registry is started again.
+    pub fn shorten_authority(&mut self, at: usize, left: Duration) -> UnixTime {
+        let registry = self.folder.path().join("registry");
+        let read = |name: &str| std::fs::read(registry.join(name)).unwrap();
+        let issuer = Issuer::from_pem(&read("ca.crt"), &read("ca.key")).unwrap();
+        let end = re6st::os::clock::unix_time() + left;
+        let pem = issuer.renew_authority(end).unwrap();
+        self.stop_registry();
+        std::fs::write(registry.join("ca.crt"), &pem).unwrap();
+        std::fs::write(self.node_folder(at).join("ca.crt"), &pem).unwrap();
+        self.start_registry(&[]);
+        end
+    }
+
+    /// `re6st registry renew-ca`, while the registry runs.
+    pub fn renew_authority(&self) {
+        run(RE6ST, &["registry", "renew-ca", "--dir", &self.path("registry")]);
     }
 
     /// `re6st node up` on a host, not started yet.

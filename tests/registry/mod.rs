@@ -1,6 +1,7 @@
 //! The registry, by what a stock one said on the wire and by its behaviour.
 
 mod administration;
+pub mod authority;
 mod certificates;
 mod crash;
 mod hostile;

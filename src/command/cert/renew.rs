@@ -8,7 +8,7 @@ use crate::command::registry::client::RegistryClient;
 use crate::command::{Failure, Outcome};
 use crate::os::clock::unix_time;
 use crate::os::file::{self, Access};
-use crate::proto::certificate::{Certificate, Identity};
+use crate::proto::certificate::{Authority, Certificate, Identity};
 use crate::proto::registry::url::RegistryUrl;
 
 use super::files::{Files, broken, unusable};
@@ -34,18 +34,24 @@ pub fn run(options: &Options) -> Outcome {
     let read = |path| file::read(path).map_err(unusable);
     let (ca, pem, key) = (read(&files.ca)?, read(&files.certificate)?, read(&files.key)?);
     let old = Certificate::from_pem(&pem).map_err(|error| broken(&files.certificate, error))?;
-    // One that expired can still be renewed, within the registry's grace period.
-    let then = unix_time().min(old.not_after());
+    // What expired can still be renewed, within the registry's grace period.
+    let known = Authority::from_pem(&ca).map_err(|error| broken(&files.ca, error))?;
+    let then = unix_time().min(old.not_after()).min(known.certificate().not_after());
     let identity = Identity::from_pem(&ca, &pem, &key, then)
         .map_err(|error| broken(&files.certificate, error))?;
-    let authority = identity.authority.clone();
     let mut registry = RegistryClient::new(url.clone(), identity);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::failed(format!("cannot start: {error}")))?;
-    let renewed = runtime.block_on(registry.renew_certificate());
-    let renewed =
-        renewed.map_err(|error| Failure::failed(format!("the registry at {url}: {error}")))?;
+    let failed = |error| Failure::failed(format!("the registry at {url}: {error}"));
+    let newest = runtime.block_on(registry.get_ca()).map_err(failed)?;
+    let authority = if known.is_renewed_by(&newest) { newest } else { known.clone() };
+    let renewed = runtime.block_on(registry.renew_certificate()).map_err(failed)?;
     let wrong = |error| Failure::failed(format!("the certificate that the registry sent {error}"));
+    if known.is_renewed_by(&authority) {
+        let pem = authority.certificate().to_pem().map_err(wrong)?;
+        file::replace_content(&files.ca, &pem).map_err(unusable)?;
+        println!("Its authority lasts until {} now.", authority.certificate().not_after());
+    }
     if renewed.to_der().map_err(wrong)? == old.to_der().map_err(wrong)? {
         println!("It lasts until {}, which the registry finds long enough.", old.not_after());
         return Ok(());

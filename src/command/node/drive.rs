@@ -137,9 +137,9 @@ impl Drive {
             random,
         );
         let (registry, registry_answers) = registry::start(client);
-        let certificate = &identity.certificate;
         let (unix, now) = (clock::unix_time(), clock.now());
-        let renewal = Renewal::new(options.cert.clone(), certificate, unix, now);
+        let paths = [options.cert.clone(), options.ca.clone()];
+        let renewal = Renewal::new(paths, &identity, unix, now);
         let mut drive = Self {
             clock,
             identity,

@@ -6,7 +6,7 @@ use tokio::sync::mpsc;
 
 use crate::command::registry::client::{CallError, RegistryClient};
 use crate::os::clock;
-use crate::proto::certificate::Identity;
+use crate::proto::certificate::{Identity, renewal};
 use crate::proto::mesh::address::{Addresses, Country};
 use crate::proto::prefix::Prefix;
 use crate::proto::registry::parameters::Parameters;
@@ -69,10 +69,27 @@ async fn ask(client: &mut RegistryClient, question: Question) -> Answer {
 }
 
 async fn renew(client: &mut RegistryClient) -> Result<Identity, CallError> {
+    renew_authority(client).await;
     let certificate = client.renew_certificate().await?;
     let identity = client.identity().renewed(certificate, clock::unix_time())?;
     client.set_identity(identity.clone());
     Ok(identity)
+}
+
+/// Takes the authority's renewed certificate, if it is time and there is one.
+async fn renew_authority(client: &mut RegistryClient) {
+    let known = &client.identity().authority;
+    if clock::unix_time() < renewal::due(known.certificate()) {
+        return;
+    }
+    match client.get_ca().await {
+        Ok(authority) if known.is_renewed_by(&authority) => {
+            client.set_identity(Identity { authority, ..client.identity().clone() });
+        }
+        // The same one as ever: the operator did not renew it yet.
+        Ok(_) => {}
+        Err(error) => tracing::info!("the registry does not tell its authority: {error}"),
+    }
 }
 
 /// Questions that wait for the registry; one more is not asked, for it is the same.

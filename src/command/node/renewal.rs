@@ -1,30 +1,31 @@
-//! When the node's certificate is renewed, and what became of the last attempt.
+//! When the node's certificate and its authority's are renewed, and what became of the last attempt.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::os::file::{self, FileError};
-use crate::proto::certificate::{Certificate, renewal};
+use crate::os::file;
+use crate::proto::certificate::{Certificate, Identity, renewal};
 use crate::proto::time::{Instant, UnixTime};
 
 /// The plan for one certificate after the other.
 #[derive(Debug)]
 pub struct Renewal {
-    path: PathBuf,
+    /// Where the node's certificate is, and where its authority's is.
+    paths: [PathBuf; 2],
     /// When to ask the registry next.
     at: Instant,
     attempts: u32,
     /// Why the certificate is not renewed although it is time.
     failure: Option<String>,
-    /// A certificate that could not be written yet.
-    unwritten: Option<Vec<u8>>,
+    /// Certificates that could not be written yet, in the same order.
+    unwritten: [Option<Vec<u8>>; 2],
 }
 
 impl Renewal {
-    /// The plan for a certificate that lies in `path`.
-    pub fn new(path: PathBuf, certificate: &Certificate, unix: UnixTime, now: Instant) -> Self {
-        let at = now + until_due(certificate, unix);
-        Self { path, at, attempts: 0, failure: None, unwritten: None }
+    /// The plan for an identity whose certificate and whose authority's lie in `paths`.
+    pub fn new(paths: [PathBuf; 2], identity: &Identity, unix: UnixTime, now: Instant) -> Self {
+        let at = now + until_due(identity, unix);
+        Self { paths, at, attempts: 0, failure: None, unwritten: [None, None] }
     }
 
     /// When something is to be done.
@@ -33,11 +34,11 @@ impl Renewal {
     }
 
     /// Time to ask, unless only the file is to be written: whether to ask.
-    pub fn begin(&mut self, certificate: &Certificate, unix: UnixTime, now: Instant) -> bool {
+    pub fn begin(&mut self, identity: &Identity, unix: UnixTime, now: Instant) -> bool {
         self.write();
-        self.at = now + pause(certificate, unix, self.attempts);
+        self.at = now + pause(identity, unix, self.attempts);
         self.attempts = self.attempts.saturating_add(1);
-        is_due(certificate, unix)
+        unix >= due(identity)
     }
 
     /// Asks as soon as possible: the certificate was revoked.
@@ -47,14 +48,23 @@ impl Renewal {
         }
     }
 
-    /// The registry gave a new certificate: it is written, and the next is far.
-    pub fn succeeded(&mut self, certificate: &Certificate, unix: UnixTime, now: Instant) {
-        self.unwritten = certificate.to_pem().ok();
+    /// The registry gave what differs from `old`: it is written, and the next is far.
+    pub fn succeeded(&mut self, old: &Identity, new: &Identity, unix: UnixTime, now: Instant) {
+        let both = |identity: &Identity| {
+            [&identity.certificate, identity.authority.certificate()].map(|it| it.to_pem().ok())
+        };
+        let (before, after) = (both(old), both(new));
+        for ((place, before), after) in self.unwritten.iter_mut().zip(before).zip(after) {
+            if before != after {
+                *place = after;
+            }
+        }
         self.failure = None;
         self.attempts = 0;
         self.write();
-        let wait = until_due(certificate, unix);
-        self.at = now + if self.unwritten.is_some() { wait.min(WRITE_AGAIN) } else { wait };
+        let wait = until_due(new, unix);
+        let is_written = self.unwritten.iter().all(Option::is_none);
+        self.at = now + if is_written { wait } else { wait.min(WRITE_AGAIN) };
     }
 
     /// It did not.
@@ -68,20 +78,21 @@ impl Renewal {
     }
 
     fn write(&mut self) {
-        let Some(pem) = &self.unwritten else { return };
-        match file::replace_content(&self.path, pem) {
-            Ok(()) => {
-                tracing::info!("{} is the renewed certificate now", self.path.display());
-                self.unwritten = None;
+        for (path, unwritten) in self.paths.iter().zip(&mut self.unwritten) {
+            let Some(pem) = unwritten else { continue };
+            match file::replace_content(path, pem) {
+                Ok(()) => {
+                    tracing::info!("{} is the renewed certificate now", path.display());
+                    *unwritten = None;
+                }
+                // Once, for it is tried again and again.
+                Err(error) if self.attempts == 0 => {
+                    tracing::warn!(
+                        "{error}; until then only this process has the renewed certificate"
+                    );
+                }
+                Err(_) => {}
             }
-            Err(error) => self.say_unwritten(&error),
-        }
-    }
-
-    /// Once, for it is tried again and again.
-    fn say_unwritten(&self, error: &FileError) {
-        if self.attempts == 0 {
-            tracing::warn!("{error}; until then only this process has the renewed certificate");
         }
     }
 }
@@ -91,18 +102,25 @@ pub fn is_due(certificate: &Certificate, unix: UnixTime) -> bool {
     unix >= renewal::due(certificate)
 }
 
+/// When the first of both is to be renewed.
+fn due(identity: &Identity) -> UnixTime {
+    renewal::due(&identity.certificate).min(renewal::due(identity.authority.certificate()))
+}
+
 /// How long until then; clocks may be set, so it is looked at every day.
-fn until_due(certificate: &Certificate, unix: UnixTime) -> Duration {
-    left(renewal::due(certificate), unix).min(LOOK_AGAIN)
+fn until_due(identity: &Identity, unix: UnixTime) -> Duration {
+    left(due(identity), unix).min(LOOK_AGAIN)
 }
 
 /// How long to wait for the next attempt: longer each time, but not so long that it would be the last.
-fn pause(certificate: &Certificate, unix: UnixTime, attempts: u32) -> Duration {
+fn pause(identity: &Identity, unix: UnixTime, attempts: u32) -> Duration {
     let longer = (PAUSE_MIN * (1 << attempts.min(16))).min(PAUSE_MAX);
-    if is_due(certificate, unix) {
-        longer.min((left(certificate.not_after(), unix) / 4).max(PAUSE_MIN))
+    if unix >= due(identity) {
+        let end = identity.certificate.not_after();
+        let end = end.min(identity.authority.certificate().not_after());
+        longer.min((left(end, unix) / 4).max(PAUSE_MIN))
     } else {
-        until_due(certificate, unix).max(PAUSE_MIN)
+        until_due(identity, unix).max(PAUSE_MIN)
     }
 }
 

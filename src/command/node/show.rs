@@ -42,6 +42,16 @@ fn status(objects: &[Object]) -> String {
         table.add_row(["reached at", &endpoints.join("\n")]);
         table.add_row(["up for", &format!("{} s", status.uptime_s)]);
         table.add_row(["certificate", &certificate(status)]);
+        if status.authority_due {
+            let until = &status.authority_not_after;
+            table.add_row([
+                "authority",
+                &format!(
+                    "ends soon, on {until}, and the network with it: its operator should run `re6st \
+                     registry renew-ca`"
+                ),
+            ]);
+        }
         text += &format!("{table}\n");
     }
     text

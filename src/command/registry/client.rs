@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use crate::os::http::{self, Bounds, Get, HttpError};
+use crate::os::http::{self, Bounds, Get, HttpError, tls};
 use crate::proto::certificate::{Authority, Certificate, CertificateError, Fingerprint, Identity};
 use crate::proto::limits::{
     REGISTRY_CALL_PATIENCE, REGISTRY_CONNECT_PATIENCE, REGISTRY_REPLY_OCTETS_MAX,
@@ -75,17 +75,13 @@ pub async fn request_certificate(
 /// A member's calls, in a session. One for each node key: a second one would take its session.
 pub struct RegistryClient {
     url: RegistryUrl,
-    /// The authority's fingerprint.
-    pin: Option<Fingerprint>,
     core: Client,
 }
 
 impl RegistryClient {
     /// A client that has not said hello yet.
     pub fn new(url: RegistryUrl, identity: Identity) -> Self {
-        let fingerprint = identity.authority.certificate().fingerprint().ok();
-        let pin = fingerprint.and_then(|text| text.parse().ok());
-        Self { url, pin, core: Client::new(identity) }
+        Self { url, core: Client::new(identity) }
     }
 
     /// Where the registry is.
@@ -130,6 +126,15 @@ impl RegistryClient {
         Ok(Certificate::from_pem(&pem)?)
     }
 
+    /// Asks for the authority's certificate, which may have been renewed: whether it is the same authority
+    /// is the caller's to check.
+    pub async fn get_ca(&self) -> Result<Authority, CallError> {
+        let authority = &self.core.identity().authority;
+        let request = Request { target: OpenCall::GetCa.target(), mac: None };
+        let reply = send(&self.url, tls::Pin::Key(authority.certificate()), &request).await?;
+        Ok(Authority::from_pem(&answer(reply)?)?)
+    }
+
     /// Asks for Diffie-Hellman parameters, PEM.
     pub async fn get_dh(&mut self) -> Result<Vec<u8>, CallError> {
         self.call(MemberCall::GetDh).await
@@ -152,7 +157,9 @@ impl RegistryClient {
     async fn call(&mut self, call: MemberCall) -> Result<Vec<u8>, CallError> {
         let (mut exchange, mut request) = self.core.begin(call);
         loop {
-            let reply = send(&self.url, self.pin.as_ref(), &request).await?;
+            let authority = self.core.identity().authority.clone();
+            let pin = tls::Pin::Key(authority.certificate());
+            let reply = send(&self.url, pin, &request).await?;
             let said = sentence(&reply);
             match exchange.handle(&mut self.core, reply) {
                 Ok(Progress::Send(next)) => request = next,
@@ -174,7 +181,11 @@ async fn ask(url: &RegistryUrl, pin: Pin<'_>, call: &OpenCall) -> Result<Vec<u8>
 }
 
 async fn ask_target(url: &RegistryUrl, pin: Pin<'_>, target: String) -> Result<Vec<u8>, CallError> {
-    let reply = send(url, pin, &Request { target, mac: None }).await?;
+    let pin = pin.map_or(tls::Pin::Anybody, tls::Pin::Certificate);
+    answer(send(url, pin, &Request { target, mac: None }).await?)
+}
+
+fn answer(reply: Reply) -> Result<Vec<u8>, CallError> {
     match reply.status {
         200 | 204 => Ok(reply.body),
         status => Err(refused(ReplyError::Status(status), sentence(&reply))),
@@ -198,7 +209,7 @@ fn sentence(reply: &Reply) -> Option<String> {
     is_sentence.then(|| text.to_owned())
 }
 
-async fn send(url: &RegistryUrl, pin: Pin<'_>, request: &Request) -> Result<Reply, HttpError> {
+async fn send(url: &RegistryUrl, pin: tls::Pin<'_>, request: &Request) -> Result<Reply, HttpError> {
     let get = Get {
         host: &url.host,
         port: url.port,

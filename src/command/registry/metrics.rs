@@ -56,7 +56,7 @@ impl Registry {
         let authority = self.issuer.authority();
         let version = NetworkVersion::parse(&network::version(tables)?, authority);
         gauge("network_version", version.map_or(0, |version| version.number()));
-        gauge("authority_end_seconds", authority.certificate().not_after().as_secs());
+        gauge("authority_end_seconds", self.authority().certificate().not_after().as_secs());
         Ok(())
     }
 }

@@ -47,6 +47,8 @@ enum Command {
     Revoke(administration::Revoke),
     /// Take the next of three steps to a new key of Babel's
     RotateKey(administration::RotateKey),
+    /// Make the authority last longer; its key, its network and all it issued stay
+    RenewCa(administration::RenewCa),
     /// Print a ticket to log in to the registry's pages with
     Login(administration::Login),
     /// Print all that a database holds, but for keys, as JSON
@@ -75,6 +77,7 @@ pub fn run(options: Options) -> Outcome {
         Command::Invite(options) => options.run(),
         Command::Revoke(options) => options.run(),
         Command::RotateKey(options) => options.run(),
+        Command::RenewCa(options) => options.run(),
         Command::Login(options) => options.run(),
         Command::Export(options) => options.run(),
         Command::Versions(options) => options.run(),

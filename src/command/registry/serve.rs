@@ -10,12 +10,14 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::command::{Failure, Outcome, runtime};
+use crate::os::clock::unix_time;
 use crate::os::countries::Countries;
 use crate::os::database::{Database, Location};
 use crate::os::http::server::{self, Bounds};
 use crate::os::http::tls::{self, Acceptor};
 use crate::os::log::NOTABLE;
 use crate::os::{entropy, file, log, smtp, user};
+use crate::proto::certificate::renewal;
 use crate::proto::cidr::Cidr;
 use crate::proto::limits::{
     REGISTRY_CONNECTION_PATIENCE, REGISTRY_CONNECTIONS_MAX, REGISTRY_CONNECTIONS_OF_ONE_MAX,
@@ -176,6 +178,9 @@ fn registry(options: &Options) -> Result<Registry, Failure> {
         .map_err(|error| Failure::failed(format!("cannot open {db}: {error}")))?;
     let registry = Registry::new(issuer, policy, database, entropy::random());
     let registry = registry.map_err(|error| Failure::failed(format!("the database: {error}")))?;
+    if let Some(why) = renewal::authority_ends(registry.authority().certificate(), unix_time()) {
+        tracing::warn!("{why}");
+    }
     let (members, version) = registry.summary().unwrap_or_default();
     let network = registry.network().cidr();
     tracing::info!(target: NOTABLE, "serving {network}: {members} members, version {version}");
@@ -304,6 +309,7 @@ fn policy(options: &Options, sender: Option<String>) -> Result<Policy, Failure> 
     };
     let present = |length: u8| (length > 0).then_some(length);
     Ok(Policy {
+        ca: options.place(&options.ca, "ca.crt"),
         settings: Settings {
             hello: options.hello,
             encrypt: options.encrypt,

@@ -8,9 +8,10 @@ use std::time::Duration;
 use crate::os::clock::{Clock, unix_time};
 use crate::os::countries::Countries;
 use crate::os::database::{Database, DatabaseError, Tables};
+use crate::os::file;
 use crate::os::http::server::{Answer, Request};
 use crate::os::smtp::{self, SmtpError};
-use crate::proto::certificate::{CertificateError, Issuer};
+use crate::proto::certificate::{Authority, CertificateError, Issuer};
 use crate::proto::prefix::{Network, Prefix};
 use crate::proto::random::Random;
 use crate::proto::registry::call::OpenCall;
@@ -29,6 +30,8 @@ use super::web::{self, Mesh};
 /// What the operator decided.
 #[derive(Clone, Debug)]
 pub struct Policy {
+    /// Where the authority's certificate is, which may be renewed while the registry runs.
+    pub ca: PathBuf,
     /// What holds for the whole network.
     pub settings: Settings,
     /// Bits of a prefix that a token is worth; `None` if there are no tokens.
@@ -237,7 +240,7 @@ impl Registry {
 
     fn open(&self, call: &OpenCall, protocol: u32, from: IpAddr) -> Given {
         match call {
-            OpenCall::GetCa => Ok(self.issuer.authority().certificate().to_pem()?),
+            OpenCall::GetCa => Ok(self.authority().certificate().to_pem()?),
             OpenCall::Hello { prefix } => self.hello(*prefix, protocol),
             OpenCall::RequestToken { email } => self.request_token(email),
             OpenCall::RequestCertificate { token, request, location } => {
@@ -297,6 +300,14 @@ impl Registry {
         work: impl FnOnce(&Tables<'_>) -> Result<T, Refusal>,
     ) -> Result<T, Refusal> {
         self.database.read(work)
+    }
+
+    /// The authority as its file says now: whoever renews it need not tell us.
+    pub(super) fn authority(&self) -> Authority {
+        let known = self.issuer.authority();
+        let read = file::read(&self.policy.ca).ok();
+        let newer = read.and_then(|pem| Authority::from_pem(&pem).ok());
+        newer.filter(|newer| known.is_renewed_by(newer)).unwrap_or_else(|| known.clone())
     }
 
     pub(super) const fn network(&self) -> Network {

@@ -13,8 +13,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
 
-use crate::os::http::tls;
-use crate::proto::certificate::Fingerprint;
+use crate::os::http::tls::{self, Pin};
 
 /// A GET to make.
 #[derive(Clone, Copy, Debug)]
@@ -38,8 +37,8 @@ pub struct Get<'a> {
 /// Over TLS, and with whom.
 #[derive(Clone, Copy, Debug)]
 pub struct Tls<'a> {
-    /// The certificate that the other end shows or was certified by, unless the system vouches for it.
-    pub pin: Option<&'a Fingerprint>,
+    /// Who the other end is or was certified by, unless the system vouches for it.
+    pub pin: Pin<'a>,
 }
 
 /// How long and how much, at most.

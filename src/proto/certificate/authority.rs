@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use openssl::pkey::{HasPublic, PKeyRef};
+use openssl::x509::X509;
 
 use super::{Certificate, CertificateError, PrivateKey};
 use crate::proto::prefix::{Network, Prefix};
@@ -49,6 +50,20 @@ impl Authority {
     /// Its network.
     pub const fn network(&self) -> Network {
         self.network
+    }
+
+    /// Whether `newer` is this very authority and ends later: its key, its name and its network are the same,
+    /// so whatever it issued stays valid, and only who has its key can have made it.
+    pub fn is_renewed_by(&self, newer: &Self) -> bool {
+        let (old, new) = (self.certificate.x509(), newer.certificate.x509());
+        let (Ok(key), Ok(same)) = (old.public_key(), new.public_key()) else { return false };
+        let name = |x509: &X509| x509.subject_name().to_der().ok();
+        key.public_eq(&same)
+            && self.network == newer.network
+            && name(old).is_some()
+            && name(old) == name(new)
+            && newer.certificate.not_after() > self.certificate.not_after()
+            && issued_with(&newer.certificate, &key)
     }
 
     /// Checks that `leaf` was issued by this authority and is valid at `now`; gives its prefix.

@@ -1,6 +1,6 @@
 //! Making certificates: an authority's own, and those it issues.
 
-use openssl::asn1::{Asn1Integer, Asn1Time, Asn1Type};
+use openssl::asn1::{Asn1Integer, Asn1Time, Asn1TimeRef, Asn1Type};
 use openssl::bn::BigNum;
 use openssl::hash::MessageDigest;
 use openssl::nid::Nid;
@@ -66,25 +66,16 @@ impl Issuer {
         if let Some(email) = subject.email {
             name.append_entry_by_nid(Nid::PKCS9_EMAILADDRESS, email)?;
         }
-        let name = name.build();
-        let mut builder = X509::builder()?;
-        builder.set_version(2)?;
-        let serial = BigNum::from_slice(&network.to_serial())?;
-        builder.set_serial_number(&*Asn1Integer::from_bn(&serial)?)?;
-        builder.set_subject_name(&name)?;
-        builder.set_issuer_name(&name)?;
-        builder.set_pubkey(key.pkey())?;
-        builder.set_not_before(&*asn1(not_before)?)?;
-        builder.set_not_after(&*asn1(not_after)?)?;
-        let context = builder.x509v3_context(None, None);
-        let subject_key = SubjectKeyIdentifier::new().build(&context)?;
-        builder.append_extension(subject_key)?;
-        let context = builder.x509v3_context(None, None);
-        let authority_key = AuthorityKeyIdentifier::new().keyid(true).build(&context)?;
-        builder.append_extension(authority_key)?;
-        builder.append_extension(BasicConstraints::new().critical().ca().build()?)?;
-        builder.sign(key.pkey(), MessageDigest::sha256())?;
-        Ok(builder.build().to_pem()?)
+        let lasts = [&*asn1(not_before)?, &*asn1(not_after)?];
+        authority_certificate(network, &name.build(), key, lasts)
+    }
+
+    /// The authority's certificate with another end, PEM. Key, name and serial number stay, and with them
+    /// everything that it issued; so does its beginning, for the clocks of nodes may be behind.
+    pub fn renew_authority(&self, not_after: UnixTime) -> Result<Vec<u8>, CertificateError> {
+        let old = self.authority.certificate().x509();
+        let lasts = [old.not_before(), &*asn1(not_after)?];
+        authority_certificate(self.authority.network(), old.subject_name(), &self.key, lasts)
     }
 
     /// The authority.
@@ -147,6 +138,32 @@ impl Issuer {
         builder.sign(self.key.pkey(), MessageDigest::sha512())?;
         Ok(Certificate::from_x509(builder.build()))
     }
+}
+
+fn authority_certificate(
+    network: Network,
+    name: &X509NameRef,
+    key: &PrivateKey,
+    [not_before, not_after]: [&Asn1TimeRef; 2],
+) -> Result<Vec<u8>, CertificateError> {
+    let mut builder = X509::builder()?;
+    builder.set_version(2)?;
+    let serial = BigNum::from_slice(&network.to_serial())?;
+    builder.set_serial_number(&*Asn1Integer::from_bn(&serial)?)?;
+    builder.set_subject_name(name)?;
+    builder.set_issuer_name(name)?;
+    builder.set_pubkey(key.pkey())?;
+    builder.set_not_before(not_before)?;
+    builder.set_not_after(not_after)?;
+    let context = builder.x509v3_context(None, None);
+    let subject_key = SubjectKeyIdentifier::new().build(&context)?;
+    builder.append_extension(subject_key)?;
+    let context = builder.x509v3_context(None, None);
+    let authority_key = AuthorityKeyIdentifier::new().keyid(true).build(&context)?;
+    builder.append_extension(authority_key)?;
+    builder.append_extension(BasicConstraints::new().critical().ca().build()?)?;
+    builder.sign(key.pkey(), MessageDigest::sha256())?;
+    Ok(builder.build().to_pem()?)
 }
 
 fn asn1(time: UnixTime) -> Result<Asn1Time, CertificateError> {

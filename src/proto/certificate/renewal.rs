@@ -13,3 +13,18 @@ pub fn due(certificate: &Certificate) -> UnixTime {
     let lasts = certificate.not_after().since_1970();
     UnixTime::from_duration(lasts.saturating_sub(BEFORE_THE_END))
 }
+
+/// How long before its end an authority's certificate is to be renewed: what it issues from then on would
+/// outlast it.
+pub const AUTHORITY_BEFORE_THE_END: Duration = Duration::from_secs(365 * 86_400);
+
+/// Whether the operator should renew the authority by `now`, in words.
+pub fn authority_ends(authority: &Certificate, now: UnixTime) -> Option<String> {
+    let end = authority.not_after();
+    (now + AUTHORITY_BEFORE_THE_END > end).then(|| {
+        format!(
+            "its authority's certificate ends on {end}, and the network with it: renew it with \
+             `re6st registry renew-ca`"
+        )
+    })
+}

@@ -95,8 +95,7 @@ impl Drive {
 
     /// Asks for a new certificate when it is time.
     pub(super) fn renew(&mut self) {
-        let certificate = &self.identity.certificate;
-        let is_due = self.renewal.begin(certificate, clock::unix_time(), self.clock.now());
+        let is_due = self.renewal.begin(&self.identity, clock::unix_time(), self.clock.now());
         if is_due || self.is_revoked() {
             tracing::info!("asking the registry for a certificate that lasts longer");
             self.ask_registry(Question::Renewal);
@@ -106,9 +105,13 @@ impl Drive {
     /// Shows another certificate from now on. Nothing that runs is disturbed by it.
     fn take_identity(&mut self, identity: Identity) {
         let unix = clock::unix_time();
-        if identity.certificate.serial() == self.identity.certificate.serial() {
+        let end = |identity: &Identity| identity.authority.certificate().not_after();
+        let is_same = identity.certificate.serial() == self.identity.certificate.serial();
+        if is_same && end(&identity) == end(&self.identity) {
             if renewal::is_due(&identity.certificate, unix) {
                 self.renewal.failed("the registry finds that it lasts long enough".to_owned());
+            } else if renewal::is_due(identity.authority.certificate(), unix) {
+                self.renewal.failed("the registry has no newer one of its authority".to_owned());
             }
             return;
         }
@@ -116,8 +119,9 @@ impl Drive {
             self.renewal.failed(format!("OpenSSL does not take the new certificate: {error}"));
             return;
         }
-        tracing::info!("the certificate lasts until {} now", identity.certificate.not_after());
-        self.renewal.succeeded(&identity.certificate, unix, self.clock.now());
+        let lasts = identity.certificate.not_after().min(end(&identity));
+        tracing::info!("the certificate lasts until {lasts} now");
+        self.renewal.succeeded(&self.identity, &identity, unix, self.clock.now());
         self.node.set_identity(identity.clone());
         self.identity = identity;
     }

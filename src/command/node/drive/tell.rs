@@ -26,6 +26,7 @@ impl Drive {
         let now = self.clock.now();
         let mesh = self.node.tunnels();
         let certificate = &self.identity.certificate;
+        let authority = self.identity.authority.certificate();
         NodeStatus {
             time: clock::unix_time().to_string(),
             common_name: self.identity.prefix.to_string(),
@@ -45,6 +46,8 @@ impl Drive {
             not_after: certificate.not_after().to_string(),
             certificate_revoked: self.is_revoked(),
             certificate_due: renewal::is_due(certificate, clock::unix_time()),
+            authority_not_after: authority.not_after().to_string(),
+            authority_due: renewal::is_due(authority, clock::unix_time()),
             renewal_failure: self.renewal.failure().map(ToOwned::to_owned),
         }
     }

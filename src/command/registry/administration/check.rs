@@ -8,7 +8,7 @@ use crate::command::json::{self, Object};
 use crate::command::{Failure, Outcome};
 use crate::os::clock::unix_time;
 use crate::os::database::{Leaf, Tables};
-use crate::proto::certificate::{Authority, Certificate};
+use crate::proto::certificate::{Authority, Certificate, renewal};
 use crate::proto::prefix::Prefix;
 use crate::proto::version::NetworkVersion;
 
@@ -65,6 +65,9 @@ fn problems(tables: &Tables<'_>, authority: &Authority) -> Result<Vec<json::Prob
         && NetworkVersion::parse(&version, authority).is_err()
     {
         problems.add("network", "its version is not signed by its authority");
+    }
+    if let Some(why) = renewal::authority_ends(authority.certificate(), unix_time()) {
+        problems.add("network", why);
     }
     Ok(problems.0)
 }

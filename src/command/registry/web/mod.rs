@@ -197,9 +197,10 @@ impl Registry {
         let mesh = self.mesh(&leaves).await?;
         let authority = self.issuer.authority();
         let version = NetworkVersion::parse(&version, authority).map_or(0, |it| it.number());
-        let authority_end = authority.certificate().not_after();
+        let certificate = self.blocking(|registry| Ok(registry.authority())).await?;
+        let authority = certificate.certificate();
         let (leaves, mesh) = (leaves.as_slice(), &*mesh);
-        let shown = Overview { leaves, tokens, revoked, version, authority_end, mesh };
+        let shown = Overview { leaves, tokens, revoked, version, authority, mesh };
         Ok(frame.overview(&shown, Self::unix_time()))
     }
 

@@ -7,7 +7,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use crate::command::registry::applicants::{certificate_of, is_due};
 use crate::command::registry::picture::Picture;
 use crate::os::database::{Leaf, Token};
-use crate::proto::certificate::Certificate;
+use crate::proto::certificate::{Certificate, renewal};
 use crate::proto::limits::REGISTRY_PAGE_ROWS_MAX;
 use crate::proto::prefix::Network;
 use crate::proto::registry::hmac::Step;
@@ -35,8 +35,8 @@ pub(super) struct Overview<'a> {
     pub revoked: usize,
     /// The network's version.
     pub version: u64,
-    /// When the authority ends.
-    pub authority_end: UnixTime,
+    /// The authority.
+    pub authority: &'a Certificate,
     /// The mesh.
     pub mesh: &'a Mesh,
 }
@@ -96,6 +96,9 @@ impl Frame<'_> {
         let picture =
             Picture { graph: &shown.mesh.graph, known: &shown.mesh.known, link: "node?name=" };
         self.page("overview", "Overview", &html! {
+            @if let Some(warning) = renewal::authority_ends(shown.authority, now) {
+                p.warning role="alert" { (warning) "." }
+            }
             div.figures {
                 (figure(certificates.len(), "nodes"))
                 (figure(answered, "answer now"))
@@ -109,7 +112,7 @@ impl Frame<'_> {
             div.card { (PreEscaped(picture.svg())) }
             p.soft {
                 "Nodes were asked at " (shown.mesh.asked) ". Hollow circles did not answer; colours tell \
-                 countries. The authority's certificate lasts until " (shown.authority_end) "."
+                 countries. The authority's certificate lasts until " (shown.authority.not_after()) "."
             }
             @if !software.is_empty() {
                 h2 { "Software" }
