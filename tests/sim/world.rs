@@ -16,6 +16,7 @@ use re6st::proto::babel::mac::{GROUP, Hash, Key, Keys, Path};
 use re6st::proto::babel::router::Router;
 use re6st::proto::babel::router_id::RouterId;
 use re6st::proto::babel::settings::{Announcement, InterfaceSettings, Settings};
+use re6st::proto::babel::state::State;
 use re6st::proto::random::Random;
 use re6st::proto::time::Instant;
 
@@ -29,6 +30,8 @@ pub type LinkNumber = u32;
 pub struct World {
     pub now: Instant,
     routers: Vec<Option<Router>>,
+    /// What each remembers over its death, as its state file would.
+    pasts: Vec<Option<State>>,
     /// By destination, then by node: what the kernel does with such a packet.
     hops: Vec<Vec<Hop>>,
     links: Vec<Wire>,
@@ -112,6 +115,7 @@ impl World {
         let mut world = Self {
             now: Instant::ZERO,
             routers: Vec::new(),
+            pasts: Vec::new(),
             hops: Vec::new(),
             links: Vec::new(),
             queue: BinaryHeap::new(),
@@ -137,6 +141,7 @@ impl World {
         let node = self.routers.len();
         let router = self.router(node);
         self.routers.push(Some(router));
+        self.pasts.push(None);
         self.armed.push(None);
         self.hops.push(vec![Hop::None; node]);
         for by_node in &mut self.hops {
@@ -157,14 +162,19 @@ impl World {
 
     fn router(&mut self, node: Node) -> Router {
         let announcement = Announcement { destination: prefix_of(node), metric: 0 };
-        let router_id = RouterId::draw(&mut self.random);
+        let drawn = RouterId::draw(&mut self.random);
+        let past = self.pasts.get(node).copied().flatten();
         let settings = Settings {
-            router_id: self.router_id.unwrap_or(router_id),
+            router_id: past.map(|past| past.router_id).or(self.router_id).unwrap_or(drawn),
             announced: vec![announcement],
             accepted: Vec::new(),
             keys: self.keys.clone(),
         };
-        Router::new(settings, self.random.fork())
+        let router = Router::new(settings, self.random.fork());
+        match past {
+            Some(past) => router.with_past(past.next_seqno()),
+            None => router,
+        }
     }
 
     /// Joins two nodes at once; the link's number.
@@ -226,7 +236,9 @@ impl World {
 
     /// A node is gone without a word.
     pub fn kill(&mut self, node: Node) {
-        self.routers[node] = None;
+        if let Some(router) = self.routers[node].take() {
+            self.pasts[node] = Some(router.state());
+        }
         for by_node in &mut self.hops {
             by_node[node] = Hop::None;
         }
@@ -242,7 +254,7 @@ impl World {
         }
     }
 
-    /// A node that was killed is back, with another router-id.
+    /// A node that was killed is back, under the name that it had.
     pub fn restart(&mut self, node: Node) {
         let router = self.router(node);
         self.routers[node] = Some(router);
