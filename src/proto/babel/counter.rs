@@ -42,8 +42,8 @@ impl OwnCounter {
 pub struct PeerCounter {
     index: Option<Vec<u8>>,
     /// RFC 9467 §3.1: multicast packets may be held back by the link, unicast ones overtake them.
-    multicast: u32,
-    unicast: u32,
+    multicast: Window,
+    unicast: Window,
     challenge: Option<Challenge>,
     replied_at: Option<Instant>,
 }
@@ -52,6 +52,34 @@ pub struct PeerCounter {
 struct Challenge {
     nonce: [u8; NONCE_OCTETS],
     sent: Instant,
+}
+
+/// Which of the last 128 counters were taken: packets of one kind overtake each other, too (RFC 9467 §3.2).
+#[derive(Clone, Copy, Default, Debug)]
+struct Window {
+    highest: u32,
+    /// Bit n: `highest - n` was taken.
+    taken: u128,
+}
+
+impl Window {
+    /// What was sent before is not taken any more.
+    const fn after(count: u32) -> Self {
+        Self { highest: count, taken: u128::MAX }
+    }
+
+    /// Takes a counter; whether that is the first time.
+    fn take(&mut self, count: u32) -> bool {
+        if let Some(behind) = self.highest.checked_sub(count) {
+            let bit = 1_u128.checked_shl(behind).unwrap_or(0);
+            let is_new = bit != 0 && self.taken & bit == 0;
+            self.taken |= bit;
+            return is_new;
+        }
+        self.taken = self.taken.checked_shl(count - self.highest).unwrap_or(0) | 1;
+        self.highest = count;
+        true
+    }
 }
 
 /// What is to be done with a packet whose signature is good.
@@ -82,17 +110,16 @@ impl PeerCounter {
         if found.challenge_reply.is_some_and(|nonce| self.is_answer(nonce, now)) {
             self.challenge = None;
             self.index = Some(index.to_vec());
-            (self.multicast, self.unicast) = (count, count);
+            (self.multicast, self.unicast) = (Window::after(count), Window::after(count));
             verdict.accepted = true;
         } else if self.index.as_deref() != Some(index) {
             verdict.challenge = self.next_challenge(now, random);
         } else {
-            let last = match kind {
+            let window = match kind {
                 HelloKind::Multicast => &mut self.multicast,
                 HelloKind::Unicast => &mut self.unicast,
             };
-            verdict.accepted = count > *last;
-            *last = count.max(*last);
+            verdict.accepted = window.take(count);
         }
         verdict
     }
@@ -195,6 +222,23 @@ mod tests {
         own.put_next(&mut random, &mut fourth);
         assert!(peer.check(&fourth, HelloKind::Unicast, now, &mut random).accepted);
         assert!(peer.check(&third, HelloKind::Multicast, now, &mut random).accepted, "overtaken");
+    }
+
+    #[test]
+    fn each_of_the_recent_counters_is_taken_once_and_no_older_one() {
+        let mut window = Window::after(1000);
+        for count in [0, 900, 999, 1000] {
+            assert!(!window.take(count), "{count} was before the answer");
+        }
+        assert!(window.take(1130));
+        for count in [1129, 1003, 1064] {
+            assert!(window.take(count), "{count} was overtaken");
+            assert!(!window.take(count), "{count} again");
+        }
+        assert!(!window.take(1002), "129th of the last");
+        assert!(!window.take(1000), "before the answer, still");
+        assert!(window.take(u32::MAX) && !window.take(u32::MAX) && !window.take(1130));
+        assert!(window.take(u32::MAX - 127) && !window.take(u32::MAX - 128));
     }
 
     #[test]
