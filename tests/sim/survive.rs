@@ -238,6 +238,51 @@ fn babel_tells_once_of_a_table_that_is_full() {
     assert!(bench.wanted().contains(&removed), "a retraction is followed");
 }
 
+/// Goal: a route whose updates were lost is asked for before it expires, and kept if that is answered.
+/// Method: a neighbour says Hello and no more; once it answers what it is asked, then it does not.
+#[test]
+fn babel_asks_for_a_route_before_it_expires() {
+    for answers in [true, false] {
+        let mut bench = Bench::new();
+        for round in 0..3 {
+            bench.hear(0, |composer| put_hello(composer, round));
+        }
+        bench.hear(0, |composer| put_update(composer, 0, prefix(1)));
+        bench.wanted();
+        let mut asked_at = None;
+        // An update every minute was promised, and three and a half times that is waited.
+        for second in 0..230 {
+            bench.wait(SECOND);
+            bench.hear(0, |composer| put_hello(composer, 3 + second));
+            let out = bench.wanted();
+            if asked_at.is_none() && out.iter().any(asks_for_a_route) {
+                asked_at = Some(second);
+                if answers {
+                    bench.hear(0, |composer| put_update(composer, 0, prefix(1)));
+                }
+            }
+            let is_lost = out.contains(&Output::Uninstall { destination: prefix(1) });
+            assert!(!is_lost || asked_at.is_some_and(|at| at < second), "lost at {second} s");
+        }
+        assert!(asked_at.is_some_and(|at| at > 180), "asked at {asked_at:?} s");
+        let routes = bench.dump().routes;
+        assert_eq!(routes.iter().any(|route| route.installed), answers, "{routes:?}");
+    }
+}
+
+/// Whether a packet has a Route Request.
+fn asks_for_a_route(output: &Output) -> bool {
+    let Output::Send { octets, .. } = output else { return false };
+    let mut body = &octets[4..];
+    while let [kind, length, rest @ ..] = body {
+        if *kind == RouteRequest::TYPE {
+            return true;
+        }
+        body = &rest[usize::from(*length)..];
+    }
+    false
+}
+
 /// Goal: whatever one neighbour asks, and however often, it gets about as much as it sends, and another
 /// one's route stays.
 #[test]

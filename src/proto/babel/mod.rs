@@ -4,9 +4,9 @@
 //!
 //! | RFC | | is implemented | is not |
 //! | --- | --- | --- | --- |
-//! | 8966 | Babel | all TLVs, compression, 2-out-of-3 cost, ETX on radio links, feasibility, seqno requests with forwarding and repetition, triggered updates, retractions with a hold time, split horizon, pacing | unicast Hellos (§3.4.1: each side is free) and acknowledgement requests (§3.3) are understood, none is sent; no request before a route expires (§3.8.2.3, a MAY); requests of others are passed on once, who asked repeats them |
+//! | 8966 | Babel | all TLVs, compression, 2-out-of-3 cost, ETX on radio links, feasibility, seqno requests with forwarding and repetition, requests before a route expires, triggered updates, retractions with a hold time, split horizon, pacing | unicast and unscheduled Hellos (§3.4.1: each side is free) and acknowledgement requests (§3.3) are understood, none is sent: what must arrive, retractions, is repeated |
 //! | 8967 | MAC | HMAC-SHA256 and BLAKE2s-128, several keys, keys for each link, challenges, counters | |
-//! | 9467 | relaxed MAC | a counter each for multicast and unicast | the window of recent counters |
+//! | 9467 | relaxed MAC | a window of recent counters each for multicast and unicast | |
 //! | 9616 | delay | timestamps, smoothing, `rtt-min`, `rtt-max`, `max-rtt-penalty`, `rtt-decay` | |
 //! | 9079 | source-specific | prefixes, requests, mandatory sub-TLVs; IPv6 by subtrees of the kernel, IPv4 by rules and tables | |
 //! | 9229 | IPv4 via IPv6 | both ways; where it is announced is a setting of each link | ICMPv4 from the dummy address 192.0.0.8 (§3) is left to the kernel |

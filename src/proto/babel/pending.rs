@@ -30,6 +30,8 @@ pub struct Request {
     pub asked: SeqnoRequest,
     /// Whether somebody asked us: they are told of the answer.
     pub for_others: bool,
+    /// Who asked last, other than we.
+    asker: Option<NeighbourId>,
     /// Whether we want to know ourselves: then we ask again.
     is_ours: bool,
     /// How often we asked.
@@ -42,7 +44,7 @@ impl Request {
     /// Counts from the last time it was sent; when something is to be done about it.
     fn begin(&mut self) -> Instant {
         self.tries = 1;
-        self.due = self.sent_at + if self.is_ours { PATIENCE } else { MEMORY };
+        self.due = self.sent_at + PATIENCE;
         self.due
     }
 }
@@ -52,6 +54,8 @@ impl Request {
 pub enum Due {
     /// Ask again, everyone this time.
     Repeat(SeqnoRequest),
+    /// Pass on again what a neighbour asked, to one other.
+    Forward(DestinationId, SeqnoRequest, NeighbourId),
     /// Nobody answered.
     GivenUp(DestinationId),
 }
@@ -74,7 +78,7 @@ impl Pending {
                 return Novelty::Known;
             }
             let mut request =
-                Request { asked, for_others, is_ours, tries: 1, sent_at: now, due: now };
+                Request { asked, for_others, asker, is_ours, tries: 1, sent_at: now, due: now };
             self.due.push(Reverse((request.begin(), key)));
             self.requests.insert(key, request);
             return Novelty::New;
@@ -84,6 +88,7 @@ impl Pending {
         let was_lately = now - request.sent_at < PATIENCE;
         request.for_others |= for_others;
         request.is_ours |= is_ours;
+        request.asker = asker.or(request.asker);
         if asks_more || begins {
             let seqno = if asks_more { asked.seqno } else { request.asked.seqno };
             request.asked = SeqnoRequest { seqno, ..asked };
@@ -93,7 +98,7 @@ impl Pending {
         if is_sent {
             request.sent_at = now;
         }
-        if asks_more || begins || is_sent && !request.is_ours {
+        if asks_more || begins {
             self.due.push(Reverse((request.begin(), key)));
         }
         if is_sent { Novelty::New } else { Novelty::Known }
@@ -114,7 +119,8 @@ impl Pending {
         answered.then(|| self.requests.remove(&key)).flatten()
     }
 
-    /// The next request whose time has come. What only others asked is not repeated: they repeat it.
+    /// The next request whose time has come. What only others asked is not passed on by the clock if
+    /// they have just repeated it: neither are two on a way to answer for each packet that gets lost.
     pub fn next_due(&mut self, now: Instant) -> Option<Due> {
         loop {
             let &Reverse((due, key)) = self.due.peek()?;
@@ -126,15 +132,21 @@ impl Pending {
             else {
                 continue;
             };
-            if !request.is_ours || request.tries >= TRIES_MAX {
+            if request.tries >= TRIES_MAX {
                 self.requests.remove(&key);
                 return Some(Due::GivenUp(key.0));
             }
+            let was_lately = now - request.sent_at < PATIENCE;
             request.tries += 1;
-            request.sent_at = now;
             request.due = now + PATIENCE * u32::from(request.tries);
             self.due.push(Reverse((request.due, key)));
-            return Some(Due::Repeat(request.asked));
+            let due = match request.asker {
+                _ if request.is_ours => Due::Repeat(request.asked),
+                Some(asker) if !was_lately => Due::Forward(key.0, request.asked, asker),
+                _ => continue,
+            };
+            request.sent_at = now;
+            return Some(due);
         }
     }
 
@@ -155,8 +167,7 @@ pub enum Novelty {
 
 /// After which a request may have been lost.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// How long the asker of a request is told of the answer: as long as it may ask again.
-const MEMORY: Duration = Duration::from_secs(10);
+/// Ten seconds in all: so long, too, an asker is told of the answer.
 const TRIES_MAX: u8 = 4;
 
 #[cfg(test)]
@@ -189,7 +200,7 @@ mod tests {
     fn repeats(pending: &mut Pending) -> Vec<u64> {
         let mut repeats = Vec::new();
         while let Some(at) = pending.deadline() {
-            if let Some(Due::Repeat(_)) = pending.next_due(at) {
+            if let Some(Due::Repeat(_) | Due::Forward(..)) = pending.next_due(at) {
                 repeats.push(at.since_start().as_millis() as u64);
             }
         }
@@ -222,11 +233,22 @@ mod tests {
         assert_eq!(pending.add(place(), request(5), other, after(500)), Novelty::Known);
         assert_eq!(pending.add(place(), request(5), other, after(1_000)), Novelty::New);
         assert_eq!(pending.add(place(), request(6), other, after(1_100)), Novelty::New);
-        assert!(pending.next_due(after(9_000)).is_none());
+        assert!(pending.next_due(after(2_099)).is_none());
+        // Asked again just before the clock would: once is enough.
+        assert_eq!(pending.add(place(), request(6), other, after(2_100)), Novelty::New);
+        assert!(pending.next_due(after(2_150)).is_none());
+        let forwarded = pending.next_due(after(4_200));
+        assert!(matches!(forwarded, Some(Due::Forward(_, asked, _)) if asked.seqno == 6));
+        assert!(pending.next_due(after(4_200)).is_none());
         let router_id = request(5).router_id;
         assert!(pending.answer(place(), router_id, 5).is_none(), "6 was asked for");
         assert!(pending.answer(place(), router_id, 6).is_some_and(|request| request.for_others));
         assert!(pending.add(place(), request(5), other, after(9_500)) == Novelty::New);
-        assert!(repeats(&mut pending).is_empty());
+        assert_eq!(repeats(&mut pending), [10_500, 12_500, 15_500]);
+        assert_eq!(
+            pending.add(place(), request(5), other, after(20_000)),
+            Novelty::New,
+            "given up"
+        );
     }
 }

@@ -240,7 +240,7 @@ impl Router {
         }
         let Some(router) = self.table.intern(router_id) else { return self.tell_full(out) };
         let offer = Offer { router, next_hop, seqno: update.seqno, refmetric };
-        self.receive_offer(id, place, Route { offer, expires });
+        self.receive_offer(id, place, Route { offer, expires }, now);
         if let Some(request) = self.pending.answer(place, router_id, update.seqno)
             && request.for_others
         {
@@ -290,9 +290,9 @@ impl Router {
         }
     }
 
-    fn receive_offer(&mut self, id: NeighbourId, place: DestinationId, route: Route) {
+    fn receive_offer(&mut self, id: NeighbourId, place: DestinationId, route: Route, now: Instant) {
         let matters = self.matters(id, place, metric(&route, self.neighbours.cost(id)));
-        self.table.put_route(place, id, route);
+        self.table.put_route(place, id, route, now);
         if matters {
             self.touch(place);
         }
@@ -401,7 +401,7 @@ impl Router {
 
     /// Whom to ask about a destination, other than whoever asked us: whose offer is taken, else the
     /// best offer, a looping one included, since a request cannot loop (its hops are counted).
-    fn towards(&self, place: DestinationId, asker: NeighbourId) -> Option<NeighbourId> {
+    pub(super) fn towards(&self, place: DestinationId, asker: NeighbourId) -> Option<NeighbourId> {
         let selected = self.table.get(place)?.selected.filter(|&selected| selected != asker);
         selected.or_else(|| {
             let offers = self.table.routes(place).filter(|&(neighbour, _)| neighbour != asker);

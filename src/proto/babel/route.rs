@@ -42,6 +42,22 @@ impl Route {
         }
     }
 
+    /// When something is to be done about it next, after `now`: before it expires it is asked for.
+    pub fn due(&self, now: Instant) -> Instant {
+        let expires = self.expires.instant();
+        let ask_at = expires.since_start().saturating_sub(Self::ASKED_BEFORE);
+        let ask_at = Instant::ZERO + ask_at;
+        if self.is_retracted() || ask_at <= now { expires } else { ask_at }
+    }
+
+    /// Whether it expires soon and its neighbour may say it in time if it is asked.
+    pub fn is_ending(&self, now: Instant) -> bool {
+        let expires = self.expires.instant();
+        !self.is_retracted() && expires > now && expires - now <= Self::ASKED_BEFORE
+    }
+
+    /// Time for a few round trips (RFC 8966 §3.8.2.3).
+    const ASKED_BEFORE: Duration = Duration::from_secs(5);
     /// How long a retracted route stays (RFC 8966 §3.5.4).
     const RETRACTED: Duration = Duration::from_secs(60);
 }

@@ -189,13 +189,19 @@ impl Table {
     }
 
     /// Notes what a neighbour offers.
-    pub fn put_route(&mut self, id: DestinationId, neighbour: NeighbourId, route: Route) {
+    pub fn put_route(
+        &mut self,
+        id: DestinationId,
+        neighbour: NeighbourId,
+        route: Route,
+        now: Instant,
+    ) {
         if self.column_mut(neighbour).put(id, route).is_none()
             && let Some(entry) = self.get_mut(id)
         {
             entry.offers += 1;
         }
-        self.schedule(id, route.expires.instant());
+        self.schedule(id, route.due(now));
     }
 
     /// A neighbour takes an offer back; whether there was one.
@@ -267,10 +273,10 @@ impl Table {
     }
 
     /// Makes sure that an entry is looked at when something of it is due.
-    pub fn schedule_all(&mut self, id: DestinationId) {
-        let routes = self.routes(id).map(|(_, route)| route.expires).min();
+    pub fn schedule_all(&mut self, id: DestinationId, now: Instant) {
+        let routes = self.routes(id).map(|(_, route)| route.due(now)).min();
         let own = self.get(id).and_then(Entry::deadline);
-        if let Some(due) = earliest(routes.map(Tick::instant), own) {
+        if let Some(due) = earliest(routes, own) {
             self.schedule(id, due);
         }
     }

@@ -4,9 +4,11 @@ use crate::proto::babel::entry::{DestinationId, Said};
 use crate::proto::babel::event::Output;
 use crate::proto::babel::neighbour::NeighbourId;
 use crate::proto::babel::pending::Due;
+use crate::proto::babel::requests::RouteRequest;
 use crate::proto::babel::router::Router;
 use crate::proto::babel::settle::Step;
 use crate::proto::babel::tick::Tick;
+use crate::proto::limits;
 use crate::proto::time::Instant;
 
 impl Router {
@@ -34,7 +36,12 @@ impl Router {
         while let Some(due) = self.pending.next_due(now) {
             match due {
                 Due::Repeat(request) => self.request_seqno(None, request),
-                Due::GivenUp(id) => self.ask_again_if_starving(id),
+                Due::Forward(id, request, asker) => {
+                    if let Some(next) = self.towards(id, asker) {
+                        self.request_seqno(Some(next), request);
+                    }
+                }
+                Due::GivenUp(id) => self.ask_again_if_starving(id, now),
             }
         }
         if self.trigger_at.is_some_and(|at| at <= now) {
@@ -46,8 +53,8 @@ impl Router {
 
     /// Nobody answered. With no route at all that may not be the end: whoever could answer may not have
     /// known of a way then.
-    fn ask_again_if_starving(&mut self, id: DestinationId) {
-        self.table.schedule_all(id);
+    fn ask_again_if_starving(&mut self, id: DestinationId, now: Instant) {
+        self.table.schedule_all(id, now);
         if self.table.get(id).is_some_and(|entry| entry.selected.is_none()) {
             self.touch(id);
         }
@@ -81,6 +88,7 @@ impl Router {
 
     /// Lets go what expired of a destination.
     fn check_entry(&mut self, id: DestinationId, now: Instant) {
+        self.ask_before_expiry(id, now);
         self.table.expire_routes(id, now);
         let is_over = |at: Option<Tick>| at.is_some_and(|at| at.instant() <= now);
         let Some(entry) = self.table.get_mut(id) else { return };
@@ -96,7 +104,20 @@ impl Router {
         if repeat {
             self.trigger(id, now);
         }
-        self.table.schedule_all(id);
+        self.table.schedule_all(id, now);
         self.touch(id);
+    }
+
+    /// What is taken and was not repeated for long is asked for, as far as a burst of packets goes: its
+    /// updates may have been lost (RFC 8966 §3.8.2.3).
+    fn ask_before_expiry(&mut self, id: DestinationId, now: Instant) {
+        let Some((neighbour, route)) = self.table.selected_route(id) else { return };
+        let Some(entry) = self.table.get(id).filter(|_| route.is_ending(now)) else { return };
+        let request = RouteRequest { destination: Some(entry.destination) };
+        if let Some(neighbour) = self.neighbours.get_mut(neighbour)
+            && neighbour.outbox.composer.full() < limits::BABEL_BURST_PACKETS
+        {
+            neighbour.outbox.composer.put(RouteRequest::TYPE, |body| request.put(body));
+        }
     }
 }
