@@ -4,6 +4,7 @@ mod babel;
 mod babeld_configuration;
 mod bench;
 mod bird;
+mod dual_homed;
 mod kernel;
 mod openvpn;
 mod openvpn_matrix;

@@ -3,8 +3,10 @@
 //! Router N has the addresses `2001:db8:0:N::1` and `10.9.0.N` on its loopback interface; its interface to
 //! router M is called `eM`. They say Hello every second.
 
-use std::fmt::Write;
+use std::fmt::Write as _;
 use std::fs;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use tempfile::TempDir;
@@ -125,7 +127,11 @@ impl Router {
             self.spawn("re6st", RE6ST, &arguments);
         } else {
             let state = self.path("state");
-            self.spawn("babeld", "babeld", &["-I", "", "-S", &state, "-c", &file]);
+            let local = self.path("local");
+            // A babeld that was killed left it behind, and the next one does not start over it.
+            let _ = fs::remove_file(&local);
+            let arguments = ["-I", "", "-S", &state, "-G", &local, "-c", &file];
+            self.spawn("babeld", "babeld", &arguments);
         }
     }
 
@@ -202,6 +208,40 @@ impl Router {
         self.namespace.run("vtysh", &["--vty_socket", &folder, "-f", &file]);
     }
 
+    /// Changes what BIRD's configuration says, and has it read again.
+    pub fn reconfigure_bird(&self, change: impl FnOnce(String) -> String) {
+        let file = self.path("bird.conf");
+        let before = fs::read_to_string(&file).unwrap();
+        let after = change(before.clone());
+        assert_ne!(after, before);
+        fs::write(&file, after).unwrap();
+        let answer = self.birdc("configure");
+        assert!(answer.contains("Reconfigur"), "{answer}");
+    }
+
+    /// Gives babeld a statement while it runs.
+    pub fn tell_babeld(&self, statement: &str) {
+        let mut socket = UnixStream::connect(self.path("local")).unwrap();
+        socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        let mut lines = BufReader::new(socket.try_clone().unwrap()).lines().map(Result::unwrap);
+        assert!(lines.any(|line| line == "ok"), "no greeting");
+        writeln!(socket, "{statement}").unwrap();
+        assert_eq!(lines.next().as_deref(), Some("ok"), "{statement}");
+    }
+
+    /// Its IPv6 route to another router.
+    pub fn route_to(&self, to: usize) -> Option<String> {
+        let routes = self.namespace.ip(&format!("-6 route show 2001:db8:0:{to}::1"));
+        routes.lines().next().map(str::to_owned)
+    }
+
+    /// The number of the router by which packets to another one go first; 0 if none.
+    pub fn way_to(&self, to: usize) -> usize {
+        let route = self.route_to(to).unwrap_or_default();
+        let interface = route.split(' ').skip_while(|word| *word != "dev").nth(1);
+        interface.and_then(|name| name.strip_prefix('e')?.parse().ok()).unwrap_or(0)
+    }
+
     /// What BIRD answers to a command.
     pub fn birdc(&self, command: &str) -> String {
         let socket = self.path("bird.ctl");
@@ -250,19 +290,25 @@ impl Routers {
         &self.all[number - 1]
     }
 
-    /// The pairs that do not reach each other over both families.
-    pub fn unreachable(&self) -> Vec<(usize, usize)> {
-        let pairs = self.all.iter().flat_map(|from| self.all.iter().map(move |to| (from, to)));
+    /// The pairs that do not reach each other over both families, one router left out.
+    fn unreachable_but(&self, left_out: usize) -> Vec<(usize, usize)> {
+        let all = || self.all.iter().filter(move |router| router.number != left_out);
+        let pairs = all().flat_map(|from| all().map(move |to| (from, to)));
         let silent = pairs.filter(|(from, to)| from.number != to.number && !from.reaches(to));
         silent.map(|(from, to)| (from.number, to.number)).collect()
     }
 
     /// Waits until every pair reaches each other; how long that took.
     pub fn wait_until_whole(&self, patience: Duration) -> Duration {
+        self.wait_until_others_are_whole(0, patience)
+    }
+
+    /// The same, one router left out.
+    pub fn wait_until_others_are_whole(&self, left_out: usize, patience: Duration) -> Duration {
         #[allow(clippy::disallowed_methods, reason = "waits for real processes")]
         let start = std::time::Instant::now();
         loop {
-            let silent = self.unreachable();
+            let silent = self.unreachable_but(left_out);
             let took = start.elapsed();
             if silent.is_empty() {
                 return took;
@@ -282,5 +328,49 @@ impl Routers {
     pub fn mend(&self, a: usize, b: usize) {
         self.router(a).namespace.ip(&format!("link set e{b} up"));
         // An interface that was down has lost nothing but its IPv6 link-local address, which comes back.
+    }
+}
+
+/// Packets from one router to another, ten a second.
+pub struct Stream {
+    ping: Process,
+    // Holds what it prints.
+    _directory: TempDir,
+}
+
+/// What became of them.
+pub struct Summary(String);
+
+impl Stream {
+    /// Starts it.
+    pub fn start(from: &Router, to: &Router) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let source = format!("2001:db8:0:{}::1", from.number);
+        let destination = format!("2001:db8:0:{}::1", to.number);
+        let arguments = ["-n", "-i", "0.1", "-I", &source, &destination];
+        let ping = from.namespace.spawn(directory.path(), "ping", "ping", &arguments);
+        Self { ping, _directory: directory }
+    }
+
+    /// Ends it.
+    pub fn end(mut self) -> Summary {
+        self.ping.signal("INT");
+        eventually("ping ends", Duration::from_secs(5), || (!self.ping.is_running()).then_some(()));
+        Summary(self.ping.printed())
+    }
+}
+
+impl Summary {
+    /// None was killed by its hop limit, as a loop would do, and the others were lost for less than that.
+    pub fn lost_less_than(&self, time: Duration) {
+        let Self(printed) = self;
+        assert!(!printed.contains("exceeded"), "{printed}");
+        let summary = printed.lines().find(|line| line.contains(" packets transmitted, "));
+        let summary = summary.unwrap_or_else(|| panic!("no summary: {printed}"));
+        let counts: Vec<u32> =
+            summary.split(' ').filter_map(|word| word.parse().ok()).take(2).collect();
+        let lost = Duration::from_millis(100) * (counts[0] - counts[1]);
+        println!("{summary}: gone for {lost:?}");
+        assert!(counts[1] > 0 && lost < time, "{summary}");
     }
 }
