@@ -169,7 +169,7 @@ impl Frame<'_> {
                 self.network.subnet(leaf.prefix).map_or_else(String::new, |s| s.to_string()),
             ),
             ("address", address.map_or_else(String::new, |address| address.to_string())),
-            ("whose", leaf.email.clone().unwrap_or_else(|| "anonymous".into())),
+            ("whose", whose(leaf)),
             ("subject", certificate.subject()),
             ("serial number", certificate.serial().map_or_else(String::new, |s| s.to_string())),
             ("valid from", certificate.not_before().to_string()),
@@ -345,7 +345,7 @@ impl Row {
         let (made, served) = mesh.tunnels(&name);
         Some(Self {
             subnet: network.subnet(leaf.prefix).map_or_else(String::new, |it| it.to_string()),
-            email: leaf.email.clone().unwrap_or_default(),
+            email: whose(leaf),
             until: certificate.not_after(),
             country: known.country.unwrap_or_default(),
             software: known.software.unwrap_or_default(),
@@ -361,4 +361,9 @@ impl Row {
             [&self.name, &self.subnet, &self.email, &self.country, &self.software, &self.addresses];
         fields.iter().any(|field| field.to_lowercase().contains(&search))
     }
+}
+
+/// The mail address of who asked for it.
+fn whose(leaf: &Leaf) -> String {
+    leaf.email.clone().unwrap_or_else(|| "anonymous".into())
 }
