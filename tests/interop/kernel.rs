@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use super::routers::{Make, Routers, Setup};
-use crate::namespace::{Namespace, eventually};
+use crate::namespace::{Namespace, RE6ST, eventually};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 /// A repair takes a twentieth of a second.
@@ -150,4 +150,30 @@ fn ipv4_routes_by_source_are_installed_and_the_longest_destination_comes_first()
     router.stop("TERM");
     assert!(!router.namespace.ip("-4 rule show").contains("10.43.0.0/16"));
     assert_eq!(routes(&router.namespace, "default").len(), 1);
+}
+
+#[test]
+fn routes_go_where_the_options_say_and_nothing_of_them_stays() {
+    let mut routers = pair("");
+    routers.all[1].stop("TERM");
+    let ours = &routers.router(2).namespace;
+    let directory = tempfile::tempdir().unwrap();
+    let socket = directory.path().join("socket");
+    let own = ["--pref-src", "2001:db8:0:2::1", "--pref-src", "10.9.0.2"];
+    let place = ["--table", "142", "--metric", "77", "--socket", socket.to_str().unwrap()];
+    let arguments =
+        [&["babel", "run", "e1", "--hello", "1s", "--kind", "wired"][..], &own, &place].concat();
+    let mut router = ours.spawn(directory.path(), "re6st", RE6ST, &arguments);
+    for (prefix, source) in [("2001:db8:0:1::1 ", own[1]), ("10.9.0.1 ", own[3])] {
+        let route = appears(ours, prefix, "dev e1", PATIENCE);
+        for wanted in ["table 142 ", "metric 77", &format!("src {source}"), "proto babel"] {
+            assert!(route.contains(wanted), "{wanted}: {route}");
+        }
+        assert_eq!(routes(ours, prefix).len(), 1, "no other table has it");
+    }
+    router.signal("TERM");
+    eventually("nothing is left", PATIENCE, || {
+        let left = ["-6", "-4"].map(|family| ours.ip(&format!("{family} route show table all")));
+        (!left.concat().contains("table 142")).then_some(())
+    });
 }
