@@ -35,6 +35,7 @@ pub fn start_alone() -> io::Result<Runtime> {
 }
 
 fn daemon(builder: &mut Builder) -> io::Result<Runtime> {
+    footprint::share_heap();
     let runtime = builder.max_blocking_threads(BLOCKING_THREADS_MAX).enable_all().build()?;
     runtime.spawn(footprint::keep_small());
     Ok(runtime)

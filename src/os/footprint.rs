@@ -43,6 +43,12 @@ impl Mapping {
     }
 }
 
+/// To be called before there are threads. Each would get a heap of its own, with room that the others cannot
+/// use; daemons allocate little while they work, so that sharing one costs nothing that can be measured.
+pub fn share_heap() {
+    sys::share_heap();
+}
+
 /// Gives memory back from time to time, ever more seldom. A daemon starts with what all commands have in
 /// common, options and help, then shakes hands with many peers at once, and later needs little of that.
 pub async fn keep_small() {

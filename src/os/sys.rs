@@ -55,6 +55,15 @@ pub fn forget_pages(mapping: &Mapping) -> io::Result<()> {
     if done < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
+/// Lets all threads that come share one heap; where the heap is not glibc's, nothing changes.
+pub fn share_heap() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: takes its arguments by value.
+    unsafe {
+        libc::mallopt(libc::M_ARENA_MAX, 1);
+    }
+}
+
 /// Gives back to the system what of the heap is free; where the heap is not glibc's, nothing.
 pub fn trim_heap() {
     #[cfg(target_env = "gnu")]

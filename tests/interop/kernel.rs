@@ -163,7 +163,7 @@ fn routes_go_where_the_options_say_and_nothing_of_them_stays() {
     let place = ["--table", "142", "--metric", "77", "--socket", socket.to_str().unwrap()];
     let arguments =
         [&["babel", "run", "e1", "--hello", "1s", "--kind", "wired"][..], &own, &place].concat();
-    let mut router = ours.spawn(directory.path(), "re6st", RE6ST, &arguments);
+    let router = ours.spawn(directory.path(), "re6st", RE6ST, &arguments);
     for (prefix, source) in [("2001:db8:0:1::1 ", own[1]), ("10.9.0.1 ", own[3])] {
         let route = appears(ours, prefix, "dev e1", PATIENCE);
         for wanted in ["table 142 ", "metric 77", &format!("src {source}"), "proto babel"] {

@@ -227,7 +227,7 @@ async fn tell_addresses(node: tokio::net::UdpSocket) {
 fn a_call_costs_a_fraction_of_what_it_costs_stock() {
     let number = |name, usual| std::env::var(name).map_or(usual, |text| text.parse().unwrap());
     let members = number("RE6ST_LOAD_MEMBERS", 100);
-    let (stock_members, rounds) = (number("RE6ST_LOAD_STOCK", 20), number("RE6ST_LOAD_ROUNDS", 1));
+    let (stock_members, rounds) = (number("RE6ST_LOAD_STOCK", 5), number("RE6ST_LOAD_ROUNDS", 1));
     let (mut stocks, mut ours) = (Vec::new(), Vec::new());
     for _ in 0..rounds {
         let (host, directory) =
