@@ -277,11 +277,9 @@ impl Sessions {
         if known.certificate.verify(cipher, signature).is_err() {
             return Heard::Nothing;
         }
-        let opened = self.identity.key.decrypt(cipher).ok();
-        let Some(secret) = opened.and_then(|octets| Secret::try_from(octets).ok()) else {
-            return Heard::Nothing;
-        };
-        if secret <= peer.secret {
+        let Ok(secret) = self.identity.key.decrypt_secret(cipher) else { return Heard::Nothing };
+        // One that was not well padded is zero, and takes this way as one that is too old does.
+        if secret <= peer.secret || secret >= SECRETS_END {
             return Heard::Nothing;
         }
         peer.protocol = protocol;
@@ -434,6 +432,14 @@ fn draw_secret(at: UnixTime, random: &mut Random) -> Secret {
     secret
 }
 
+/// No clock shows that: 2112. A peer whose clock did could not replace its secret when it is mended, and
+/// ciphers that somebody tries out are hardly ever good by chance.
+const SECRETS_END: Secret = {
+    let mut end = [0; 20];
+    end[1] = 0x10;
+    end
+};
+
 /// How long a session lasts without an answer, and a message waits for a session.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// How long an unanswered message makes us doubt a session.
@@ -550,6 +556,48 @@ mod tests {
         let mut out = Vec::new();
         a.send(prefix("2/16"), b"\x01".to_vec(), Instant::ZERO, &mut out);
         assert_eq!(converse(&mut a, &mut b, out), []);
+    }
+
+    /// Goal: a member that tries ciphers on another learns nothing: what was sent to a third one, what is
+    /// not padded, and a secret that is too old or of no age are all answered alike, by silence.
+    #[test]
+    fn a_secret_that_is_no_good_is_met_by_silence_whatever_is_wrong_with_it() {
+        let (mut a, mut b) = (node("h1", EPOCH), node("h2", EPOCH));
+        let mut out = Vec::new();
+        a.send(prefix("2/16"), b"\x01".to_vec(), Instant::ZERO, &mut out);
+        converse(&mut a, &mut b, out);
+        let (from, established) = (address(&a), b.peers[&prefix("1/16")].secret);
+        let to_b = vectors::identity("h2").certificate;
+        let mut old = established;
+        old[19] = old[19].wrapping_sub(1);
+        old[0] = 0;
+        old[7] = old[7].wrapping_sub(1);
+        let mut later = established;
+        later[6] = later[6].wrapping_add(2);
+        let ciphers = [
+            ("of no age", to_b.encrypt(&[0xff; 20]).unwrap()),
+            ("too old", to_b.encrypt(&old).unwrap()),
+            ("the same", to_b.encrypt(&established).unwrap()),
+            ("too short", to_b.encrypt(&later[..19]).unwrap()),
+            ("empty", to_b.encrypt(&[]).unwrap()),
+            ("for another", vectors::identity("h3").certificate.encrypt(&later).unwrap()),
+            ("not padded", vec![1; 256]),
+            ("beyond the modulus", vec![0xff; 256]),
+        ];
+        let propose = |cipher: &[u8]| {
+            let signature = a.identity.key.sign(cipher).unwrap();
+            Datagram::proposal(cipher, &signature)
+        };
+        let now = Instant::ZERO + Duration::from_secs(2);
+        for (what, cipher) in ciphers {
+            let mut out = Vec::new();
+            let heard = b.receive(from, &propose(&cipher), now, &mut out);
+            assert_eq!((heard, out.len()), (Heard::Nothing, 0), "{what}");
+            assert_eq!(b.peers[&prefix("1/16")].secret, established, "{what}");
+        }
+        let good = propose(&to_b.encrypt(&later).unwrap());
+        let heard = b.receive(from, &good, now, &mut Vec::new());
+        assert_eq!(heard, Heard::Established(prefix("1/16")));
     }
 
     #[test]
