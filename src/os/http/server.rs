@@ -334,6 +334,9 @@ fn response(answer: Answer) -> Response<Full<Bytes>> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
     use super::*;
 
     #[test]
@@ -347,5 +350,112 @@ mod tests {
         assert_eq!(proxied.len(), 9);
         drop((held, proxied));
         assert!(guests.0.lock().unwrap().is_empty(), "nothing is remembered");
+    }
+
+    const BOUNDS: Bounds = Bounds {
+        connections: 1,
+        undisturbed: Duration::ZERO,
+        connections_of_one: 1,
+        headers: Duration::from_secs(5),
+        whole: Duration::from_secs(60),
+        headers_octets: 32 * 1_024,
+    };
+
+    /// What a request says of itself, for comparing.
+    type Seen = (String, String, Option<String>, Vec<u8>);
+
+    /// What a client does when it has sent all.
+    #[derive(PartialEq, Eq)]
+    enum Then {
+        Listens,
+        Leaves,
+    }
+
+    /// Sends `pieces` over a connection in turn; which request was understood, and what was answered.
+    fn converse(pieces: &[&[u8]], then: Then) -> (Option<Seen>, String) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        runtime.block_on(async {
+            let (mut client, server) = tokio::io::duplex(1 << 20);
+            let seen = Arc::new(Mutex::new(None));
+            let answer = |mut request: Request| {
+                let seen = Arc::clone(&seen);
+                async move {
+                    let body = request.read_body(1_024, Duration::from_secs(1)).await;
+                    let header = request.header("X-Header").map(str::to_owned);
+                    let body = body.unwrap_or_default();
+                    *seen.lock().unwrap() = Some((request.method, request.target, header, body));
+                    let headers = Vec::new();
+                    Answer { status: 200, headers, content_type: None, body: b"told".to_vec() }
+                }
+            };
+            let source = [192, 0, 2, 1].into();
+            let turn = Waiting::default().begin();
+            let talk = Talk { source, bounds: BOUNDS, is_tls: false, turn };
+            let mut reply = Vec::new();
+            let sent = async {
+                for piece in pieces {
+                    // It may have answered and gone by now.
+                    let _ = client.write_all(piece).await;
+                    tokio::task::yield_now().await;
+                }
+                if then == Then::Leaves {
+                    let _ = client.shutdown().await;
+                }
+                let _ = client.read_to_end(&mut reply).await;
+            };
+            tokio::join!(connection(server, &talk, answer), sent);
+            let seen = seen.lock().unwrap().take();
+            (seen, String::from_utf8_lossy(&reply).into_owned())
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        /// Goal: where a request is cut on its way does not matter.
+        #[test]
+        fn any_cuts_give_the_same_request(
+            target in "/[a-zA-Z]{1,12}(\\?[a-z]=[a-zA-Z0-9%+]{0,40})?",
+            value in "[!-~]{1,40}",
+            body in proptest::collection::vec(any::<u8>(), 0..100),
+            cuts in proptest::collection::vec(any::<proptest::sample::Index>(), 0..12),
+        ) {
+            let length = body.len();
+            let head = format!(
+                "POST {target} HTTP/1.1\r\nHost: x\r\nX-Header: {value}\r\nContent-Length: {length}\r\n\r\n"
+            );
+            let octets = [head.as_bytes(), &body].concat();
+            let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut.index(octets.len())).collect();
+            cuts.extend([0, octets.len()]);
+            cuts.sort_unstable();
+            let pieces: Vec<&[u8]> = cuts.windows(2).map(|at| &octets[at[0]..at[1]]).collect();
+            let (seen, reply) = converse(&pieces, Then::Listens);
+            prop_assert_eq!(seen, Some(("POST".into(), target, Some(value), body)));
+            prop_assert!(reply.starts_with("HTTP/1.1 200 ") && reply.ends_with("told"), "{}", reply);
+        }
+
+        /// Goal: whatever comes, the connection ends, with a status or without.
+        #[test]
+        fn any_octets_are_answered_or_cut_off(
+            before in prop_oneof![Just(""), Just("GET / HTTP/1.1\r\n"), Just("GET ")],
+            octets in proptest::collection::vec(any::<u8>(), 0..300),
+        ) {
+            let (_, reply) = converse(&[before.as_bytes(), &octets], Then::Leaves);
+            prop_assert!(reply.is_empty() || reply.starts_with("HTTP/1."), "{}", reply);
+        }
+
+        #[test]
+        fn headers_have_a_bound(length in 1_usize..100_000, many in any::<bool>()) {
+            let headers = if many { "X: y\r\n".repeat(length / 6) } else { format!("X: {}\r\n", "y".repeat(length)) };
+            let request = format!("GET / HTTP/1.1\r\nHost: x\r\n{headers}\r\n");
+            let (seen, reply) = converse(&[request.as_bytes()], Then::Listens);
+            // What arrives at once is looked at as a whole: the bound is known to a read.
+            if request.len() > 2 * BOUNDS.headers_octets {
+                prop_assert_eq!(seen, None, "{} octets", request.len());
+                prop_assert!(reply.is_empty() || reply.starts_with("HTTP/1.1 431 "), "{}", reply);
+            } else if request.len() < BOUNDS.headers_octets && !many {
+                prop_assert!(reply.starts_with("HTTP/1.1 200 "), "{}", reply);
+            }
+        }
     }
 }

@@ -270,7 +270,87 @@ mod tests {
         }
     }
 
+    fn prefixes() -> impl Strategy<Value = Prefix> {
+        "[01]{1,64}".prop_map(|bits| Prefix::from_bits(&bits).unwrap())
+    }
+
+    fn open_calls() -> impl Strategy<Value = OpenCall> {
+        let text = || any::<String>();
+        prop_oneof![
+            Just(OpenCall::GetCa),
+            text().prop_map(|email| OpenCall::RequestToken { email }),
+            (text(), text(), text()).prop_map(|(token, request, location)| {
+                OpenCall::RequestCertificate { token, request, location }
+            }),
+            prefixes().prop_map(|prefix| OpenCall::Hello { prefix }),
+        ]
+    }
+
+    fn member_calls() -> impl Strategy<Value = MemberCall> {
+        prop_oneof![
+            Just(MemberCall::GetNetworkConfig),
+            Just(MemberCall::GetDh),
+            Just(MemberCall::GetBootstrapPeer),
+            Just(MemberCall::RenewCertificate),
+            any::<IpAddr>().prop_map(MemberCall::GetCountry),
+        ]
+    }
+
     proptest! {
+        #[test]
+        fn what_anybody_asks_is_read_as_it_was_meant(call in open_calls()) {
+            let protocol =
+                if matches!(call, OpenCall::Hello { .. }) { crate::proto::registry::PROTOCOL } else { 0 };
+            let target = call.target();
+            prop_assert!(target.bytes().all(|octet| octet.is_ascii_graphic()), "{target}");
+            prop_assert_eq!(parse(&target), Ok(Asked::Open { call, protocol }));
+        }
+
+        #[test]
+        fn what_members_ask_is_read_as_it_was_meant(prefix in prefixes(), call in member_calls()) {
+            prop_assert_eq!(parse(&call.target(prefix)), Ok(Asked::Member { prefix, call }));
+        }
+
+        /// The order of arguments says nothing; each is wanted once, and none may be added.
+        #[test]
+        fn arguments_are_a_set(
+            (names, order) in Just(vec!["cn=01", "address=192.0.2.1"]).prop_flat_map(|names| {
+                (Just(names.clone()), Just(names).prop_shuffle())
+            }),
+            more in "[a-z]{1,8}",
+        ) {
+            let target = |names: &[&str]| format!("/getCountry?{}", names.join("&"));
+            prop_assert_eq!(parse(&target(&order)), parse(&target(&names)));
+            prop_assert!(parse(&target(&order)).is_ok());
+            for at in 0..order.len() {
+                let mut fewer = order.clone();
+                fewer.remove(at);
+                prop_assert!(parse(&target(&fewer)).is_err());
+            }
+            prop_assume!(!["cn", "address"].contains(&more.as_str()));
+            let more = format!("{more}=1");
+            prop_assert!(parse(&target(&[&order[..], &[&more]].concat())).is_err());
+        }
+
+        /// What is a number is one within its bounds, and a prefix has bits and no more than an address.
+        #[test]
+        fn values_have_bounds(number in any::<u64>(), bits in "[01]{0,140}", other in "[2-9a-z +-]{1,4}") {
+            let hello = parse(&format!("/hello?client_prefix=01&protocol={number}"));
+            prop_assert_eq!(hello.is_ok(), u32::try_from(number).is_ok());
+            let token = parse(&format!("/addToken?email=a@b&prefix_len={number}"));
+            prop_assert_eq!(token.is_ok(), u8::try_from(number).is_ok());
+            let member = parse(&format!("/getDh?cn={bits}"));
+            prop_assert_eq!(member.is_ok(), (1..=128).contains(&bits.len()), "{}", bits.len());
+            let member = parse(&format!("/getDh?cn={bits}{other}"));
+            prop_assert!(member.is_err(), "{:?}", member);
+        }
+
+        #[test]
+        fn no_octets_panic(octets in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let _ = parse(&String::from_utf8_lossy(&octets));
+            let _ = parse(&format!("/requestCertificate?{}", String::from_utf8_lossy(&octets)));
+        }
+
         #[test]
         fn no_target_panics(target in "\\PC{0,60}") {
             let _ = parse(&target);
