@@ -103,6 +103,36 @@ fn nothing_is_left_unfinished() {
     assert!(broken.is_empty(), "\n{}", broken.join("\n"));
 }
 
+/// A guess that is compared octet by octet until one differs tells by its time how much of it is right.
+#[test]
+fn no_mac_is_compared_by_its_octets() {
+    let makes_macs = |path: &str| {
+        let text = fs::read_to_string(path).unwrap();
+        ["hmac::", "cmac::", "mac::"].iter().any(|word| text.contains(word))
+    };
+    let words = ["mac", "hmac", "tag", "tags", "macs", "digest", "form", "header"];
+    let (mut broken, mut looked) = (Vec::new(), 0);
+    for path in files_of(Path::new("src")).iter().map(|path| path.display().to_string()) {
+        if !makes_macs(&path) {
+            continue;
+        }
+        looked += 1;
+        let text = fs::read_to_string(&path).unwrap();
+        let text = text.split("#[cfg(test)]").next().unwrap();
+        for (at, line) in text.lines().enumerate() {
+            let compares = line.contains(" == ") || line.contains(" != ") || line.contains("_eq(");
+            let code = line.split("//").next().unwrap();
+            let mut names = code.split(|c: char| !c.is_alphanumeric() && c != '_');
+            let is_length = line.contains(".len()") || line.contains("memcmp::eq(");
+            if compares && !is_length && names.any(|name| words.contains(&name)) {
+                broken.push(format!("{path}:{}: compare by hmac::verify or memcmp::eq", at + 1));
+            }
+        }
+    }
+    assert!(broken.is_empty(), "\n{}", broken.join("\n"));
+    assert!(looked >= 4, "{looked} files make MACs");
+}
+
 /// The names that follow `prefix` in a line; `{` for a group, which would hide them.
 fn names_after(line: &str, prefix: &str) -> Vec<String> {
     line.match_indices(prefix)

@@ -68,6 +68,7 @@ fn mac(key: &[u8], message: &[u8]) -> String {
     STANDARD.encode(hmac::sign(&key, message))
 }
 
+/// The only comparison of a MAC: ring's, whose time says nothing about which octet is wrong.
 fn accepts(key: &[u8], message: &[u8], header: &str) -> bool {
     let Ok(tag) = STANDARD.decode(header.trim()) else { return false };
     let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, key);
@@ -95,6 +96,37 @@ mod tests {
         assert!(!key.accepts_reply(b"/getDh?cn=0", &mac));
         for rubbish in ["", "=", "AAAA", "not base64"] {
             assert!(!key.accepts_request("/getDh?cn=0", rubbish));
+        }
+    }
+
+    /// Goal: a guess that is right but for one octet, wherever it is, is worth as little as any other.
+    #[test]
+    fn a_guess_is_right_as_a_whole_or_not_at_all() {
+        let key = SessionKey::new([7; 20]);
+        let (target, body) = ("/getDh?cn=0", b"body");
+        let tags = [key.request_mac(target), key.reply_mac(body)];
+        for (at, tag) in tags.iter().enumerate() {
+            let accepts = |guess: &[u8]| {
+                let header = STANDARD.encode(guess);
+                if at == 0 {
+                    key.accepts_request(target, &header)
+                } else {
+                    key.accepts_reply(body, &header)
+                }
+            };
+            let tag = STANDARD.decode(tag).unwrap();
+            assert!(accepts(&tag));
+            for octet in 0..tag.len() {
+                for bit in 0..8 {
+                    let mut guess = tag.clone();
+                    guess[octet] ^= 1 << bit;
+                    assert!(!accepts(&guess), "bit {bit} of octet {octet}");
+                }
+            }
+            for length in (0..tag.len()).chain([21, 40]) {
+                let guess: Vec<u8> = tag.iter().copied().cycle().take(length).collect();
+                assert!(!accepts(&guess), "{length} octets");
+            }
         }
     }
 
