@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use re6st::os::clock::unix_time;
@@ -67,9 +68,8 @@ fn a_renewed_authority_is_given_and_taken_while_all_runs() {
     // Nobody told the registry.
     let given = Certificate::from_pem(&registry.get("/getCa", "").1).unwrap();
     assert_eq!(given.not_after(), new.certificate().not_after());
-    // Started again it shows the renewed one over TLS, and who knows the old one only believes it.
-    registry.restart(OPTIONS);
-    assert!(!registry.printed().contains("renew-ca"), "{}", registry.printed());
+    // It shows the renewed one over TLS, too, and who knows the old one only believes it.
+    assert_eq!(shown(&registry), given.fingerprint().unwrap());
     let url = format!("https://127.0.0.1:{}/", registry.tls_port());
     let said = re6st_must(&["cert", "renew", "--dir", node.to_str().unwrap(), "--registry", &url]);
     assert!(said.contains("Its authority lasts until"), "{said}");
@@ -77,6 +77,48 @@ fn a_renewed_authority_is_given_and_taken_while_all_runs() {
     assert_eq!(re6st_must(&["registry", "check", "--dir", &dir]), "");
     let mut client = registry.client(&node, unix_time());
     assert!(wait(client.get_network_config()).is_ok());
+    registry.restart(OPTIONS);
+    assert!(!registry.printed().contains("renew-ca"), "{}", registry.printed());
+}
+
+/// The fingerprint of the certificate that a registry shows over TLS.
+fn shown(registry: &Registry) -> String {
+    let address = format!("127.0.0.1:{}", registry.tls_port());
+    let shown = Command::new("openssl")
+        .args(["s_client", "-connect", &address])
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let printed = String::from_utf8_lossy(&shown.stdout).into_owned();
+    let pem = printed.find("-----BEGIN").unwrap_or_else(|| panic!("{printed}"));
+    Certificate::from_pem(&printed.as_bytes()[pem..]).unwrap().fingerprint().unwrap()
+}
+
+#[test]
+fn a_certificate_that_another_program_renews_is_shown_once_it_is_whole() {
+    let mut registry = Registry::serve(ending(Duration::from_secs(864_000)), &[]);
+    let folder = registry.path().to_owned();
+    let at = |name: &str| folder.join(name).to_str().unwrap().to_owned();
+    let make = |name: &str| {
+        let (key, certificate) = (at(&format!("{name}.key")), at(&format!("{name}.crt")));
+        let words = "req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=registry -keyout";
+        let words: Vec<&str> = words.split(' ').collect();
+        run("openssl", &[&words[..], &[&key, "-out", &certificate]].concat());
+        Certificate::from_pem(&fs::read(certificate).unwrap()).unwrap().fingerprint().unwrap()
+    };
+    let (first, second) = (make("first"), make("second"));
+    let place = |what: &str| fs::copy(at(what), at(&what.replace("second", "first"))).unwrap();
+    let options =
+        ["--tls-port", "0", "--tls-cert", &at("first.crt"), "--tls-key", &at("first.key")];
+    registry.restart(&options);
+    assert_eq!(shown(&registry), first);
+    place("second.crt");
+    assert_eq!(shown(&registry), first, "its key is not there yet");
+    assert!(registry.printed().contains("TLS stays as it was"), "{}", registry.printed());
+    place("second.key");
+    assert_eq!(shown(&registry), second);
+    fs::write(at("first.crt"), "rubbish").unwrap();
+    assert_eq!(shown(&registry), second);
 }
 
 #[test]

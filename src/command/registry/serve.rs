@@ -14,7 +14,7 @@ use crate::os::clock::unix_time;
 use crate::os::countries::Countries;
 use crate::os::database::{Database, Location};
 use crate::os::http::server::{self, Bounds};
-use crate::os::http::tls::{self, Acceptor};
+use crate::os::http::tls::{Acceptor, Key};
 use crate::os::log::NOTABLE;
 use crate::os::{entropy, file, log, smtp, user};
 use crate::proto::certificate::renewal;
@@ -417,13 +417,13 @@ fn ports(options: &Options) -> Result<Vec<Port>, Failure> {
 }
 
 fn acceptor(options: &Options) -> Result<Acceptor, Failure> {
-    if let Some((chain, key)) = options.tls_cert.as_deref().zip(options.tls_key.as_deref()) {
-        return tls::of_files(chain, key).map_err(|error| {
-            let (chain, key) = (chain.display(), key.display());
-            Failure::failed(format!("cannot use {chain} with {key} for TLS: {error}"))
-        });
+    if let Some((chain, key)) = options.tls_cert.clone().zip(options.tls_key.clone()) {
+        let files = format!("{} with {}", chain.display(), key.display());
+        return Acceptor::open(chain, Key::File(key))
+            .map_err(|error| Failure::failed(format!("cannot use {files} for TLS: {error}")));
     }
     let (ca, key) = (options.place(&options.ca, "ca.crt"), options.place(&options.key, "ca.key"));
-    tls::of_authority(&open::issuer(&ca, &key)?)
+    let key = open::issuer(&ca, &key)?.key().clone();
+    Acceptor::open(ca, Key::Kept(key))
         .map_err(|error| Failure::failed(format!("cannot use the authority for TLS: {error}")))
 }

@@ -1,20 +1,97 @@
 //! TLS for HTTP: a registry's end with a certificate, and a client's that knows whom to believe.
 
-use std::io;
 use std::net::IpAddr;
-use std::path::Path;
-use std::pin;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::{fs, io, pin};
 
-use openssl::error::ErrorStack;
-use openssl::ssl::{SslAcceptor, SslConnector, SslFiletype, SslMethod, SslRef, SslVerifyMode};
-use openssl::x509::{X509Ref, X509VerifyResult};
+use openssl::pkey::PKey;
+use openssl::ssl::{SslAcceptor, SslConnector, SslMethod, SslRef, SslVerifyMode};
+use openssl::x509::{X509, X509Ref, X509VerifyResult};
 use tokio::net::TcpStream;
 use tokio_openssl::SslStream;
 
-use crate::proto::certificate::{Certificate, Fingerprint, Issuer};
+use crate::proto::certificate::{Certificate, Fingerprint, PrivateKey};
 
-/// What answers over TLS.
-pub type Acceptor = SslAcceptor;
+/// What answers over TLS, with the certificate that its file has now: whoever renews it need not tell us.
+#[derive(Clone)]
+pub struct Acceptor(Arc<Shown>);
+
+struct Shown {
+    chain: PathBuf,
+    key: Key,
+    state: Mutex<State>,
+}
+
+/// Where the key of a certificate is.
+pub enum Key {
+    /// Here: it outlasts each certificate for it.
+    Kept(PrivateKey),
+    /// In a file, PEM: it may be renewed with the certificate.
+    File(PathBuf),
+}
+
+struct State {
+    acceptor: SslAcceptor,
+    /// The files as they were when they were last used, or could not be.
+    tried: Files,
+}
+
+/// What is in the files: the certificate and those that vouch for it, PEM, and the key.
+#[derive(PartialEq, Eq)]
+struct Files {
+    chain: Vec<u8>,
+    key: Vec<u8>,
+}
+
+impl Acceptor {
+    /// Answers with the certificate in `chain`, and those after it that vouch for it.
+    pub fn open(chain: PathBuf, key: Key) -> io::Result<Self> {
+        let tried = Files::read(&chain, &key)?;
+        let state = Mutex::new(State { acceptor: tried.acceptor()?, tried });
+        Ok(Self(Arc::new(Shown { chain, key, state })))
+    }
+
+    /// The certificate of now; the last good one if that cannot be used.
+    fn current(&self) -> SslAcceptor {
+        let Shown { chain, key, state } = &*self.0;
+        let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
+        // Files that cannot be read are being written, or are not for the user that we became.
+        if let Ok(found) = Files::read(chain, key)
+            && found != state.tried
+        {
+            match found.acceptor() {
+                Ok(acceptor) => state.acceptor = acceptor,
+                Err(error) => tracing::warn!("TLS stays as it was: {}: {error}", chain.display()),
+            }
+            state.tried = found;
+        }
+        state.acceptor.clone()
+    }
+}
+
+impl Files {
+    fn read(chain: &Path, key: &Key) -> io::Result<Self> {
+        let key = match key {
+            Key::Kept(key) => key.to_pem().map_err(io::Error::other)?,
+            Key::File(path) => fs::read(path)?,
+        };
+        Ok(Self { chain: fs::read(chain)?, key })
+    }
+
+    fn acceptor(&self) -> io::Result<SslAcceptor> {
+        let mut chain = X509::stack_from_pem(&self.chain)?.into_iter();
+        let leaf = chain.next().ok_or_else(|| io::Error::other("there is no certificate in it"))?;
+        let mut builder = SslAcceptor::mozilla_intermediate_v5(SslMethod::tls_server())?;
+        builder.set_certificate(&leaf)?;
+        for certificate in chain {
+            builder.add_extra_chain_cert(certificate)?;
+        }
+        builder.set_private_key(&*PKey::private_key_from_pem(&self.key)?)?;
+        builder.check_private_key()?;
+        Ok(builder.build())
+    }
+}
 
 /// Whom a client believes, besides those whom the system vouches for.
 #[derive(Clone, Copy, Debug)]
@@ -27,27 +104,9 @@ pub enum Pin<'a> {
     Key(&'a Certificate),
 }
 
-/// Answers with the authority's own certificate, which clients know by its fingerprint.
-pub fn of_authority(issuer: &Issuer) -> Result<Acceptor, ErrorStack> {
-    let mut builder = SslAcceptor::mozilla_intermediate_v5(SslMethod::tls_server())?;
-    builder.set_private_key(issuer.key().pkey())?;
-    builder.set_certificate(issuer.authority().certificate().x509())?;
-    builder.check_private_key()?;
-    Ok(builder.build())
-}
-
-/// Answers with the certificate, and those that vouch for it, in a file.
-pub fn of_files(chain: &Path, key: &Path) -> Result<Acceptor, ErrorStack> {
-    let mut builder = SslAcceptor::mozilla_intermediate_v5(SslMethod::tls_server())?;
-    builder.set_private_key_file(key, SslFiletype::PEM)?;
-    builder.set_certificate_chain_file(chain)?;
-    builder.check_private_key()?;
-    Ok(builder.build())
-}
-
 /// Shakes hands as a server.
 pub async fn accept(stream: TcpStream, acceptor: &Acceptor) -> io::Result<SslStream<TcpStream>> {
-    let ssl = openssl::ssl::Ssl::new(acceptor.context())?;
+    let ssl = openssl::ssl::Ssl::new(acceptor.current().context())?;
     let mut stream = SslStream::new(ssl, stream)?;
     pin::Pin::new(&mut stream).accept().await.map_err(io::Error::other)?;
     Ok(stream)
