@@ -9,8 +9,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use openssl::ssl::{SslConnector, SslMethod};
 
-/// How long to wait for each thing the server does.
-const PATIENCE: Duration = Duration::from_secs(20);
+use crate::os::clock::Clock;
 
 /// Octets of a reply; a longer one is an error (RFC 5321 §4.5.3.1.5 allows 512 a line).
 const REPLY_OCTETS_MAX: u64 = 16_384;
@@ -55,13 +54,18 @@ pub enum SmtpError {
     },
 }
 
-/// Hands `mail`, whose lines end in CR LF, to `server`.
-pub fn send(server: &Server, from: &str, to: &str, mail: &str) -> Result<(), SmtpError> {
+/// Hands `mail`, whose lines end in CR LF, to `server`, which has `patience` for all of it.
+pub fn send(
+    server: &Server,
+    (from, to): (&str, &str),
+    mail: &str,
+    patience: Duration,
+) -> Result<(), SmtpError> {
     let (host, port) = match server.host.rsplit_once(':') {
         Some((host, port)) if !host.contains(':') => (host, port.parse().unwrap_or(PORT)),
         _ => (server.host.as_str(), PORT),
     };
-    let mut dialogue = Dialogue::begin(connect(host, port)?)?;
+    let mut dialogue = Dialogue::begin(Bounded::connect(host, port, patience)?)?;
     if server.starttls {
         dialogue.ask("STARTTLS", "STARTTLS", 220)?;
         let plain = dialogue.0.into_inner();
@@ -76,19 +80,55 @@ pub fn send(server: &Server, from: &str, to: &str, mail: &str) -> Result<(), Smt
     dialogue.deliver(server, from, to, mail)
 }
 
-fn connect(host: &str, port: u16) -> io::Result<TcpStream> {
-    let mut failed = io::Error::from(io::ErrorKind::NotFound);
-    for address in (host, port).to_socket_addrs()? {
-        match TcpStream::connect_timeout(&address, PATIENCE) {
-            Ok(stream) => {
-                stream.set_read_timeout(Some(PATIENCE))?;
-                stream.set_write_timeout(Some(PATIENCE))?;
-                return Ok(stream);
+/// A connection that ends in time, however slowly the other end goes on.
+#[derive(Debug)]
+struct Bounded {
+    stream: TcpStream,
+    clock: Clock,
+    patience: Duration,
+}
+
+impl Bounded {
+    fn connect(host: &str, port: u16, patience: Duration) -> io::Result<Self> {
+        let clock = Clock::start();
+        let mut failed = io::Error::from(io::ErrorKind::NotFound);
+        for address in (host, port).to_socket_addrs()? {
+            match TcpStream::connect_timeout(&address, left(clock, patience)?) {
+                Ok(stream) => return Ok(Self { stream, clock, patience }),
+                Err(error) => failed = error,
             }
-            Err(error) => failed = error,
         }
+        Err(failed)
     }
-    Err(failed)
+}
+
+impl Read for Bounded {
+    fn read(&mut self, octets: &mut [u8]) -> io::Result<usize> {
+        self.stream.set_read_timeout(Some(left(self.clock, self.patience)?))?;
+        self.stream.read(octets).map_err(in_words)
+    }
+}
+
+impl Write for Bounded {
+    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+        self.stream.set_write_timeout(Some(left(self.clock, self.patience)?))?;
+        self.stream.write(octets).map_err(in_words)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.stream.flush()
+    }
+}
+
+/// The kernel calls it "try again" when a stream's time is up.
+fn in_words(error: io::Error) -> io::Error {
+    if error.kind() == io::ErrorKind::WouldBlock { io::ErrorKind::TimedOut.into() } else { error }
+}
+
+/// What is left of the patience; an error if there is none.
+fn left(clock: Clock, patience: Duration) -> io::Result<Duration> {
+    let left = patience.saturating_sub(clock.now().since_start());
+    if left.is_zero() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(left) }
 }
 
 /// Commands and replies over some stream.
@@ -151,5 +191,61 @@ impl<S: Read + Write> Dialogue<S> {
                 Err(SmtpError::Refused { asked, said: line.trim().to_owned() })
             };
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+
+    fn server(listener: &TcpListener) -> Server {
+        let host = listener.local_addr().unwrap().to_string();
+        Server { host, starttls: false, login: None }
+    }
+
+    /// Goal: one who goes on slowly, always in time for the next octet, is left in the end.
+    #[test]
+    fn a_server_has_so_long_for_all_it_says() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let server = server(&listener);
+        let sending = std::thread::spawn(move || {
+            send(&server, ("a@b", "c@d"), "To: c@d\r\n\r\n", Duration::from_millis(300))
+        });
+        let (mut stream, _) = listener.accept().unwrap();
+        // It says something until nobody listens: that there is an end is what is tested.
+        while stream.write_all(b"2").is_ok() {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        let error = sending.join().unwrap().unwrap_err();
+        let SmtpError::Io(error) = error else { panic!("{error}") };
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut, "{error}");
+    }
+
+    #[test]
+    fn a_line_that_is_a_dot_does_not_end_the_mail() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let server = server(&listener);
+        let mail = ".\r\n..x\r\nRCPT TO:<e@f>\r\n";
+        let sending = std::thread::spawn(move || {
+            send(&server, ("a@b", "c@d"), mail, Duration::from_secs(20))
+        });
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
+        let mut asked = |reply: &str| {
+            stream.write_all(reply.as_bytes()).unwrap();
+            lines.next().unwrap().unwrap()
+        };
+        assert_eq!(asked("220 here\r\n"), "EHLO localhost");
+        assert_eq!(asked("250-here\r\n250 DSN\r\n"), "MAIL FROM:<a@b>");
+        assert_eq!(asked("250 ok\r\n"), "RCPT TO:<c@d>");
+        assert_eq!(asked("250 ok\r\n"), "DATA");
+        let mailed: Vec<String> =
+            ["354 go on\r\n", "", "", ""].into_iter().map(&mut asked).collect();
+        assert_eq!(mailed, ["..", "...x", "RCPT TO:<e@f>", "."]);
+        assert_eq!(asked("250 taken\r\n"), "QUIT");
+        stream.write_all(b"221 bye\r\n").unwrap();
+        sending.join().unwrap().unwrap();
     }
 }

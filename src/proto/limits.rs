@@ -100,6 +100,12 @@ pub const REGISTRY_ROUTED_LASTS: Duration = Duration::from_secs(60);
 /// Tokens that wait at one mail address; no more are mailed there, whoever asks.
 pub const REGISTRY_MAILS_MAX: usize = 20;
 
+/// Mails that a registry sends at a time; who asks for one more is told to try again.
+pub const REGISTRY_MAILS_SENT_MAX: usize = 8;
+
+/// How long a registry lets its mail server take for one mail.
+pub const REGISTRY_MAIL_PATIENCE: Duration = Duration::from_secs(50);
+
 /// Connections of one registry to a database on a server; more transactions wait for one.
 pub const REGISTRY_DATABASE_CONNECTIONS_MAX: usize = 8;
 

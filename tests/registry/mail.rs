@@ -1,14 +1,16 @@
 //! Tokens by mail servers: Python's own, and one that wants TLS and a login.
 
 use std::fs;
-use std::net::TcpListener;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
+use re6st::proto::limits::REGISTRY_MAILS_SENT_MAX;
 use tempfile::TempDir;
 
-use super::process::{Registry, re6st_must, re6st_refused};
+use super::process::{Registry, re6st_must, re6st_refused, split};
 use crate::namespace::{Process, eventually, run};
 
 /// Speaks just enough SMTP to insist on TLS and on `user` with `password`.
@@ -143,6 +145,55 @@ fn a_strict_mail_server_gets_tls_and_a_login() {
     registry.restart_trusting(&certificate, &[&wrong[..], &["--smtp-starttls"]].concat());
     assert_eq!(ask(&registry), 500);
     assert!(!registry.printed().contains("secret"), "{}", registry.printed());
+}
+
+/// Goal: a mail server that takes connections and says nothing, or says it an octet at a time, costs those
+/// who ask for a mail their time, and nobody else.
+/// Method: thrice as many ask for one as may be sent at a time; some hang up at once; others call meanwhile.
+#[test]
+fn a_mail_server_that_hangs_holds_up_nobody_else() {
+    let mut registry = registry();
+    let hanging = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = hanging.local_addr().unwrap().to_string();
+    registry.restart(&["--mailhost", &address, "--anonymous-prefix-length", "16"]);
+    let ask = |number: usize| {
+        let mut stream = TcpStream::connect(("127.0.0.1", registry.url().port)).unwrap();
+        let target = format!("/requestToken?email=a{number}@example.com");
+        write!(stream, "GET {target} HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        stream
+    };
+    let mut asked: Vec<TcpStream> = Vec::new();
+    let mut mails = Vec::new();
+    for number in 0..REGISTRY_MAILS_SENT_MAX {
+        let stream = ask(number);
+        // The mail server was called: this one has its place.
+        mails.push(hanging.accept().unwrap());
+        // Half of them do not wait for the end.
+        if number % 2 == 0 {
+            asked.push(stream);
+        }
+    }
+    for number in 100..100 + 2 * REGISTRY_MAILS_SENT_MAX {
+        let mut reply = Vec::new();
+        ask(number).read_to_end(&mut reply).unwrap();
+        let (status, body) = split(&reply);
+        assert_eq!(status, 503, "no more are sent at a time");
+        assert!(String::from_utf8(body).unwrap().contains("mail server is slow"));
+    }
+    registry.join("one", &["--anonymous"]);
+    // When the server hangs up, its places are free, and the tokens that nobody was told are gone.
+    drop((mails, hanging));
+    for mut stream in asked {
+        let mut reply = Vec::new();
+        stream.read_to_end(&mut reply).unwrap();
+        assert_eq!(split(&reply).0, 500);
+    }
+    eventually("all places are free", Duration::from_secs(20), || {
+        (registry.get("/requestToken?email=a@example.com", "").0 == 500).then_some(())
+    });
+    let dir = registry.path().to_str().unwrap();
+    assert_eq!(re6st_must(&["registry", "token", "list", "--dir", dir, "--json"]), "");
 }
 
 #[test]

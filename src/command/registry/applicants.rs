@@ -9,7 +9,7 @@ use crate::os::database::{Leaf, Tables, Token};
 use crate::os::log::NOTABLE;
 use crate::os::{mail, smtp};
 use crate::proto::certificate::{Certificate, CertificateRequest, Terms};
-use crate::proto::limits::{REGISTRY_MAILS_MAX, REGISTRY_TOKENS_MAX};
+use crate::proto::limits::{REGISTRY_MAIL_PATIENCE, REGISTRY_MAILS_MAX, REGISTRY_TOKENS_MAX};
 use crate::proto::prefix::Prefix;
 use crate::proto::registry::{allocation, token};
 use crate::proto::time::UnixTime;
@@ -31,12 +31,19 @@ impl Registry {
         }
         let token = self.add_token(email, None, None)?;
         let text = token::mail(self.issuer.email().as_deref(), email, &token);
-        match mailbox {
+        let sent = match mailbox {
             Mailbox::File(path) => {
-                mail::append(path, &text, Self::unix_time()).map_err(Refusal::Mail)?;
+                mail::append(path, &text, Self::unix_time()).map_err(Refusal::Mail)
             }
-            Mailbox::Server(server, from) => smtp::send(server, from, email, &text)?,
-        }
+            Mailbox::Server(server, from) => {
+                smtp::send(server, (from, email), &text, REGISTRY_MAIL_PATIENCE)
+                    .map_err(Refusal::Smtp)
+            }
+        };
+        sent.inspect_err(|_| {
+            // Nobody was told it; those that wait at an address are counted.
+            let _ = self.write(|tables| Ok(tables.delete_token(&token)?));
+        })?;
         Ok(Vec::new())
     }
 

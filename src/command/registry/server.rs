@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
 use crate::os::clock::{Clock, unix_time};
 use crate::os::countries::Countries;
 use crate::os::database::{Database, DatabaseError, Tables};
@@ -12,6 +14,7 @@ use crate::os::file;
 use crate::os::http::server::{Answer, Request};
 use crate::os::smtp::{self, SmtpError};
 use crate::proto::certificate::{Authority, CertificateError, Issuer};
+use crate::proto::limits::REGISTRY_MAILS_SENT_MAX;
 use crate::proto::prefix::{Network, Prefix};
 use crate::proto::random::Random;
 use crate::proto::registry::call::OpenCall;
@@ -71,6 +74,8 @@ pub struct Registry {
     pub(super) parsed: Parsed,
     /// Who may see the pages.
     pub(super) gate: Gate,
+    /// Places for mails that are being sent.
+    mails: Arc<Semaphore>,
     /// The mesh as it was a moment ago, and until when that will do.
     pub(super) mesh: tokio::sync::Mutex<Option<(Arc<Mesh>, Instant)>>,
     clock: Clock,
@@ -106,6 +111,9 @@ pub enum Refusal {
     /// Nobody joined yet.
     #[error("this network has no node yet")]
     Empty,
+    /// Too many ask for the same at once.
+    #[error("{0}")]
+    Busy(&'static str),
     /// It is there already.
     #[error("there is such a token already")]
     Conflict,
@@ -160,7 +168,7 @@ impl Refusal {
             Self::UnknownNode(_) | Self::UnknownSerial(_) | Self::Empty => 404,
             Self::Conflict => 409,
             Self::Length { .. } | Self::Exhausted(_) => 507,
-            Self::Database(_) => 503,
+            Self::Database(_) | Self::Busy(_) => 503,
             Self::Internal | Self::Certificate(_) | Self::Mail(_) | Self::Smtp(_) => 500,
         }
     }
@@ -183,7 +191,8 @@ impl Registry {
         let gate = Gate::new(issuer.key())?;
         let (requests, mesh) = (Requests::default(), tokio::sync::Mutex::new(None));
         let (clock, parsed) = (Clock::start(), Parsed::default());
-        Ok(Self { issuer, policy, requests, clock, state, database, parsed, gate, mesh })
+        let mails = Arc::new(Semaphore::new(REGISTRY_MAILS_SENT_MAX));
+        Ok(Self { issuer, policy, requests, clock, state, database, parsed, gate, mails, mesh })
     }
 
     /// Answers one request.
@@ -216,7 +225,16 @@ impl Registry {
         match asked {
             Asked::Open { call, protocol } => {
                 let from = self.asker(&request);
-                let answered = self.blocking(move |registry| registry.open(&call, protocol, from));
+                // A mail server that hangs must not take all threads that wait. Whoever hangs up does not
+                // give his mail's place back before the server does.
+                let place = match call {
+                    OpenCall::RequestToken { .. } => Some(self.place_for_a_mail()?),
+                    _ => None,
+                };
+                let answered = self.blocking(move |registry| {
+                    let _place = place;
+                    registry.open(&call, protocol, from)
+                });
                 let given = answered.await?;
                 Ok(Told { body: given, key: None, form: None })
             }
@@ -236,6 +254,11 @@ impl Registry {
                 Ok(Told { body: self.private(call).await?, key: None, form })
             }
         }
+    }
+
+    fn place_for_a_mail(&self) -> Result<OwnedSemaphorePermit, Refusal> {
+        let place = Arc::clone(&self.mails).try_acquire_owned();
+        place.map_err(|_| Refusal::Busy("the mail server is slow; ask again in a minute"))
     }
 
     fn open(&self, call: &OpenCall, protocol: u32, from: IpAddr) -> Given {
