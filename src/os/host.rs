@@ -7,6 +7,8 @@ use std::path::Path;
 
 use futures_util::TryStreamExt;
 use nix::fcntl::{Flock, FlockArg};
+use nix::ifaddrs::getifaddrs;
+use nix::sys::socket::SockaddrStorage;
 use rtnetlink::packet_route::AddressFamily;
 use rtnetlink::packet_route::route::{
     RouteAddress, RouteAttribute, RouteMessage, RouteProtocol, RouteType,
@@ -119,6 +121,15 @@ pub fn local_address_towards(peer: std::net::SocketAddr) -> io::Result<IpAddr> {
     let socket = std::net::UdpSocket::bind((any, 0))?;
     socket.connect(peer)?;
     Ok(socket.local_addr()?.ip())
+}
+
+/// Every address that this host has.
+pub fn addresses() -> io::Result<Vec<IpAddr>> {
+    let address = |address: SockaddrStorage| {
+        let v4 = address.as_sockaddr_in().map(|it| IpAddr::V4(it.ip()));
+        v4.or_else(|| address.as_sockaddr_in6().map(|it| IpAddr::V6(it.ip())))
+    };
+    Ok(getifaddrs()?.filter_map(|interface| address(interface.address?)).collect())
 }
 
 /// Who put a route there, as `ip route` shows it: a number that nobody else uses.

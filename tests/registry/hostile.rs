@@ -64,6 +64,14 @@ fn a_forged_proxy_header_opens_nothing() {
     ] {
         assert_eq!(registry.get("/topology", header).0, status, "{header}");
     }
+    // Who is no configured proxy is not believed, whomever he says he speaks for; 127.0.0.2 is a stranger.
+    for header in ["", "X-Forwarded-For: 127.0.0.1\r\n", "X-Forwarded-For: ::1, 127.0.0.1\r\n"] {
+        for (target, status) in [("/topology", 403), ("/nodes", 403), ("/web/overview", 303)] {
+            let request = format!("GET {target} HTTP/1.1\r\nHost: 127.0.0.1\r\n{header}\r\n");
+            let reply = registry.talk_from("127.0.0.2", request.as_bytes());
+            assert_eq!(split(&reply).0, status, "{target} {header}");
+        }
+    }
     // As at stock, this host stays authorized, and a proxy on it is believed.
     let another = Registry::start(&["--authorized-origin", "192.0.2.1"]);
     assert_eq!(another.get("/topology", "").0, 200);

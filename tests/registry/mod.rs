@@ -14,6 +14,8 @@ pub mod postgres;
 pub mod process;
 mod server;
 mod several;
+mod stock_conf;
 mod stock_database;
+mod stock_options;
 mod vectors;
 mod web;

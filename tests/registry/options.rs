@@ -91,28 +91,6 @@ fn every_option_for_the_network_reaches_its_nodes() {
     }
 }
 
-#[test]
-fn stocks_names_and_options_file_start_the_registry() {
-    let registry = Registry::start(ANONYMOUS);
-    let dir = registry.path().to_str().unwrap();
-    let file = registry.path().join("stock.conf");
-    let text = format!(
-        "port 0\n4 127.0.0.1\n6 ::1\ndb {dir}/registry.db\nca {dir}/ca.crt\nkey {dir}/ca.key\n\
-         logfile {dir}/stock.log\nrun {dir}\nverbose 2\nhello 5\ngrace-period 100\n\
-         authorized-origin 192.0.2.1\nprefix-length 20\nmailhost {dir}/mbox\n"
-    );
-    std::fs::write(&file, text).unwrap();
-    let link = registry.path().join("re6st-registry");
-    std::os::unix::fs::symlink(crate::namespace::RE6ST, &link).unwrap();
-    let mut command = std::process::Command::new(&link);
-    command.arg(format!("@{}", file.display()));
-    let process = crate::namespace::Process::start(command, registry.path(), "stock");
-    crate::namespace::eventually("it answers", Duration::from_secs(20), || {
-        process.printed().contains("answers on http://127.0.0.1:").then_some(())
-    });
-    assert!(registry.path().join("stock.log").exists());
-}
-
 /// Goal: after it has bound its ports, the registry is nobody in particular.
 #[test]
 fn rights_are_dropped_after_binding() {
@@ -134,6 +112,61 @@ fn rights_are_dropped_after_binding() {
     let uids = status.lines().find(|line| line.starts_with("Uid:")).unwrap();
     assert_eq!(uids.matches(&nobody.uid.to_string()).count(), 4, "{uids}");
     registry.join("one", &["--anonymous"]);
+}
+
+/// Goal: however much is logged, no secret is: no key, no token, no password, no ticket.
+#[test]
+fn no_secret_is_in_a_log_however_much_is_logged() {
+    let folder = tempfile::TempDir::with_prefix("re6st-registry-").unwrap();
+    let dir = folder.path().to_str().unwrap().to_owned();
+    let network = ["--network", "2001:db8:42::/48", "--email", "ca@example.com"];
+    re6st_must(&[&["registry", "init", "--dir", &dir][..], &network].concat());
+    let mut registry = Registry::serve(folder, &[]);
+    // A mail server that is not there: that is logged.
+    let mail = ["--mailhost", "127.0.0.1:1", "--smtp-user", "user", "--smtp-pwd", "pass+word/1"];
+    let options = [ANONYMOUS, &mail, &["--tls-port", "0", "-v", "4"]].concat();
+    registry.restart_with(&[("RE6ST_LOG", "trace")], &options);
+    let url = registry.url().to_string();
+    let (one, two) = (registry.join("one", &["--anonymous"]), registry.path().join("two"));
+    let token = re6st_must(&["registry", "token", "add", "a@example.com", "--registry", &url]);
+    registry.join("two", &["--token", token.trim()]);
+    assert_eq!(registry.get("/requestToken?email=a@example.com", "").0, 500);
+    let secure = format!("https://127.0.0.1:{}/", registry.tls_port());
+    for folder in [&one, &two] {
+        wait(registry.client(folder, unix_time()).get_network_config()).unwrap();
+        let renew = ["cert", "renew", "--dir", folder.to_str().unwrap(), "--registry", &secure];
+        re6st_must(&renew);
+    }
+    re6st_must(&["registry", "rotate-key", "--registry", &url]);
+    re6st_must(&["registry", "revoke", "1/16", "--registry", &url]);
+    let ticket = re6st_must(&["registry", "login", "--dir", &dir]);
+    let form = format!("ticket={}", ticket.trim());
+    let login = format!(
+        "POST /web/login HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n{form}",
+        form.len()
+    );
+    let logged_in = String::from_utf8(registry.talk(login.as_bytes())).unwrap();
+    let (_, cookie) = logged_in.split_once("re6st=").unwrap();
+    let cookie = cookie.split(';').next().unwrap();
+
+    let keys = run(
+        "sqlite3",
+        &[&format!("{dir}/registry.db"), "SELECT hex(value) FROM config WHERE name LIKE 'babel%'"],
+    );
+    let ca_key = std::fs::read_to_string(registry.path().join("ca.key")).unwrap();
+    let mut secrets: Vec<String> = keys.lines().map(str::to_lowercase).collect();
+    assert_eq!(secrets.len(), 2, "{keys}");
+    secrets.extend(ca_key.lines().map(str::to_owned));
+    secrets.extend(
+        ["PRIVATE KEY", "pass+word/1", token.trim(), ticket.trim(), cookie].map(Into::into),
+    );
+    registry.get(&format!("/nothing?token={}", token.trim()), "");
+    let text = registry.printed();
+    assert!(text.contains("DEBUG") && text.contains("GET /getNetworkConfig"), "{text}");
+    let text = text.to_lowercase();
+    for secret in secrets {
+        assert!(!text.contains(&secret.to_lowercase()), "{secret}");
+    }
 }
 
 /// Goal: systemd hears when the registry is ready, and that it is well, and when it ends.
@@ -208,7 +241,7 @@ fn the_mesh_is_drawn() {
 }
 
 /// A file in MaxMind's format (MaxMind DB 2.0) that says where IPv4 networks are.
-fn mmdb(networks: &[(&str, &str, &str)]) -> Vec<u8> {
+pub fn mmdb(networks: &[(&str, &str, &str)]) -> Vec<u8> {
     fn text(text: &str) -> Vec<u8> {
         [&[0x40 | text.len() as u8], text.as_bytes()].concat()
     }

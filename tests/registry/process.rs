@@ -1,7 +1,7 @@
 //! A registry for tests: its folder, its process, and ways to talk to it.
 
-use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
@@ -10,6 +10,7 @@ use re6st::command::registry::client::RegistryClient;
 use re6st::proto::certificate::Identity;
 use re6st::proto::registry::url::RegistryUrl;
 use re6st::proto::time::UnixTime;
+use socket2::{Domain, Socket, Type};
 use tempfile::TempDir;
 
 use crate::namespace::{Process, RE6ST, eventually};
@@ -125,7 +126,12 @@ impl Registry {
 
     /// Sends `octets`, tells what came back until the connection ended; nothing if it was cut.
     pub fn talk(&self, octets: &[u8]) -> Vec<u8> {
-        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
+        self.talk_from("127.0.0.1", octets)
+    }
+
+    /// The same, from another of this host's addresses.
+    pub fn talk_from(&self, source: &str, octets: &[u8]) -> Vec<u8> {
+        let mut stream = connect(source, "127.0.0.1", self.port).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
         // It may have answered and closed before all of it was sent.
         let _ = stream.write_all(octets);
@@ -140,6 +146,16 @@ impl Registry {
         let request = format!("GET {target} HTTP/1.1\r\nHost: x\r\n{header}{separator}\r\n");
         split(&self.talk(request.as_bytes()))
     }
+}
+
+/// A connection from one of this host's addresses to another.
+pub fn connect(source: &str, to: &str, port: u16) -> io::Result<TcpStream> {
+    let source = SocketAddr::new(source.parse().unwrap(), 0);
+    let to = SocketAddr::new(to.parse().unwrap(), port);
+    let socket = Socket::new(Domain::for_address(to), Type::STREAM, None)?;
+    socket.bind(&source.into())?;
+    socket.connect(&to.into())?;
+    Ok(socket.into())
 }
 
 /// The status and body of a reply.

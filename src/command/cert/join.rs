@@ -1,7 +1,7 @@
 //! `re6st cert join`: from a registry's address to a folder that `re6st node up` can use.
 
 use std::io::{self, BufRead, Write};
-use std::net::{IpAddr, Ipv6Addr, SocketAddrV6, UdpSocket};
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use clap::Args;
@@ -10,6 +10,7 @@ use crate::command::registry::client::{self, CallError};
 use crate::command::{Failure, Outcome};
 use crate::os::clock::unix_time;
 use crate::os::file::{self, Access, Room};
+use crate::os::host;
 use crate::proto::certificate::{
     Authority, Certificate, CertificateRequest, Fingerprint, PrivateKey, renewal,
 };
@@ -142,19 +143,14 @@ async fn authority(options: &Options) -> Result<Authority, Failure> {
     Ok(authority)
 }
 
-/// Fails if this host has an address in the network.
+/// Fails if this host has an address in the network, or the way there begins at one.
 fn is_needed(network: Network) -> Outcome {
-    let IpAddr::V6(first) = network.cidr().address() else { return Ok(()) };
-    let source = || {
-        let socket = UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0)).ok()?;
-        // Sends nothing: it only asks the kernel which address it would use.
-        socket.connect(SocketAddrV6::new(first, 1, 0, 0)).ok()?;
-        match socket.local_addr().ok()?.ip() {
-            IpAddr::V6(address) => Some(address),
-            IpAddr::V4(_) => None,
-        }
-    };
-    match source().filter(|source| network.contains(*source)) {
+    let first = SocketAddr::new(network.cidr().address(), 1);
+    let towards = host::local_address_towards(first).ok();
+    // A node that runs has no way to the first address while its owner, the registry's own node, is away.
+    let own = host::addresses().unwrap_or_default().into_iter().chain(towards);
+    let within = |address: &IpAddr| matches!(address, IpAddr::V6(it) if network.contains(*it));
+    match own.into_iter().find(within) {
         Some(address) => Err(Failure::failed(format!("this host is in the network: {address}"))),
         None => Ok(()),
     }
