@@ -282,3 +282,109 @@ impl Registry {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::command::registry::applicants::put_certificate;
+    use crate::os::database::Location;
+    use crate::proto::certificate::{AuthoritySubject, CertificateRequest, PrivateKey, Terms};
+    use crate::proto::prefix::Network;
+    use crate::proto::registry::community::Communities;
+    use crate::proto::registry::configuration::Settings;
+
+    const BEGIN: UnixTime = UnixTime::from_secs(1_800_000_000);
+    const LASTS: Duration = Duration::from_secs(365 * 86_400);
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn issuer() -> Issuer {
+        let key = PrivateKey::generate(2_048).unwrap();
+        let network = Network::new("2001:db8:42::/48".parse().unwrap()).unwrap();
+        let subject = AuthoritySubject { name: "test", email: None };
+        let pem = Issuer::create_authority(network, subject, &key, (BEGIN, BEGIN + LASTS * 9));
+        Issuer::from_pem(&pem.unwrap(), &key.to_pem().unwrap()).unwrap()
+    }
+
+    fn policy() -> Policy {
+        let settings = Settings {
+            hello: 15,
+            encrypt: false,
+            client_count: 10,
+            max_clients: 20,
+            tunnel_refresh: 300,
+            min_protocol: 1,
+            same_country: Vec::new(),
+            ipv4: None,
+        };
+        Policy {
+            ca: PathBuf::new(),
+            settings,
+            prefix_length: Some(16),
+            anonymous_prefix_length: Some(16),
+            grace: Duration::from_secs(100 * 86_400),
+            mailbox: None,
+            dh: Vec::new(),
+            communities: Communities::default(),
+            authorized: Vec::new(),
+            countries: None,
+        }
+    }
+
+    /// A member with that serial number whose certificate lasts a year from the beginning.
+    fn add(tables: &Tables<'_>, issuer: &Issuer, prefix: Prefix, serial: u64) {
+        let key = PrivateKey::generate(2_048).unwrap();
+        let request = CertificateRequest::create(&key, &[]).unwrap().unwrap();
+        let request = CertificateRequest::from_pem(&request).unwrap();
+        let subject_serial = u32::try_from(serial).unwrap();
+        let (not_before, not_after) = (BEGIN, BEGIN + LASTS);
+        let terms = Terms { prefix, subject_serial, serial, not_before, not_after };
+        let certificate = issuer.issue(&request, terms).unwrap();
+        put_certificate(tables, prefix, None, &certificate).unwrap();
+    }
+
+    /// Goal: nobody gets a prefix, or is told that a serial number is good, while a revoked certificate still
+    /// names it; afterwards the prefix is free, and the list is short again. Who left by himself keeps his
+    /// prefix for the grace period.
+    #[test]
+    fn a_revoked_prefix_is_free_when_its_certificate_has_ended_and_no_sooner() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = Database::open(&Location::File(folder.path().join("registry.db"))).unwrap();
+        let (issuer, policy) = (issuer(), policy());
+        let [own, revoked, left] =
+            ["0/2", "1/2", "2/2"].map(|name| name.parse::<Prefix>().unwrap());
+        let write =
+            |work: &dyn Fn(&Tables<'_>) -> Result<(), Refusal>| database.write(work).unwrap();
+        write(&|tables| {
+            tables.remove_leaf(Prefix::from_bits("").unwrap())?;
+            for (serial, prefix) in [(1, own), (2, revoked), (3, left)] {
+                add(tables, &issuer, prefix, serial);
+            }
+            let rest = Leaf { prefix: "3/2".parse().unwrap(), email: None, certificate: None };
+            tables.put_leaf(&rest)?;
+            set_registry_prefix(tables, own)?;
+            let ended = revoke(tables, &issuer, Revoked::Node(revoked), BEGIN + SECOND)?;
+            assert_eq!(ended.not_after, BEGIN + LASTS);
+            Ok(())
+        });
+        let (end, grace) = (BEGIN + LASTS, policy.grace);
+        for (now, free, crl) in [
+            (BEGIN + SECOND, vec!["3/2"], vec![2]),
+            (end, vec!["3/2"], vec![2]),
+            (end + SECOND, vec!["1/2", "3/2"], vec![]),
+            (end + grace, vec!["1/2", "1/1"], vec![]),
+        ] {
+            write(&|tables| {
+                forget_old(tables, &policy, now)?;
+                let names: Vec<String> = tables.free()?.iter().map(ToString::to_string).collect();
+                assert_eq!(names, free, "{now}");
+                let serials: Vec<u64> =
+                    tables.revoked()?.iter().map(|(serial, _)| *serial).collect();
+                assert_eq!(serials, crl, "{now}");
+                Ok(())
+            });
+        }
+    }
+}
