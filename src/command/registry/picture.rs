@@ -96,7 +96,9 @@ impl Picture<'_> {
     fn dot(&self, svg: &mut String, name: &str, (x, y): (f64, f64), middle: f64) {
         let known = self.known.get(name).cloned().unwrap_or_default();
         let country = known.country.unwrap_or_default();
-        let software = known.software.unwrap_or_else(|| "does not answer".into());
+        let software = known.software.unwrap_or_else(|| {
+            if self.answered(name) { "answers" } else { "does not answer" }.into()
+        });
         let colour = colour(&country);
         let fill = if self.answered(name) { &colour } else { "none" };
         let (shown, country, software) = (escaped(name), escaped(&country), escaped(&software));
@@ -176,6 +178,9 @@ mod tests {
         let svg = Picture { graph: &graph, known: &known, link: "/node?name=" }.svg();
         assert_eq!((svg.matches("<circle").count(), svg.matches("<path").count()), (4, 3));
         assert_eq!(svg.matches("fill=\"none\" stroke=\"#3b6ea8\"").count(), 1, "10/16 is silent");
+        assert!(
+            svg.contains("<title>0/16: answers<") && svg.contains("<title>10/16: does not answer<")
+        );
         assert!(svg.contains("5/16 FR: &lt;b&gt;x") && svg.contains("href=\"/node?name=0/16\""));
         let order: Vec<_> = ["0/16", "2/16", "5/16", "10/16"]
             .iter()

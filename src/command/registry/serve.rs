@@ -71,10 +71,10 @@ pub struct Options {
     #[arg(long, value_name = "FILE")]
     dh: Option<PathBuf>,
     /// The authority's certificate, PEM: its serial number is the network
-    #[arg(long, value_name = "FILE", required_unless_present = "dir")]
+    #[arg(long, value_name = "FILE")]
     ca: Option<PathBuf>,
     /// The authority's key, PEM
-    #[arg(long, value_name = "FILE", required_unless_present = "dir")]
+    #[arg(long, value_name = "FILE")]
     key: Option<PathBuf>,
     /// The mail server that sends tokens, or the path of a mailbox file for them; no mails without it
     #[arg(long, value_name = "HOST[:PORT]|FILE")]
@@ -153,6 +153,12 @@ pub fn run(options: Options) -> Outcome {
         Some(path) => log::start_in(options.verbose, path).map_err(|error| {
             Failure::failed(format!("cannot write the log {}: {error}", path.display()))
         })?,
+    }
+    if options.dir.is_none() && (options.ca.is_none() || options.key.is_none()) {
+        return Err(Failure::usage(
+            "say where the authority is: --dir DIR, as `re6st registry init` made it, or --ca FILE \
+             and --key FILE",
+        ));
     }
     let ports = ports(&options)?;
     // The database is opened and asked where waiting for it holds up nobody.
