@@ -1769,7 +1769,7 @@ _re6st() {
             return 0
             ;;
         re6st__subcmd__registry__subcmd__token__subcmd__list)
-            opts="-h --dir --ca --key --db --registry --json --help"
+            opts="-h --dir --ca --key --db --registry --grace-period --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1792,6 +1792,10 @@ _re6st() {
                     return 0
                     ;;
                 --registry)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --grace-period)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -333,8 +333,11 @@ pub struct Token {
     pub email: String,
     /// Bits of the prefix that it is worth.
     pub prefix_length: u8,
-    /// When it was made: RFC 3339, UTC.
+    /// When it was made: RFC 3339, UTC. That of an invitation is earlier, so that it ends in time.
     pub time: String,
+    /// When it ends: RFC 3339, UTC.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_after: Option<String>,
 }
 
 /// What happened to a tunnel.

@@ -42,6 +42,7 @@ fn a_full_network_says_so_to_the_newcomer() {
 fn every_command_takes_a_folder_or_an_address() {
     let registry = Registry::start(ANONYMOUS);
     let (dir, url) = (registry.path().to_str().unwrap(), registry.url().to_string());
+    let database = format!("{dir}/registry.db");
     for name in ["one", "two", "three", "four"] {
         registry.join(name, &["--anonymous"]);
     }
@@ -53,6 +54,9 @@ fn every_command_takes_a_folder_or_an_address() {
         done(&["token", "remove", token.trim()]);
         assert_eq!(done(&["token", "list", "--json"]), "");
         assert!(done(&["nodes"]).contains("0/16"));
+        let own = ["registry", "migrate", "--from", &database, "--to", &database];
+        let said = re6st_refused(&own, 1);
+        assert!(said.contains("it holds a network already") && !said.contains("failed"), "{said}");
         done(&["versions"]);
         done(&["topology"]);
         let said = done(&["rotate-key"]);

@@ -317,6 +317,11 @@ fn the_invited_join_with_one_line() {
     let invite = ["registry", "invite", "one@example.com", "--dir", dir, "--registry", &url];
     let invitation = re6st_must(&invite);
     assert_eq!(invitation.lines().count(), 1, "{invitation}");
+    let expires = invitation.trim().rsplit_once("expires=").unwrap().1.replace("%3A", ":");
+    for place in [["--dir", dir], ["--registry", &url]] {
+        let listed = re6st_must(&[&["registry", "token", "list"], &place[..]].concat());
+        assert!(listed.contains(&expires), "{expires}: {listed}");
+    }
     let folder = registry.path().join("one");
     let join = ["cert", "join", invitation.trim(), "--dir", folder.to_str().unwrap()];
     re6st_must(&join);

@@ -55,7 +55,7 @@ impl Registry {
             }
             PrivateCall::Tokens => {
                 let tokens = self.read(|tables| Ok(tables.tokens()?))?;
-                json!(administration::described(tokens)).to_string()
+                json!(administration::described(tokens, Some(self.policy.grace))).to_string()
             }
             PrivateCall::DeleteToken(token) => {
                 self.write(|tables| Ok(tables.delete_token(&token)?))?;

@@ -6,7 +6,6 @@ use clap::Args;
 
 use crate::command::Outcome;
 use crate::command::json::{self, Object};
-use crate::command::registry::applicants::certificate_of;
 use crate::command::registry::network;
 use crate::proto::version::NetworkVersion;
 
@@ -34,16 +33,12 @@ impl Export {
             registry_node: own.map(|own| own.to_string()),
             not_after: authority.certificate().not_after().to_string(),
         });
-        let mut nodes = describe(&contents.leaves, authority.network(), &BTreeMap::new());
-        let mut held = contents.leaves.iter().filter(|leaf| certificate_of(leaf).is_some());
-        for node in &mut nodes {
-            node.email = held.next().and_then(|leaf| leaf.email.clone());
-        }
+        let nodes = describe(&contents.leaves, authority.network(), &BTreeMap::new());
         let revoked = contents.revoked.into_iter().map(|(serial, until)| {
             Object::Revoked(json::Revoked { serial, not_after: until.to_string() })
         });
         let nodes = nodes.into_iter().map(Object::Node);
-        let tokens = described(contents.tokens).into_iter().map(Object::Token);
+        let tokens = described(contents.tokens, None).into_iter().map(Object::Token);
         print_all(std::iter::once(whole).chain(nodes).chain(tokens).chain(revoked))
     }
 }

@@ -7,7 +7,7 @@ use clap::Args;
 use comfy_table::Table;
 
 use crate::command::json::{self, Object};
-use crate::command::{Failure, Outcome};
+use crate::command::{Failure, Outcome, print};
 use crate::os::database::Leaf;
 use crate::proto::endpoint::Endpoint;
 use crate::proto::prefix::{Network, Prefix};
@@ -33,20 +33,20 @@ impl Nodes {
             return print_all(nodes.into_iter().map(Object::Node));
         }
         let mut table = Table::new();
-        table.set_header(["node", "address", "serial", "until", "ipv4", "ipv6"]);
+        table.set_header(["node", "address", "whose", "serial", "until", "ipv4", "ipv6"]);
         let text = |value: Option<String>| value.unwrap_or_default();
         for node in nodes {
             table.add_row([
                 node.name,
                 text(node.sdn.map(|address| address.to_string())),
+                text(node.email),
                 text(node.serial.map(|serial| serial.to_string())),
                 text(node.not_after),
                 text(node.ipv4.map(|address| address.to_string())),
                 text(node.ipv6.map(|address| address.to_string())),
             ]);
         }
-        println!("{table}");
-        Ok(())
+        print(table)
     }
 
     fn nodes(&self) -> Result<Vec<json::Node>, Failure> {
@@ -75,6 +75,7 @@ pub fn describe(
             let mut node = json::Node {
                 name: leaf.prefix.to_string(),
                 common_name: certificate.common_name(),
+                email: leaf.email.clone(),
                 prefix: network.subnet(leaf.prefix),
                 sdn: network.node_address(leaf.prefix),
                 serial: certificate.serial(),

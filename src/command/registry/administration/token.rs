@@ -1,10 +1,12 @@
 //! `re6st registry token`: what is worth one certificate.
 
+use std::time::Duration;
+
 use clap::{Args, Subcommand};
 use comfy_table::Table;
 
 use crate::command::json::{self, Object};
-use crate::command::{Failure, Outcome};
+use crate::command::{Failure, Outcome, print};
 use crate::os::clock::unix_time;
 use crate::os::{database, entropy};
 use crate::proto::registry::token;
@@ -38,6 +40,9 @@ enum TokenCommand {
     List {
         #[command(flatten)]
         place: Place,
+        /// The grace period of the registry, in seconds, if it is not the usual one and --dir is given
+        #[arg(long, value_name = "SECONDS", default_value_t = 8_640_000)]
+        grace_period: u64,
         /// Print JSON, one token a line
         #[arg(long)]
         json: bool,
@@ -68,7 +73,9 @@ impl Token {
                     Reach::Running(running) => ask_for(&running, &email, token, prefix_length),
                 }
             }
-            TokenCommand::List { place, json } => list_tokens(&place, json),
+            TokenCommand::List { place, grace_period, json } => {
+                list_tokens(&place, Duration::from_secs(grace_period), json)
+            }
             TokenCommand::Remove { token, place } => {
                 let there = match place.reach() {
                     Reach::Folder(folder) => {
@@ -97,8 +104,7 @@ fn add_token(folder: &Folder, email: String, chosen: Option<String>, length: u8)
     if !folder.write(|tables| Ok(tables.add_token(&row)?))? {
         return Err(Failure::failed(format!("there is a token {} already", row.token)));
     }
-    println!("{}", row.token);
-    Ok(())
+    print(row.token)
 }
 
 fn ask_for(running: &Running, email: &str, chosen: Option<String>, length: u8) -> Outcome {
@@ -107,35 +113,36 @@ fn ask_for(running: &Running, email: &str, chosen: Option<String>, length: u8) -
     let drawn = running.ask("addToken", &arguments)?;
     // The registry repeats no token that it was told.
     let drawn = String::from_utf8_lossy(&drawn);
-    println!("{}", if token.is_empty() { &drawn } else { token.as_str() });
-    Ok(())
+    print(if token.is_empty() { &drawn } else { token.as_str() })
 }
 
-/// The tokens as others are told them.
-pub fn described(tokens: Vec<database::Token>) -> Vec<json::Token> {
+/// The tokens as others are told them; each is good for so long after it was made, if that is known.
+pub fn described(tokens: Vec<database::Token>, grace: Option<Duration>) -> Vec<json::Token> {
     let described = tokens.into_iter().map(|token| json::Token {
         token: token.token,
         email: token.email,
         prefix_length: token.prefix_length,
         time: token.date.to_string(),
+        not_after: grace.map(|grace| (token.date + grace).to_string()),
     });
     described.collect()
 }
 
-fn list_tokens(place: &Place, as_json: bool) -> Outcome {
+fn list_tokens(place: &Place, grace: Duration, as_json: bool) -> Outcome {
     let tokens: Vec<json::Token> = match place.reach() {
-        Reach::Folder(folder) => described(folder.read(|tables| Ok(tables.tokens()?))?),
+        Reach::Folder(folder) => {
+            described(folder.read(|tables| Ok(tables.tokens()?))?, Some(grace))
+        }
         Reach::Running(running) => running.ask_json("tokens")?,
     };
     if as_json {
         return print_all(tokens.into_iter().map(Object::Token));
     }
     let mut table = Table::new();
-    table.set_header(["token", "mail", "bits", "since"]);
+    table.set_header(["token", "mail", "bits", "until"]);
     for token in tokens {
-        let (bits, since) = (token.prefix_length.to_string(), token.time);
-        table.add_row([token.token, token.email, bits, since]);
+        let (bits, until) = (token.prefix_length.to_string(), token.not_after.unwrap_or_default());
+        table.add_row([token.token, token.email, bits, until]);
     }
-    println!("{table}");
-    Ok(())
+    print(table)
 }

@@ -175,7 +175,7 @@ impl Registry {
             }
             "tokens" => {
                 let tokens = |registry: &Self| registry.read(|tables| Ok(tables.tokens()?));
-                frame.tokens(&self.blocking(tokens).await?, None)
+                frame.tokens(&self.blocking(tokens).await?, self.policy.grace, None)
             }
             "keys" => {
                 let keys = |registry: &Self| registry.read(network::keys);
@@ -236,7 +236,7 @@ impl Registry {
                     Ok((fresh, registry.read(|tables| Ok(tables.tokens()?))?))
                 };
                 let (fresh, tokens) = self.blocking(make).await?;
-                Ok(Reply::Page(frame.tokens(&tokens, Some(&fresh))))
+                Ok(Reply::Page(frame.tokens(&tokens, self.policy.grace, Some(&fresh))))
             }
             "remove-token" => {
                 let token = field("token");

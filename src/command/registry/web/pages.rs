@@ -1,6 +1,7 @@
 //! The pages themselves: what each shows, as HTML that works without scripts.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
@@ -222,7 +223,7 @@ impl Frame<'_> {
     }
 
     /// The tokens, and what makes one.
-    pub fn tokens(&self, tokens: &[Token], fresh: Option<&str>) -> Markup {
+    pub fn tokens(&self, tokens: &[Token], grace: Duration, fresh: Option<&str>) -> Markup {
         self.page("tokens", "Tokens", &html! {
             @if let Some(fresh) = fresh {
                 p.done { "The new token is " code { (fresh) } ". Whoever has it can join once." }
@@ -236,13 +237,13 @@ impl Frame<'_> {
                 button { "Make a token" }
             }
             div.card { table {
-                tr { th { "token" } th { "whose" } th { "bits" } th { "since" } th {} }
+                tr { th { "token" } th { "whose" } th { "bits" } th { "until" } th {} }
                 @for token in tokens {
                     tr {
                         td { code { (token.token) } }
                         td { (token.email) }
                         td.number { (token.prefix_length) }
-                        td.number { (day(token.date)) }
+                        td.number { (day(token.date + grace)) }
                         td { form method="post" action="remove-token" {
                             (self.hidden())
                             input type="hidden" name="token" value=(token.token);
