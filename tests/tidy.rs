@@ -35,6 +35,9 @@ const NOT_IN_PROTO: &[(&str, &str)] = &[
 /// Words that stay out of every source file.
 const NOWHERE: &[&str] = &["FIXME", "XXX", "dbg!(", "todo!(", "unimplemented!("];
 
+/// These panic when the reader of a pipe has gone: `command::print` ends instead.
+const NOT_IN_COMMANDS: &[&str] = &[" println!(", " print!("];
+
 #[test]
 fn layers_import_downwards_only() {
     let mut broken = Vec::new();
@@ -96,7 +99,9 @@ fn every_file_says_what_it_is_for() {
 fn nothing_is_left_unfinished() {
     let mut broken = Vec::new();
     for (path, number, line) in lines_of("src") {
-        for word in NOWHERE.iter().filter(|&&word| line.contains(word)) {
+        let in_commands = path.starts_with("src/command/") || path.starts_with("src/cli/");
+        let more = if in_commands { NOT_IN_COMMANDS } else { &[] };
+        for word in NOWHERE.iter().chain(more).filter(|&&word| line.contains(word)) {
             broken.push(format!("{path}:{number}: `{word}`"));
         }
     }

@@ -10,7 +10,7 @@ use clap_complete::Shell;
 use crate::cli::Re6st;
 use crate::cli::legacy::ALIASES;
 use crate::cli::{sections, vocabulary};
-use crate::command::{Failure, Outcome};
+use crate::command::{Failure, Outcome, print};
 
 /// Options of `re6st manual`.
 #[derive(Debug, clap::Args)]
@@ -27,7 +27,7 @@ pub struct Options {
 pub fn run(options: &Options) -> Outcome {
     if options.aliases {
         for alias in ALIASES {
-            println!("{}", alias.name);
+            print(alias.name)?;
         }
     }
     let Some(folder) = &options.to else { return Ok(()) };

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::command::{Outcome, babel, cert, lab, node, ping_matrix, registry, tunnel};
+use crate::command::{FailureKind, Outcome, babel, cert, lab, node, ping_matrix, registry, tunnel};
 
 pub mod legacy;
 pub mod manual;
@@ -83,7 +83,9 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     match re6st.command.run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("re6st: {failure}");
+            if failure.kind != FailureKind::Unread {
+                eprintln!("re6st: {failure}");
+            }
             ExitCode::from(failure.exit_code())
         }
     }

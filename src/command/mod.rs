@@ -11,6 +11,7 @@ pub mod runtime;
 pub mod tunnel;
 
 use std::fmt;
+use std::io::{self, Write};
 
 /// How a command ends.
 pub type Outcome = Result<(), Failure>;
@@ -30,6 +31,8 @@ pub enum FailureKind {
     Failed,
     /// It was asked wrongly: nothing was tried.
     Usage,
+    /// Whoever read what it prints has read enough: the rest is not wanted, and nothing is wrong.
+    Unread,
 }
 
 impl Failure {
@@ -48,6 +51,7 @@ impl Failure {
         match self.kind {
             FailureKind::Failed => 1,
             FailureKind::Usage => 2,
+            FailureKind::Unread => 0,
         }
     }
 }
@@ -56,4 +60,20 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.sentence)
     }
+}
+
+/// Prints a line on standard output.
+pub fn print(line: impl fmt::Display) -> Outcome {
+    printed(writeln!(io::stdout().lock(), "{line}"))
+}
+
+/// What became of something that was printed.
+pub fn printed(written: io::Result<()>) -> Outcome {
+    written.map_err(|error| {
+        let mut failure = Failure::failed(format!("cannot print: {error}"));
+        if error.kind() == io::ErrorKind::BrokenPipe {
+            failure.kind = FailureKind::Unread;
+        }
+        failure
+    })
 }

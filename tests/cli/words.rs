@@ -1,11 +1,52 @@
 //! Options that make no sense: nothing is tried, and the answer names what was wrong.
 
+use std::process::{Command, Stdio};
+
 use super::refuses;
+use crate::namespace::RE6ST;
 
 #[test]
 fn what_is_no_command_is_named() {
     refuses(&["nonsense"], 2, &["nonsense"]);
     refuses(&["node", "nonsense"], 2, &["nonsense"]);
+}
+
+/// Goal: `re6st … | head` is no failure, and nobody is shown a panic.
+#[test]
+fn a_reader_that_has_read_enough_is_no_failure() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().to_str().unwrap();
+    super::re6st(&["registry", "init", "--network", "2001:db8:42::/48", "--dir", dir]);
+    let (ca, node) = (format!("{dir}/ca.crt"), "http://127.0.0.1/");
+    let invite = ["registry", "invite", "a@b", "--registry", node, "--qr", "--dir", dir];
+    for arguments in [
+        &["cert", "fingerprint", &ca][..],
+        &["cert", "show", &ca],
+        &["cert", "show", &ca, "--json"],
+        &invite,
+        &["registry", "token", "add", "a@b", "--dir", dir],
+        &["registry", "token", "list", "--dir", dir],
+        &["registry", "token", "list", "--dir", dir, "--json"],
+        &["registry", "nodes", "--dir", dir],
+        &["registry", "rotate-key", "--dir", dir],
+        &["registry", "topology", "--dot", "--dir", dir],
+        &["registry", "export", "--dir", dir],
+        &["registry", "login", "--dir", dir],
+        &["registry", "backup", &format!("{dir}/copy.db"), "--dir", dir],
+        &["registry", "renew-ca", "--dir", dir, "--days", "5000"],
+        &["lab", "scenario"],
+        &["--help"],
+    ] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let output =
+            Command::new(RE6ST).args(arguments).stdout(writer).stderr(Stdio::piped()).output();
+        let output = output.unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(0), "{arguments:?}: {said}");
+        let panicked = said.contains("panicked") || said.contains("Broken pipe");
+        assert!(!panicked, "{arguments:?}: {said}");
+    }
 }
 
 #[test]

@@ -1,13 +1,13 @@
 //! Shows what a running router knows.
 
-use std::io;
+use std::io::{self, Write};
 use std::path::PathBuf;
 
 use crate::command::babel::SOCKET;
 use crate::command::babel::control::{Wanted, ask};
 use crate::command::babel::objects::tables;
 use crate::command::json::{self, Object};
-use crate::command::{Failure, Outcome};
+use crate::command::{Failure, Outcome, print};
 
 /// Options of `re6st babel dump` and `re6st babel monitor`.
 #[derive(Debug, clap::Args)]
@@ -31,7 +31,7 @@ pub fn dump(options: &Options) -> Outcome {
         Ok(())
     })?;
     if !options.json {
-        println!("{}", tables(&objects));
+        print(tables(&objects))?;
     }
     Ok(())
 }
@@ -43,7 +43,7 @@ pub fn monitor(options: &Options) -> Outcome {
             return json::print(&object);
         }
         if let Some(line) = line(&object) {
-            println!("{line}");
+            writeln!(io::stdout(), "{line}")?;
         }
         Ok(())
     })

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use crate::command::registry::client::{self, CallError};
-use crate::command::{Failure, Outcome};
+use crate::command::{Failure, Outcome, print};
 use crate::os::clock::unix_time;
 use crate::os::file::{self, Access, Room};
 use crate::os::host;
@@ -233,14 +233,13 @@ fn keep_certificate(
     }
     let subnet = authority.network().subnet(prefix);
     let subnet = subnet.map_or_else(String::new, |subnet| subnet.to_string());
-    println!("Your subnet: {subnet} (CN={prefix})");
-    println!(
+    print(format_args!("Your subnet: {subnet} (CN={prefix})"))?;
+    print(format_args!(
         "The certificate lasts until {}; nodes renew it from {} on.",
         certificate.not_after(),
         renewal::due(certificate)
-    );
-    println!("Keep a copy of {}: without it, the subnet is lost.", files.key.display());
-    Ok(())
+    ))?;
+    print(format_args!("Keep a copy of {}: without it, the subnet is lost.", files.key.display()))
 }
 
 /// Options of `re6st node up`, and of stock's re6stnet.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use crate::command::registry::client::RegistryClient;
-use crate::command::{Failure, Outcome};
+use crate::command::{Failure, Outcome, print};
 use crate::os::clock::unix_time;
 use crate::os::file::{self, Access};
 use crate::proto::certificate::{Authority, Certificate, Identity};
@@ -50,17 +50,22 @@ pub fn run(options: &Options) -> Outcome {
     if known.is_renewed_by(&authority) {
         let pem = authority.certificate().to_pem().map_err(wrong)?;
         file::replace_content(&files.ca, &pem).map_err(unusable)?;
-        println!("Its authority lasts until {} now.", authority.certificate().not_after());
+        print(format_args!(
+            "Its authority lasts until {} now.",
+            authority.certificate().not_after()
+        ))?;
     }
     if renewed.to_der().map_err(wrong)? == old.to_der().map_err(wrong)? {
-        println!("It lasts until {}, which the registry finds long enough.", old.not_after());
+        print(format_args!(
+            "It lasts until {}, which the registry finds long enough.",
+            old.not_after()
+        ))?;
         return Ok(());
     }
     authority.verify(&renewed, unix_time().max(renewed.not_before())).map_err(wrong)?;
     let pem = renewed.to_pem().map_err(wrong)?;
     file::replace(&files.certificate, &pem, Access::All).map_err(unusable)?;
-    println!("It lasts until {} now.", renewed.not_after());
-    Ok(())
+    print(format_args!("It lasts until {} now.", renewed.not_after()))
 }
 
 /// The registry in a node's options file.

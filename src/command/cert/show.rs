@@ -6,7 +6,7 @@ use clap::Args;
 use comfy_table::Table;
 
 use crate::command::json::{self, Object};
-use crate::command::{Failure, Outcome};
+use crate::command::{Failure, Outcome, print, printed};
 use crate::os::clock::unix_time;
 use crate::os::file;
 use crate::proto::certificate::{Authority, Certificate, PrivateKey};
@@ -66,8 +66,7 @@ impl Show {
         let object =
             object(&certificate, authority.as_ref()).map_err(|error| broken(&self.file, error))?;
         if self.json {
-            return json::print(&Object::Certificate(object))
-                .map_err(|error| Failure::failed(format!("cannot write: {error}")));
+            return printed(json::print(&Object::Certificate(object)));
         }
         let text = |value: Option<String>| value.unwrap_or_else(|| "none".into());
         let mut table = Table::new();
@@ -79,8 +78,7 @@ impl Show {
         table.add_row(["valid from".to_owned(), object.not_before]);
         table.add_row(["valid until".to_owned(), object.not_after]);
         table.add_row(["fingerprint".to_owned(), object.fingerprint]);
-        println!("{table}");
-        Ok(())
+        print(table)
     }
 }
 
@@ -128,8 +126,7 @@ impl Verify {
                 return Err(Failure::failed(format!("{file} does not belong to the key {key}")));
             }
         }
-        println!("{prefix}: valid until {}", certificate.not_after());
-        Ok(())
+        print(format_args!("{prefix}: valid until {}", certificate.not_after()))
     }
 }
 
@@ -139,8 +136,7 @@ impl Fingerprint {
         let digest = certificate(&self.file)?.digest(&self.algorithm).ok_or_else(|| {
             Failure::usage(format!("--algorithm {}: use sha1, sha256 or sha512", self.algorithm))
         })?;
-        println!("{}:{digest}", self.algorithm);
-        Ok(())
+        print(format_args!("{}:{digest}", self.algorithm))
     }
 }
 

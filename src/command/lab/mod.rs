@@ -24,7 +24,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 
-use crate::command::{Failure, Outcome};
+use crate::command::{Failure, Outcome, print};
 use crate::os::namespace::Namespace;
 use crate::proto::lab::scenario::Scenario;
 
@@ -57,10 +57,7 @@ pub fn run(command: Command) -> Outcome {
         Command::Status(options) => status::run(&options),
         Command::Down(options) => down::run(&options),
         Command::Demo(options) => demo::run(&options),
-        Command::Scenario => {
-            print!("{WORLD}");
-            Ok(())
-        }
+        Command::Scenario => print(WORLD.trim_end()),
     }
 }
 

@@ -8,7 +8,7 @@ use crate::command::json::{self, Node, Object};
 use crate::command::lab::Lab;
 use crate::command::lab::control::{self, Reply, Request};
 use crate::command::lab::emulator::Status;
-use crate::command::{Failure, Outcome};
+use crate::command::{Failure, Outcome, print, printed};
 use crate::proto::lab::internet::Counters;
 use crate::proto::lab::scenario::{Host, Scenario};
 
@@ -32,17 +32,15 @@ pub fn run(options: &Options) -> Outcome {
     let scenario = options.lab.scenario()?;
     if options.json {
         for host in &scenario.hosts {
-            let printed = json::print(&Object::Node(node(host)));
-            printed.map_err(|error| Failure::failed(format!("cannot print: {error}")))?;
+            printed(json::print(&Object::Node(node(host))))?;
         }
         return Ok(());
     }
-    println!("{}\n", table(&options.lab, &scenario));
+    print(format_args!("{}\n", table(&options.lab, &scenario)))?;
     for change in &status.changes {
-        println!("changed: {change}");
+        print(format_args!("changed: {change}"))?;
     }
-    println!("packets: {}", sentence(&status.counters));
-    Ok(())
+    print(format_args!("packets: {}", sentence(&status.counters)))
 }
 
 /// A host as others find it: behind NAT, by the address of the NAT.

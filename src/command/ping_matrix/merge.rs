@@ -6,7 +6,7 @@ use clap::Args;
 
 use crate::command::json::{self, Object};
 use crate::command::ping_matrix::report;
-use crate::command::{Failure, Outcome};
+use crate::command::{Outcome, printed};
 
 /// What to join
 #[derive(Debug, Args)]
@@ -20,8 +20,7 @@ pub struct Options {
 pub fn run(options: &Options) -> Outcome {
     let grid = report::read(&options.files)?;
     for ping in grid.pings() {
-        let printed = json::print(&Object::Ping(ping.clone()));
-        printed.map_err(|error| Failure::failed(format!("cannot print: {error}")))?;
+        printed(json::print(&Object::Ping(ping.clone())))?;
     }
     Ok(())
 }

@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 
 use crate::command::json::{self, Object};
 use crate::command::ping_matrix::{html, svg, table, targets};
-use crate::command::{Failure, Outcome};
+use crate::command::{Failure, Outcome, printed};
 use crate::proto::matrix::grid::Grid;
 use crate::proto::matrix::verdict::Verdict;
 
@@ -66,11 +66,7 @@ pub fn read(files: &[PathBuf]) -> Result<Grid, Failure> {
 
 /// Prints a grid on standard output.
 pub fn print(grid: &Grid, format: Format) -> Outcome {
-    match io::stdout().lock().write_all(text(grid, format).as_bytes()) {
-        // Whoever reads has read enough.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        written => written.map_err(|error| Failure::failed(format!("cannot print: {error}"))),
-    }
+    printed(io::stdout().lock().write_all(text(grid, format).as_bytes()))
 }
 
 /// A grid as text.

@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 
 use crate::command::json::{self, Node, Object};
 use crate::command::ping_matrix::{table, targets};
-use crate::command::{Failure, Outcome};
+use crate::command::{Failure, Outcome, print, printed};
 use crate::os::ping::{ProbeError, Prober};
 use crate::os::{clock, entropy};
 use crate::proto::limits;
@@ -95,14 +95,13 @@ impl Plan<'_> {
             let done = done.map_err(|_| Failure::failed("a probe ended by a bug of ours"))?;
             let ping = done.map_err(|error| Failure::failed(error.to_string()))?;
             if options.json {
-                let printed = json::print(&Object::Ping(ping));
-                printed.map_err(|error| Failure::failed(format!("cannot print: {error}")))?;
+                printed(json::print(&Object::Ping(ping)))?;
             } else {
                 pings.push(ping);
             }
         }
         if !options.json {
-            println!("{}", table::rows(&Grid::new(pings)));
+            print(table::rows(&Grid::new(pings)))?;
         }
         Ok(())
     }

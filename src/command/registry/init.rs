@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use crate::command::{Failure, Outcome};
+use crate::command::{Failure, Outcome, print};
 use crate::os::clock::unix_time;
 use crate::os::file::{self, Access, FileError};
 use crate::proto::certificate::{AuthoritySubject, Certificate, Issuer, PrivateKey};
@@ -76,11 +76,10 @@ pub fn run(options: &Options) -> Outcome {
         file::create(&sample, sample_text(&options.dir).as_bytes(), Access::All)
     };
     written().map_err(|error| Failure::failed(error.to_string()))?;
-    println!("Network: {network}", network = network.cidr());
-    println!("Fingerprint: {}", made.fingerprint);
-    println!("Keep a copy of {}: without it, the network ends.", key.display());
-    println!("Next: re6st registry serve --dir {}", options.dir.display());
-    Ok(())
+    print(format_args!("Network: {network}", network = network.cidr()))?;
+    print(format_args!("Fingerprint: {}", made.fingerprint))?;
+    print(format_args!("Keep a copy of {}: without it, the network ends.", key.display()))?;
+    print(format_args!("Next: re6st registry serve --dir {}", options.dir.display()))
 }
 
 struct Made {

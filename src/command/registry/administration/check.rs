@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use clap::Args;
 
 use crate::command::json::{self, Object};
-use crate::command::{Failure, Outcome};
+use crate::command::{Failure, Outcome, print};
 use crate::os::clock::unix_time;
 use crate::os::database::{Leaf, Tables};
 use crate::proto::certificate::{Authority, Certificate, renewal};
@@ -32,15 +32,14 @@ impl Check {
         let authority = self.folder.authority()?;
         let problems = self.folder.read(|tables| problems(tables, &authority))?;
         let found = problems.len();
-        if self.json {
-            print_all(problems.into_iter().map(Object::Problem))?;
+        let printed = if self.json {
+            print_all(problems.into_iter().map(Object::Problem))
         } else {
-            for problem in &problems {
-                println!("{}: {}", problem.subject, problem.problem);
-            }
-        }
+            let line = |it: json::Problem| print(format_args!("{}: {}", it.subject, it.problem));
+            problems.into_iter().try_for_each(line)
+        };
         match found {
-            0 => Ok(()),
+            0 => printed,
             1 => Err(Failure::failed("the database has a problem")),
             found => Err(Failure::failed(format!("the database has {found} problems"))),
         }

@@ -6,7 +6,7 @@ use clap::Args;
 
 use crate::command::registry::restore::restore;
 use crate::command::registry::server::Refusal;
-use crate::command::{Failure, Outcome};
+use crate::command::{Failure, Outcome, print};
 use crate::os::database::{Database, DatabaseError, Location};
 use crate::os::file;
 
@@ -45,8 +45,7 @@ impl Migrate {
     /// Does what `re6st registry migrate` was asked.
     pub fn run(&self) -> Outcome {
         let members = copy(&self.from, &self.to)?;
-        println!("Copied {} to {}: {members} members.", self.from, self.to);
-        Ok(())
+        print(format_args!("Copied {} to {}: {members} members.", self.from, self.to))
     }
 }
 
@@ -71,8 +70,10 @@ impl Backup {
         let linked = std::fs::hard_link(&beside, path);
         let _ = std::fs::remove_file(&beside);
         linked.map_err(|_| there(path))?;
-        println!("{}: {members} members. Keep ca.key apart from it, and as safe.", path.display());
-        Ok(())
+        print(format_args!(
+            "{}: {members} members. Keep ca.key apart from it, and as safe.",
+            path.display()
+        ))
     }
 }
 
@@ -86,11 +87,11 @@ impl Restore {
         let backup = backup.read(|tables| tables.contents()).map_err(cannot)?;
         let issuer = self.folder.issuer()?;
         let summary = self.folder.write(|tables| restore(tables, &issuer, backup))?;
-        println!(
+        print(format_args!(
             "Restored: {} members of the backup and {} that joined since; {} revoked certificates; \
              network version {}. Start the registry again.",
             summary.members, summary.kept, summary.revoked, summary.version
-        );
+        ))?;
         Ok(())
     }
 }
@@ -106,7 +107,10 @@ fn copy(from: &Location, to: &Location) -> Result<usize, Failure> {
     let mut target = Database::open(to).map_err(|error| cannot(to, &error))?;
     target.keep_octets(source.has_octets());
     let filled = target.write(|tables| Ok::<_, Refusal>(tables.fill(&contents)?));
-    filled.map_err(|error| cannot(to, &error))?;
+    filled.map_err(|error| match error {
+        Refusal::Database(error) => cannot(to, &error),
+        error => cannot(to, &error),
+    })?;
     let is_member =
         |leaf: &&_| crate::command::registry::applicants::certificate_of(leaf).is_some();
     Ok(contents.leaves.iter().filter(is_member).count())

@@ -6,7 +6,7 @@ use clap::Args;
 use qrcode::render::unicode::Dense1x2;
 use qrcode::{EcLevel, QrCode};
 
-use crate::command::{Failure, Outcome};
+use crate::command::{Failure, Outcome, print};
 use crate::os::clock::unix_time;
 use crate::os::{database, entropy};
 use crate::proto::registry::invitation::Invitation;
@@ -57,7 +57,9 @@ impl Invite {
         }
         let grace = Duration::from_secs(self.grace_period);
         if self.valid.is_zero() || self.valid > grace {
-            return Err(Failure::usage("--valid is more than nothing and no more than 100 days"));
+            return Err(Failure::usage(
+                "--valid is more than nothing and no more than the grace period",
+            ));
         }
         self.folder.allow_length(self.prefix_length)?;
         let authority = self.folder.authority()?;
@@ -82,9 +84,9 @@ impl Invite {
             token: row.token,
             expires: (now + self.valid).to_string(),
         };
-        println!("{invitation}");
+        print(&invitation)?;
         if self.qr {
-            println!("{}", drawn(&invitation.to_string())?);
+            print(drawn(&invitation.to_string())?)?;
         }
         Ok(())
     }

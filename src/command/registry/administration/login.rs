@@ -3,7 +3,7 @@
 use clap::Args;
 
 use crate::command::registry::web::access::{Gate, Purpose};
-use crate::command::{Failure, Outcome};
+use crate::command::{Failure, Outcome, print};
 use crate::os::clock::unix_time;
 use crate::os::entropy;
 
@@ -22,7 +22,7 @@ impl Login {
         let issuer = self.folder.issuer()?;
         let gate = Gate::new(issuer.key())
             .map_err(|error| Failure::failed(format!("the authority's key {error}")))?;
-        println!("{}", gate.ticket(Purpose::Login, unix_time(), &mut entropy::random()));
+        print(gate.ticket(Purpose::Login, unix_time(), &mut entropy::random()))?;
         eprintln!("re6st: good for ten minutes, at http://REGISTRY/web/login");
         Ok(())
     }

@@ -11,14 +11,13 @@ mod steer;
 mod token;
 mod told;
 
-use std::io;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde_json::Value;
 
 use crate::command::json::{self, Object};
-use crate::command::{Failure, Outcome};
+use crate::command::{Failure, Outcome, printed};
 use crate::os::database::{Database, Location, Tables};
 use crate::proto::certificate::{Authority, Issuer};
 use crate::proto::registry::call::target;
@@ -174,14 +173,7 @@ impl Folder {
     }
 }
 
-/// Prints one object a line; a reader that went away is no failure.
-fn print_all(objects: impl Iterator<Item = Object>) -> Outcome {
-    for object in objects {
-        match json::print(&object) {
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
-            Err(error) => return Err(Failure::failed(format!("cannot write: {error}"))),
-            Ok(()) => {}
-        }
-    }
-    Ok(())
+/// Prints one object a line.
+fn print_all(mut objects: impl Iterator<Item = Object>) -> Outcome {
+    objects.try_for_each(|object| printed(json::print(&object)))
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::Folder;
-use crate::command::{Failure, Outcome};
+use crate::command::{Failure, Outcome, print};
 use crate::os::clock::unix_time;
 use crate::os::file;
 use crate::proto::certificate::Authority;
@@ -39,13 +39,19 @@ impl RenewCa {
         }
         file::replace_content(&self.folder.ca(), &pem)
             .map_err(|error| Failure::failed(error.to_string()))?;
-        println!("The authority lasts until {} now.", renewed.certificate().not_after());
-        println!("Fingerprint: {}", renewed.certificate().fingerprint().map_err(failed)?);
-        println!(
+        print(format_args!(
+            "The authority lasts until {} now.",
+            renewed.certificate().not_after()
+        ))?;
+        print(format_args!(
+            "Fingerprint: {}",
+            renewed.certificate().fingerprint().map_err(failed)?
+        ))?;
+        print(format_args!(
             "A registry that runs gives it to nodes from now on, and they take it by themselves in the \
              last month of the old one. Invitations that were not used yet name the old fingerprint: \
              make new ones."
-        );
+        ))?;
         Ok(())
     }
 }

@@ -4,7 +4,7 @@ use clap::Args;
 
 use crate::command::registry::network::{self, Ended};
 use crate::command::registry::server::Refusal;
-use crate::command::{Failure, Outcome};
+use crate::command::{Failure, Outcome, print};
 use crate::os::clock::unix_time;
 use crate::os::entropy;
 use crate::proto::prefix::Prefix;
@@ -51,18 +51,18 @@ impl Revoke {
                 let ended: Ended = change(folder, |tables| {
                     network::revoke(tables, &issuer, revoked, unix_time())
                 })?;
-                println!("It would have lasted until {}.", ended.not_after);
+                print(format_args!("It would have lasted until {}.", ended.not_after))?;
             }
         }
         match revoked {
-            Revoked::Node(node) => println!(
+            Revoked::Node(node) => print(format_args!(
                 "{node} is no member any more: nodes refuse it as soon as they hear of it. Its \
                  prefix is held back until its certificate would have ended."
-            ),
-            Revoked::Serial(serial) => println!(
+            ))?,
+            Revoked::Serial(serial) => print(format_args!(
                 "Certificate {serial} is revoked: nodes refuse it as soon as they hear of it. Its \
                  node can renew it."
-            ),
+            ))?,
         }
         Ok(())
     }
@@ -74,7 +74,7 @@ impl RotateKey {
         match self.place.reach() {
             Reach::Running(running) => {
                 running.ask("updateHMAC", &[])?;
-                println!("The next of three steps to a new key of Babel's is taken.");
+                print(format_args!("The next of three steps to a new key of Babel's is taken."))?;
             }
             Reach::Folder(folder) => {
                 let issuer = folder.issuer()?;
@@ -83,7 +83,7 @@ impl RotateKey {
                     network::change_keys(tables, &issuer, new, unix_time())?;
                     Ok(network::keys(tables)?.step())
                 })?;
-                println!("Babel's keys: {}.", step.sentence());
+                print(format_args!("Babel's keys: {}.", step.sentence()))?;
             }
         }
         Ok(())

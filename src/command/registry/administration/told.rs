@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use clap::Args;
 use comfy_table::Table;
 
-use crate::command::Outcome;
 use crate::command::json::{self, Object};
+use crate::command::{Outcome, print};
 use crate::proto::prefix::Prefix;
 
 use super::{Place, Reach, block_on, print_all};
@@ -64,8 +64,7 @@ impl Versions {
         for (name, software) in nodes {
             table.add_row([name, software.unwrap_or_else(|| "does not answer".into())]);
         }
-        println!("{table}");
-        Ok(())
+        print(table)
     }
 }
 
@@ -78,8 +77,8 @@ impl Topology {
         };
         if self.dot || self.svg {
             let picture = Picture { graph: &told, known: &BTreeMap::new(), link: "" };
-            print!("{}", if self.svg { picture.svg() } else { picture.dot_text() });
-            return Ok(());
+            let text = if self.svg { picture.svg() } else { picture.dot_text() };
+            return print(text.trim_end());
         }
         let answered = told.remove("").unwrap_or_default();
         for name in &answered {
@@ -97,7 +96,6 @@ impl Topology {
             let answers = if answered.contains(&name) { "yes" } else { "no" };
             table.add_row([name, Vec::from_iter(peers).join(" "), answers.to_owned()]);
         }
-        println!("{table}");
-        Ok(())
+        print(table)
     }
 }
