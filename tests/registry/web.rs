@@ -186,38 +186,56 @@ fn the_mesh_is_on_the_pages() {
     }
 }
 
+/// How a browser is held: its name, its width and height, what it is told besides.
+const WINDOWS: &[(&str, (u32, u32), &[&str])] = &[
+    ("desk", (1_200, 1_000), &[]),
+    ("dark", (1_200, 1_000), &["--force-dark-mode"]),
+    ("phone", (375, 1_500), &[]),
+    ("phone-dark", (375, 1_500), &["--force-dark-mode"]),
+];
+
 /// Goal: a browser draws the pages whole, and objects to nothing in them.
-/// Method: headless Chromium takes a picture of each, for a person to look at in `RE6ST_PICTURES`.
+/// Method: headless Chromium takes a picture of each, for a person to look at in `RE6ST_PICTURES`: on a
+/// desk and on a telephone, in light and in darkness.
 #[test]
 #[ignore = "needs Chromium: scripts/soak web"]
 fn a_browser_shows_the_pages() {
     let mut story = Story::begin();
     story.start_node();
+    let get = |page: &str| story.host.run("curl", &["-s", "-f", "-m", "20", &url(page)]);
+    get("../addToken?email=somebody.with.a.long.name@mail.example.com");
     let folder = std::env::var("RE6ST_PICTURES").unwrap_or_else(|_| "/tmp".into());
-    for page in
-        ["overview", "nodes", "node?name=2/16", "revoke?name=2/16", "tokens", "keys", "login"]
-    {
-        let name = page.split('?').next().unwrap();
-        let picture = format!("{folder}/re6st-web-{name}.png");
-        let _ = fs::remove_file(&picture);
-        let profile = tempfile::tempdir().unwrap();
-        let browser = |what: &str| {
-            let profile = format!("--user-data-dir={}", profile.path().display());
-            let arguments = "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run \
-                             --disable-background-networking --disable-component-update \
-                             --disable-sync --enable-logging=stderr --window-size=1200,1000";
-            let mut arguments: Vec<&str> = arguments.split_whitespace().collect();
-            let url = url(page);
-            arguments.extend([profile.as_str(), what, &url]);
-            story.host.output("chromium", &arguments)
-        };
-        let output = browser(&format!("--screenshot={picture}"));
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(!said.contains("Content Security Policy"), "{page}: {said}");
-        let size = fs::metadata(&picture).unwrap_or_else(|_| panic!("{page}: {said}")).len();
-        assert!(size > 8_000, "{page}: {size} octets are no picture of a page");
-        let text = String::from_utf8_lossy(&browser("--dump-dom").stdout).into_owned();
-        assert!(text.contains("</main>") && text.contains("re6st"), "{page}: {text}");
+    for (window, size, more) in WINDOWS {
+        for page in
+            ["overview", "nodes", "node?name=2/16", "revoke?name=2/16", "tokens", "keys", "login"]
+        {
+            let name = page.split('?').next().unwrap();
+            let picture = format!("{folder}/re6st-web-{name}-{window}.png");
+            let _ = fs::remove_file(&picture);
+            let profile = tempfile::tempdir().unwrap();
+            let browser = |what: &str| {
+                let profile = format!("--user-data-dir={}", profile.path().display());
+                let size = format!("--window-size={},{}", size.0, size.1);
+                let arguments = "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run \
+                                 --disable-background-networking --disable-component-update \
+                                 --disable-sync --hide-scrollbars --enable-logging=stderr";
+                let mut arguments: Vec<&str> = arguments.split_whitespace().collect();
+                let url = url(page);
+                arguments.extend([profile.as_str(), &size, what, &url]);
+                arguments.extend(more.iter());
+                story.host.output("chromium", &arguments)
+            };
+            let output = browser(&format!("--screenshot={picture}"));
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert!(!said.contains("Content Security Policy"), "{page}: {said}");
+            let drawn = fs::read(&picture).unwrap_or_else(|_| panic!("{page}: {said}"));
+            assert!(drawn.len() > 8_000, "{page}: {} octets are no picture of a page", drawn.len());
+            // A PNG says first how wide and high it is.
+            let number = |at: usize| u32::from_be_bytes(drawn[at..at + 4].try_into().unwrap());
+            assert_eq!((number(16), number(20)), *size, "{page}");
+            let text = String::from_utf8_lossy(&browser("--dump-dom").stdout).into_owned();
+            assert!(text.contains("</main>") && text.contains("re6st"), "{page}: {text}");
+        }
     }
 }
 

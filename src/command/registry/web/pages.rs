@@ -137,18 +137,20 @@ impl Frame<'_> {
                 button { "Search" }
                 span.soft { (rows.len()) @if rows.len() == 1 { " node" } @else { " nodes" } }
             }
-            div.card { table {
+            div.card { table.list {
                 tr { th { "node" } th { "subnet" } th { "whose" } th { "until" } th { "country" }
                      th { "software" } th { "tunnels" } }
                 @for row in rows.iter().take(REGISTRY_PAGE_ROWS_MAX) {
                     tr {
-                        td { a href={ "node?name=" (row.name) } { (row.name) } }
-                        td { code { (row.subnet) } }
-                        td { (row.email) }
-                        td.number { span.late[row.until < now] { (day(row.until)) } }
-                        td { (row.country) }
-                        td { (row.software) }
-                        td.number { (row.tunnels) }
+                        td data-what="node" { a href={ "node?name=" (row.name) } { (row.name) } }
+                        td data-what="subnet" { code { (row.subnet) } }
+                        td data-what="whose" { (row.email) }
+                        td.number data-what="until" {
+                            span.late[row.until < now] { (day(row.until)) }
+                        }
+                        td data-what="country" { (row.country) }
+                        td data-what="software" { (row.software) }
+                        td.number data-what="tunnels" { (row.tunnels) }
                     }
                 }
             } }
@@ -230,21 +232,21 @@ impl Frame<'_> {
             }
             form.row method="post" action="tokens" {
                 (self.hidden())
-                input type="email" name="email" required placeholder="whose it is"
+                input type="email" name="email" required placeholder="mail address"
                     aria-label="Mail address";
                 input type="number" name="bits" min="1" max=(128 - self.network.cidr().length())
                     placeholder="bits" aria-label="Bits of the prefix; as usual if empty";
                 button { "Make a token" }
             }
-            div.card { table {
+            div.card { table.list {
                 tr { th { "token" } th { "whose" } th { "bits" } th { "until" } th {} }
                 @for token in tokens {
                     tr {
-                        td { code { (token.token) } }
-                        td { (token.email) }
-                        td.number { (token.prefix_length) }
-                        td.number { (day(token.date + grace)) }
-                        td { form method="post" action="remove-token" {
+                        td data-what="token" { code { (token.token) } }
+                        td data-what="whose" { (token.email) }
+                        td.number data-what="bits" { (token.prefix_length) }
+                        td.number data-what="until" { (day(token.date + grace)) }
+                        td data-what="" { form method="post" action="remove-token" {
                             (self.hidden())
                             input type="hidden" name="token" value=(token.token);
                             button.plain { "Remove" }
