@@ -204,18 +204,26 @@ fn a_restored_network_goes_on() {
     assert!(re6st_refused(&["registry", "backup", &backup, "--dir", &dir], 1).contains("already"));
     re6st_must(&["registry", "revoke", "1/16", "--dir", &dir]);
     registry.join("four", &["--anonymous"]);
+    registry.join("gone", &["--anonymous"]);
+    re6st_must(&["registry", "revoke", "4/16", "--dir", &dir]);
     let after = wait(registry.client(&one, unix_time()).get_network_config()).unwrap();
-    assert_eq!(after.crl, [2]);
+    assert_eq!(after.crl, [2, 5]);
 
     let said = re6st_must(&["registry", "restore", &backup, "--dir", &dir]);
-    assert!(said.contains("3 members of the backup and 1 that joined since; 1 revoked"), "{said}");
+    assert!(said.contains("3 members of the backup and 1 that joined since; 2 revoked"), "{said}");
     assert_eq!(re6st_must(&["registry", "check", "--dir", &dir]), "");
     registry.restart(ANONYMOUS);
     let restored = wait(registry.client(&one, unix_time()).get_network_config()).unwrap();
-    assert_eq!(restored.crl, [2], "the list never goes back");
+    assert_eq!(restored.crl, [2, 5], "the list never goes back");
     assert!(restored.version > after.version && after.version > before.version);
     let names = re6st_must(&["registry", "nodes", "--dir", &dir, "--json"]);
     assert!(!names.contains("\"1/16\"") && names.contains("\"3/16\""), "{names}");
+    let next = registry.join("next", &["--anonymous"]);
+    let next = super::process::identity(&next, unix_time()).prefix.to_string();
+    assert_eq!(
+        next, "5/16",
+        "those who joined and went since the backup are not forgotten, either"
+    );
 
     // Into an empty database: nobody knows how far it was, so it goes on far ahead.
     run("rm", &[&format!("{dir}/registry.db")]);

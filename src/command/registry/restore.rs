@@ -75,21 +75,26 @@ fn serial(contents: &Contents) -> u64 {
     }
 }
 
-/// Puts members that joined or renewed after the backup into its tree; how many joined.
+/// Puts members that joined or renewed after the backup into its tree, and prefixes that nobody may have:
+/// of who joined and was revoked since, the backup knows nothing; how many joined.
 fn keep_newer(leaves: &mut Vec<Leaf>, now: &Contents, then_serial: u64) -> usize {
     let mut joined = 0;
     for newer in &now.leaves {
-        let is_newer = certificate_of(newer)
-            .is_some_and(|it| it.serial().is_some_and(|serial| serial > then_serial));
+        let certificate = certificate_of(newer);
+        let is_member = certificate.is_some();
+        let is_newer = match certificate {
+            Some(it) => it.serial().is_some_and(|serial| serial > then_serial),
+            None => newer.certificate.is_some(),
+        };
         if !is_newer {
             continue;
         }
         if let Some(same) = leaves.iter_mut().find(|leaf| leaf.prefix == newer.prefix) {
-            joined += usize::from(certificate_of(same).is_none());
+            joined += usize::from(is_member && certificate_of(same).is_none());
             *same = newer.clone();
         } else if cut(leaves, newer.prefix) {
             leaves.push(newer.clone());
-            joined += 1;
+            joined += usize::from(is_member);
         }
     }
     joined
