@@ -75,6 +75,9 @@ impl Server {
     pub fn open(url: &str) -> Result<Self, DatabaseError> {
         let mut config: Config = url.parse()?;
         config.application_name("re6st registry").connect_timeout(REGISTRY_DATABASE_PATIENCE);
+        // A host that vanished in the middle of a query would be waited for for a quarter of an hour.
+        config.tcp_user_timeout(REGISTRY_DATABASE_PATIENCE).keepalives_idle(PROBE_PATIENCE);
+        config.keepalives_interval(PROBE_PATIENCE).keepalives_retries(PROBES);
         // A query that waits for ever would take a place for ever.
         let patience = REGISTRY_DATABASE_PATIENCE.as_millis();
         let options = config.get_options().unwrap_or_default().to_owned();
@@ -310,5 +313,8 @@ impl<'a> FromSql<'a> for Value {
     }
 }
 
-/// How long a connection that was idle may take to answer.
+/// How long a connection that was idle may take to answer, and a host between two signs of life.
 const PROBE_PATIENCE: Duration = Duration::from_secs(3);
+
+/// How many signs of life a host may miss.
+const PROBES: u32 = 3;
