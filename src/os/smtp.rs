@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::{TcpStream, ToSocketAddrs};
+use std::net::{IpAddr, Ipv6Addr, TcpStream, ToSocketAddrs};
 use std::time::Duration;
 
 use base64::Engine;
@@ -20,8 +20,10 @@ const PORT: u16 = 25;
 /// A mail server.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Server {
-    /// A name or an address, with or without `:port`.
+    /// A name or an address.
     pub host: String,
+    /// Its port.
+    pub port: u16,
     /// Whether to encrypt; the server must then show a certificate for its name.
     pub starttls: bool,
     /// User and password.
@@ -31,8 +33,25 @@ pub struct Server {
 /// Does not show the password.
 impl fmt::Debug for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Server({})", self.host)
+        write!(f, "Server({} {})", self.host, self.port)
     }
+}
+
+/// Reads `HOST`, `HOST:PORT`, an IPv6 address or `[ADDRESS]:PORT`.
+pub fn host_and_port(text: &str) -> Option<(String, u16)> {
+    if text.parse::<Ipv6Addr>().is_ok() {
+        return Some((text.into(), PORT));
+    }
+    let (host, port) = match text.rsplit_once(':') {
+        Some((host, port)) if !text.ends_with(']') => (host, port.parse().ok()?),
+        _ => (text, PORT),
+    };
+    let within = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    let is_good = match within {
+        Some(address) => address.parse::<Ipv6Addr>().is_ok(),
+        None => !host.is_empty() && !host.contains([':', '[', ']']),
+    };
+    is_good.then(|| (within.unwrap_or(host).into(), port))
 }
 
 /// Why a mail was not taken.
@@ -61,23 +80,32 @@ pub fn send(
     mail: &str,
     patience: Duration,
 ) -> Result<(), SmtpError> {
-    let (host, port) = match server.host.rsplit_once(':') {
-        Some((host, port)) if !host.contains(':') => (host, port.parse().unwrap_or(PORT)),
-        _ => (server.host.as_str(), PORT),
-    };
-    let mut dialogue = Dialogue::begin(Bounded::connect(host, port, patience)?)?;
+    let stream = Bounded::connect(&server.host, server.port, patience)?;
+    let greeting = greeting(stream.stream.local_addr()?.ip());
+    let mut dialogue = Dialogue(BufReader::new(stream));
+    dialogue.expect("the connection", 220)?;
+    dialogue.ask("EHLO", &greeting, 250)?;
     if server.starttls {
         dialogue.ask("STARTTLS", "STARTTLS", 220)?;
         let plain = dialogue.0.into_inner();
         let tls = SslConnector::builder(SslMethod::tls_client())
             .and_then(|builder| builder.build().configure())
             .map_err(|error| SmtpError::Tls(error.to_string()))?;
-        let stream = tls.connect(host, plain).map_err(|error| SmtpError::Tls(error.to_string()))?;
+        let stream =
+            tls.connect(&server.host, plain).map_err(|error| SmtpError::Tls(error.to_string()))?;
         let mut dialogue = Dialogue(BufReader::new(stream));
-        dialogue.ask("EHLO", "EHLO localhost", 250)?;
+        dialogue.ask("EHLO", &greeting, 250)?;
         return dialogue.deliver(server, from, to, mail);
     }
     dialogue.deliver(server, from, to, mail)
+}
+
+/// Whom we say we are: a host may have no name that others can look up (RFC 5321 §4.1.3).
+fn greeting(own: IpAddr) -> String {
+    match own.to_canonical() {
+        IpAddr::V4(address) => format!("EHLO [{address}]"),
+        IpAddr::V6(address) => format!("EHLO [IPv6:{address}]"),
+    }
 }
 
 /// A connection that ends in time, however slowly the other end goes on.
@@ -135,13 +163,6 @@ fn left(clock: Clock, patience: Duration) -> io::Result<Duration> {
 struct Dialogue<S: Read + Write>(BufReader<S>);
 
 impl<S: Read + Write> Dialogue<S> {
-    fn begin(stream: S) -> Result<Self, SmtpError> {
-        let mut dialogue = Self(BufReader::new(stream));
-        dialogue.expect("the connection", 220)?;
-        dialogue.ask("EHLO", "EHLO localhost", 250)?;
-        Ok(dialogue)
-    }
-
     fn deliver(
         &mut self,
         server: &Server,
@@ -201,8 +222,24 @@ mod tests {
     use super::*;
 
     fn server(listener: &TcpListener) -> Server {
-        let host = listener.local_addr().unwrap().to_string();
-        Server { host, starttls: false, login: None }
+        let (host, port) = ("127.0.0.1".into(), listener.local_addr().unwrap().port());
+        Server { host, port, starttls: false, login: None }
+    }
+
+    #[test]
+    fn a_server_is_written_as_hosts_are() {
+        let read = |text: &str| host_and_port(text);
+        let is = |host: &str, port| Some((host.to_owned(), port));
+        assert_eq!(read("mail.example.com"), is("mail.example.com", 25));
+        assert_eq!(read("mail.example.com:587"), is("mail.example.com", 587));
+        assert_eq!(read("192.0.2.1:2525"), is("192.0.2.1", 2_525));
+        assert_eq!(read("2001:db8::25"), is("2001:db8::25", 25));
+        assert_eq!(read("[2001:db8::25]"), is("2001:db8::25", 25));
+        assert_eq!(read("[2001:db8::25]:587"), is("2001:db8::25", 587));
+        for text in ["", ":25", "mail:smtp", "mail:99999", "mail:", "[mail]:25", "[::1", "a:b:25"] {
+            assert_eq!(read(text), None, "{text}");
+        }
+        assert_eq!(greeting("2001:db8::1".parse().unwrap()), "EHLO [IPv6:2001:db8::1]");
     }
 
     /// Goal: one who goes on slowly, always in time for the next octet, is left in the end.
@@ -237,7 +274,7 @@ mod tests {
             stream.write_all(reply.as_bytes()).unwrap();
             lines.next().unwrap().unwrap()
         };
-        assert_eq!(asked("220 here\r\n"), "EHLO localhost");
+        assert_eq!(asked("220 here\r\n"), "EHLO [127.0.0.1]");
         assert_eq!(asked("250-here\r\n250 DSN\r\n"), "MAIL FROM:<a@b>");
         assert_eq!(asked("250 ok\r\n"), "RCPT TO:<c@d>");
         assert_eq!(asked("250 ok\r\n"), "DATA");

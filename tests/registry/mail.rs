@@ -202,4 +202,9 @@ fn without_an_address_to_send_from_no_server_is_asked() {
     let dir = registry.path().to_str().unwrap();
     let serve = ["registry", "serve", "--dir", dir, "--port", "0", "--mailhost", "mail.example"];
     assert!(re6st_refused(&serve, 2).contains("registry init --email"));
+    let registry = self::registry();
+    let dir = registry.path().to_str().unwrap();
+    let serve =
+        ["registry", "serve", "--dir", dir, "--port", "0", "--mailhost", "mail.example:smtp"];
+    assert!(re6st_refused(&serve, 2).contains("HOST:PORT"));
 }

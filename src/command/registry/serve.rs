@@ -363,8 +363,12 @@ fn mailbox(options: &Options, sender: Option<String>) -> Result<Option<Mailbox>,
              registry init --email ADDRESS"
         ))
     })?;
+    let (host, port) = smtp::host_and_port(mailhost).ok_or_else(|| {
+        let form = "give a mail server as HOST, HOST:PORT or [IPV6]:PORT, or the path of a mailbox";
+        Failure::usage(format!("--mailhost {mailhost}: {form}"))
+    })?;
     let login = options.smtp_user.clone().zip(options.smtp_pwd.clone());
-    let server = smtp::Server { host: mailhost.clone(), starttls: options.smtp_starttls, login };
+    let server = smtp::Server { host, port, starttls: options.smtp_starttls, login };
     Ok(Some(Mailbox::Server(server, sender)))
 }
 
