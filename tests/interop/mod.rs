@@ -9,6 +9,7 @@ mod kernel;
 mod openvpn;
 mod openvpn_matrix;
 mod registry;
+mod registry_answers;
 mod reload;
 mod routers;
 pub mod stock;

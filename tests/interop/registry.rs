@@ -18,7 +18,7 @@ use crate::registry::authority::ending;
 use crate::registry::load::{Asked, Load, Target, found, used};
 
 /// Our registry in `directory`, on port 80 of `host`.
-fn start_ours(host: &Namespace, directory: &Path, options: &[&str]) -> Process {
+pub fn start_ours(host: &Namespace, directory: &Path, options: &[&str]) -> Process {
     let dir = directory.to_str().unwrap();
     let mailbox = directory.join("mbox");
     let arguments = ["registry", "serve", "--dir", dir, "--anonymous-prefix-length", "16"];
@@ -38,7 +38,7 @@ fn join(host: &Namespace, folder: &Path, how: &[&str]) -> Output {
     host.output(RE6ST, &arguments)
 }
 
-fn joined(host: &Namespace, folder: &Path, how: &[&str]) -> String {
+pub fn joined(host: &Namespace, folder: &Path, how: &[&str]) -> String {
     let output = join(host, folder, how);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
