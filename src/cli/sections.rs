@@ -26,6 +26,9 @@ pub fn of(command: &str) -> String {
     exits.sort();
     list(&mut text, "EXIT STATUS", exits.into_iter());
     let Some(page) = page else { return text };
+    if DAEMONS.contains(&command) {
+        list(&mut text, "ENVIRONMENT", ENVIRONMENT.iter());
+    }
     list(&mut text, "FILES", page.files.iter());
     if !page.notes.is_empty() {
         text += ".SH NOTES\n";
@@ -70,6 +73,29 @@ const EXITS: [(&str, &str); 3] = [
     ("0", "Done."),
     ("1", "It was tried and failed; one sentence on standard error says what and why."),
     ("2", "It was asked wrongly, and nothing was tried."),
+];
+
+/// Commands that log.
+const DAEMONS: &[&str] = &[
+    "re6st node up",
+    "re6st registry serve",
+    "re6st babel run",
+    "re6st tunnel connect",
+    "re6st tunnel listen",
+];
+
+/// What they are told besides their options.
+const ENVIRONMENT: [(&str, &str); 2] = [
+    (
+        "RE6ST_LOG",
+        "What to log, instead of what --verbose says: error, warn, info, debug or trace, for all or \
+                   for a part, as in re6st::command::babel=trace.",
+    ),
+    (
+        "RE6ST_LOG_FORMAT",
+        "json: log one object a line, with time, level, message and what else is known by \
+                          name.",
+    ),
 ];
 
 const PAGES: &[Page] = &[

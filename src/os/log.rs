@@ -1,14 +1,19 @@
-//! The daemons' log: on standard error, with times unless systemd adds its own.
+//! The daemons' log: on standard error or in a file, as lines for people or as objects for machines.
 
 use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 
+use serde_json::{Map, Value};
+use tracing::field::{Field, Visit};
+use tracing::{Event, Subscriber};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::{FormatTime, uptime};
 use tracing_subscriber::fmt::writer::{BoxMakeWriter, MakeWriter};
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
+use tracing_subscriber::registry::LookupSpan;
 
 use crate::os::clock::unix_time;
 
@@ -16,14 +21,19 @@ use crate::os::clock::unix_time;
 pub const NOTABLE: &str = "notable";
 
 /// Starts logging; `level` is 0 (errors) to 4 (everything). `RE6ST_LOG` overrides it, for example
-/// `RE6ST_LOG=re6st::command::babel=trace`.
+/// `RE6ST_LOG=re6st::command::babel=trace`; `RE6ST_LOG_FORMAT=json` asks for objects.
 pub fn start(level: u8) {
+    if are_objects_wanted() {
+        let log = tracing_subscriber::fmt().event_format(Objects).with_env_filter(filter(level));
+        let _ = log.with_writer(io::stderr).try_init();
+        return;
+    }
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter(level))
         .with_target(false)
         .with_ansi(io::stderr().is_terminal())
         .with_writer(io::stderr);
-    // A second start is a test's, in the same process: the first one stays.
+    // systemd adds times of its own. A second start is a test's, in the same process: the first one stays.
     let _ = if std::env::var_os("JOURNAL_STREAM").is_some() {
         log.without_time().try_init()
     } else {
@@ -35,6 +45,11 @@ pub fn start(level: u8) {
 pub fn start_in(level: u8, path: &Path) -> io::Result<()> {
     let file = Reopened(path.to_owned());
     file.open()?;
+    if are_objects_wanted() {
+        let log = tracing_subscriber::fmt().event_format(Objects).with_env_filter(filter(level));
+        let _ = log.with_writer(BoxMakeWriter::new(file)).try_init();
+        return Ok(());
+    }
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter(level))
         .with_target(false)
@@ -43,6 +58,10 @@ pub fn start_in(level: u8, path: &Path) -> io::Result<()> {
         .with_writer(BoxMakeWriter::new(file));
     let _ = log.try_init();
     Ok(())
+}
+
+fn are_objects_wanted() -> bool {
+    std::env::var_os("RE6ST_LOG_FORMAT").is_some_and(|format| format == "json")
 }
 
 fn filter(level: u8) -> EnvFilter {
@@ -83,5 +102,55 @@ struct Calendar;
 impl FormatTime for Calendar {
     fn format_time(&self, out: &mut Writer<'_>) -> fmt::Result {
         write!(out, "{}", unix_time())
+    }
+}
+
+/// One JSON object a line: when, how bad, what, and whatever else is known by name.
+struct Objects;
+
+impl<S, N> FormatEvent<S, N> for Objects
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(
+        &self,
+        _: &FmtContext<'_, S, N>,
+        mut out: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        let mut object = Object::default();
+        object.0.insert("type".into(), "log".into());
+        object.0.insert("time".into(), unix_time().to_string().into());
+        let level = event.metadata().level().as_str().to_lowercase();
+        object.0.insert("level".into(), level.into());
+        event.record(&mut object);
+        writeln!(out, "{}", Value::Object(object.0))
+    }
+}
+
+/// What an event says, by name.
+#[derive(Default)]
+struct Object(Map<String, Value>);
+
+impl Visit for Object {
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.0.insert(field.name().into(), value.into());
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.0.insert(field.name().into(), value.into());
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.0.insert(field.name().into(), value.into());
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.0.insert(field.name().into(), value.into());
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.0.insert(field.name().into(), format!("{value:?}").into());
     }
 }

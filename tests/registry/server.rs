@@ -354,6 +354,26 @@ fn communities_have_their_own_parts_of_the_network() {
 }
 
 #[test]
+fn the_log_is_objects_for_those_who_want_them() {
+    let mut registry = Registry::start(&[]);
+    registry.restart_with(&[("RE6ST_LOG_FORMAT", "json")], &["-v", "2"]);
+    registry.get("/getCa?token=secret", "");
+    registry.get("/getCa", "");
+    let printed = registry.printed();
+    let lines = printed.lines().filter(|line| line.starts_with('{'));
+    let objects: Vec<Value> = lines.map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert!(
+        objects.iter().all(|it| it["type"] == "log" && it["time"].as_str().unwrap().ends_with('Z'))
+    );
+    let find = |status: u64| objects.iter().find(|object| object["status"] == status).unwrap();
+    let (good, bad) = (find(200), find(400));
+    assert_eq!((&good["message"], &good["source"]), (&"GET /getCa".into(), &"127.0.0.1".into()));
+    assert_eq!((&good["level"], good["octets"].as_u64().unwrap() > 500), (&"info".into(), true));
+    assert!(bad["message"].as_str().unwrap().starts_with("GET /getCa: "), "{bad}");
+    assert!(!printed.contains("secret"));
+}
+
+#[test]
 fn the_log_goes_to_a_file_that_may_be_moved_away() {
     let mut registry = Registry::start(&[]);
     let log = registry.path().join("registry.log");

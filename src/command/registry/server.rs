@@ -205,8 +205,9 @@ impl Registry {
         } else if request.method == "GET" {
             match Arc::clone(&self).dispatch(request).await {
                 Ok(told) => {
-                    tracing::info!("{source}: {line}: {} octets", told.body.len());
-                    told.into()
+                    let answer = Answer::from(told);
+                    tracing::info!(%source, status = answer.status, octets = answer.body.len(), "{line}");
+                    answer
                 }
                 Err(refusal) => refused(source, &line, &refusal),
             }
@@ -367,9 +368,9 @@ impl From<Told> for Answer {
 fn refused(source: IpAddr, line: &str, refusal: &Refusal) -> Answer {
     let status = refusal.status();
     if matches!(status, 500 | 503) {
-        tracing::error!("{source}: {line}: {refusal}");
+        tracing::error!(%source, status, "{line}: {refusal}");
     } else {
-        tracing::info!("{source}: {line}: {refusal}");
+        tracing::info!(%source, status, "{line}: {refusal}");
     }
     error_page(status, &refusal.sentence())
 }
