@@ -246,7 +246,7 @@ complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and not __fish_seen_
 complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and not __fish_seen_subcommand_from listen connect" -f -a "listen" -d 'Accept tunnels from OpenVPN and re6st clients, an interface for each'
 complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and not __fish_seen_subcommand_from listen connect" -f -a "connect" -d 'Open a tunnel to an OpenVPN or re6st server'
 complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from listen" -l port -d 'Port to listen on [default: 1194]' -r
-complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from listen" -l protocol -d 'What carries the tunnels [default: udp]' -r -f -a "udp\t''
+complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from listen" -l protocol -d 'What carries the tunnels; given several times, clients may come over each [default: udp]' -r -f -a "udp\t''
 tcp\t''
 udp6\t''
 tcp6\t''"
@@ -258,7 +258,7 @@ complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subc
 complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from listen" -l ca -d 'Certificate of the authority, PEM' -r -F
 complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from listen" -l cert -d 'Our certificate, PEM' -r -F
 complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from listen" -l key -d 'Its key, PEM' -r -F
-complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from listen" -l crl -d 'The authority\'s list of revoked certificates, PEM' -r -F
+complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from listen" -l crl -d 'The authority\'s list of revoked certificates, PEM; read again when it changes' -r -F
 complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from listen" -l revoked -d 'Serial number of a certificate that is not believed' -r
 complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from listen" -l tls-auth -d 'Key that authenticates the control channel (`openvpn --genkey secret`): who has it not is not answered' -r -F
 complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from listen" -l key-direction -d 'Which half of that key is for sending; the other end has the other [default: one for both]' -r -f -a "0\t''
@@ -286,7 +286,7 @@ complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subc
 complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from connect" -l ca -d 'Certificate of the authority, PEM' -r -F
 complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from connect" -l cert -d 'Our certificate, PEM' -r -F
 complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from connect" -l key -d 'Its key, PEM' -r -F
-complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from connect" -l crl -d 'The authority\'s list of revoked certificates, PEM' -r -F
+complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from connect" -l crl -d 'The authority\'s list of revoked certificates, PEM; read again when it changes' -r -F
 complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from connect" -l revoked -d 'Serial number of a certificate that is not believed' -r
 complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from connect" -l tls-auth -d 'Key that authenticates the control channel (`openvpn --genkey secret`): who has it not is not answered' -r -F
 complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from connect" -l key-direction -d 'Which half of that key is for sending; the other end has the other [default: one for both]' -r -f -a "0\t''

@@ -12,7 +12,7 @@ use crate::command::node::options::Port;
 use crate::command::tunnel::client::{ConnectSettings, Connection, connect};
 use crate::command::tunnel::event::Role as TunnelRole;
 use crate::command::tunnel::event::{Event, EventKind, Statistics, Up};
-use crate::command::tunnel::server::{ListenSettings, Listener, Terms, listen};
+use crate::command::tunnel::server::{ListenPort, ListenSettings, Listener, Terms, listen};
 use crate::proto::babel::event::LinkQuality;
 use crate::proto::certificate::Identity;
 use crate::proto::endpoint::{Endpoint, Transport};
@@ -91,6 +91,7 @@ impl Tunnels {
     async fn listen(&mut self, preferences: &Preferences, ports: &[Port]) -> Result<(), Failure> {
         for (at, port) in ports.iter().enumerate() {
             let same = ports[..at].iter().filter(|other| other.transport == port.transport);
+            let at = ListenPort { bind: port.bind(), transport: port.transport };
             let terms = self.terms(preferences);
             let settings = ListenSettings {
                 clients_max: terms.clients_max,
@@ -99,10 +100,10 @@ impl Tunnels {
                 ping_exit: terms.ping_exit,
                 handshake_timeout: SERVED_HANDSHAKE,
                 revoked: network::revoked(&self.parameters),
-                ..ListenSettings::new(port.bind(), port.transport, self.context.clone())
+                ..ListenSettings::new(vec![at], self.context.clone())
             };
             let opened = listen(settings, self.events.clone()).await;
-            self.listeners.push(opened.map_err(|error| port_failure(*port, &error))?);
+            self.listeners.push(opened.map_err(|error| port_failure(*port, &error.cause))?);
         }
         Ok(())
     }

@@ -88,6 +88,11 @@ pub struct Connection {
 }
 
 impl Connection {
+    /// Has the server show its certificate again, and closes the tunnel if it is no longer believed.
+    pub fn renew_keys(&self) {
+        let _ = self.orders.send(PeerOrder::RenewKeys);
+    }
+
     /// Tells the peer, closes the tunnel and waits until its interface is gone.
     pub async fn close(self) {
         drop(self.orders);

@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::command::Failure;
+use crate::command::tunnel::list_file::ListFile;
 use crate::command::tunnel::options::Common;
 use crate::command::tunnel::particulars::{MtuWish, Particulars};
-use crate::os::clock;
 use crate::proto::certificate::{Certificate, CertificateError, PrivateKey};
 use crate::proto::tunnel::cipher::Cipher;
 use crate::proto::tunnel::control_keys::ControlProtection;
@@ -43,6 +43,8 @@ pub struct Configuration {
     pub renegotiate_after: Duration,
     /// What is seldom told.
     pub particulars: Particulars,
+    /// The file that the list of revoked certificates is from.
+    pub list_file: Option<ListFile>,
 }
 
 /// Longer than any tunnel lasts.
@@ -63,10 +65,11 @@ impl Configuration {
         };
         let files = Files { common, profile: &profile };
         let credentials = files.credentials()?;
+        let (list, list_file) = files.list(&credentials)?;
         let particulars = Particulars {
             control: files.control(role)?,
             usage: profile.usage,
-            list: files.list(&credentials)?,
+            list,
             mtu: common
                 .mtu
                 .or(profile.mtu)
@@ -99,6 +102,7 @@ impl Configuration {
             },
             particulars,
             profile,
+            list_file,
         })
     }
 }
@@ -135,19 +139,27 @@ impl Files<'_> {
         source: Option<&Source>,
         name: &str,
     ) -> Result<Option<Found>, Failure> {
-        let found =
-            |path: &Path| Ok(Some(Found { octets: read(path)?, name: path.display().to_string() }));
-        match (path, source) {
-            (Some(path), _) => found(path),
-            (None, Some(Source::Path(path))) => {
-                let folder = self.common.config.as_deref().and_then(Path::parent);
-                found(&folder.unwrap_or(Path::new("")).join(path))
+        match (self.path(path, source), source) {
+            (Some(path), _) => {
+                Ok(Some(Found { octets: read(&path)?, name: path.display().to_string() }))
             }
             (None, Some(Source::Inline(text))) => {
                 let octets = text.clone().into_bytes();
                 Ok(Some(Found { octets, name: format!("<{name}>") }))
             }
-            (None, None) => Ok(None),
+            (None, _) => Ok(None),
+        }
+    }
+
+    /// Where the file is, if it is one of its own.
+    fn path(&self, path: Option<&PathBuf>, source: Option<&Source>) -> Option<PathBuf> {
+        match (path, source) {
+            (Some(path), _) => Some(path.clone()),
+            (None, Some(Source::Path(path))) => {
+                let folder = self.common.config.as_deref().and_then(Path::parent);
+                Some(folder.unwrap_or(Path::new("")).join(path))
+            }
+            _ => None,
         }
     }
 
@@ -180,16 +192,20 @@ impl Files<'_> {
         })
     }
 
-    fn list(&self, credentials: &Credentials) -> Result<Option<RevocationList>, Failure> {
-        let found =
-            self.find(self.common.crl.as_ref(), self.profile.revoked.as_ref(), "crl-verify")?;
-        let Some(found) = found else { return Ok(None) };
+    /// The list of revoked certificates, and the file to look at again.
+    fn list(
+        &self,
+        credentials: &Credentials,
+    ) -> Result<(Option<RevocationList>, Option<ListFile>), Failure> {
+        let (path, source) = (self.common.crl.as_ref(), self.profile.revoked.as_ref());
+        if let Some(path) = self.path(path, source) {
+            let file = ListFile::read(path, credentials)?;
+            return Ok((Some(file.list.clone()), Some(file)));
+        }
+        let Some(found) = self.find(path, source, "crl-verify")? else { return Ok((None, None)) };
         let list = RevocationList::from_pem(&found.octets, credentials)
             .map_err(|error| Failure::failed(format!("{} {error}", found.name)))?;
-        if list.is_outdated(clock::unix_time()) {
-            tracing::warn!("{} is out of date: get a new one from the authority", found.name);
-        }
-        Ok(Some(list))
+        Ok((Some(list), None))
     }
 
     /// How control packets are protected: at most one way.

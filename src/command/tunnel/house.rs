@@ -104,6 +104,13 @@ impl House {
         }
     }
 
+    /// Has everyone show its certificate again.
+    pub fn renew_keys(&self) {
+        for guest in self.state().guests.values() {
+            let _ = guest.send(PeerOrder::RenewKeys);
+        }
+    }
+
     /// Believes these no longer.
     pub fn set_revoked(&self, revoked: BTreeSet<u64>) {
         let mut state = self.state();
@@ -222,5 +229,37 @@ impl Drop for Guest {
         {
             state.clients.remove(name);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_begins_too_many_handshakes_waits_and_nobody_else_does() {
+        let house = House::new(20, "re6st-".to_owned(), BTreeSet::new());
+        let (one, other) = ([192, 0, 2, 1].into(), [192, 0, 2, 2].into());
+        let let_in = |from, at| house.invite(from, Instant::ZERO + at).is_some();
+        for _ in 0..TUNNEL_HANDSHAKES_PER_SOURCE {
+            assert!(let_in(one, Duration::ZERO));
+        }
+        let late = SOURCES_PERIOD - Duration::from_millis(1);
+        assert!(!let_in(one, Duration::ZERO) && !let_in(one, late));
+        assert!(let_in(other, late));
+        assert!(let_in(one, SOURCES_PERIOD));
+    }
+
+    #[test]
+    fn only_so_many_are_half_open_from_everywhere() {
+        let house = House::new(20, "re6st-".to_owned(), BTreeSet::new());
+        let from = |number: usize| IpAddr::from((number as u32).to_be_bytes());
+        let invite = |number| house.invite(from(number), Instant::ZERO);
+        let mut guests: Vec<_> = (0..TUNNEL_HALF_OPEN).map(|at| invite(at).unwrap()).collect();
+        assert!(invite(TUNNEL_HALF_OPEN).is_none());
+        guests[0].0.handshake_is_over();
+        assert!(invite(TUNNEL_HALF_OPEN).is_some());
+        guests.pop();
+        assert!(invite(TUNNEL_HALF_OPEN).is_some());
     }
 }

@@ -25,6 +25,7 @@ pub mod house;
 pub mod interface;
 pub mod inward;
 pub mod link;
+pub mod list_file;
 pub mod options;
 pub mod outward;
 pub mod particulars;

@@ -13,8 +13,9 @@ use crate::command::tunnel::client::{ConnectSettings, connect};
 use crate::command::tunnel::configuration::Configuration;
 use crate::command::tunnel::event::{Ending, Event, EventKind};
 use crate::command::tunnel::interface::{NAME_OCTETS, name_for};
+use crate::command::tunnel::list_file::{self, ListFile};
 use crate::command::tunnel::particulars::Segments;
-use crate::command::tunnel::server::{ListenSettings, listen};
+use crate::command::tunnel::server::{ListenPort, ListenSettings, listen};
 use crate::command::{Failure, Outcome, runtime};
 use crate::os::log;
 use crate::proto::cidr::CidrError;
@@ -47,9 +48,9 @@ pub struct Listen {
     /// Port to listen on [default: 1194]
     #[arg(long)]
     port: Option<u16>,
-    /// What carries the tunnels [default: udp]
+    /// What carries the tunnels; given several times, clients may come over each [default: udp]
     #[arg(long, value_enum)]
-    protocol: Option<Protocol>,
+    protocol: Vec<Protocol>,
     /// Address to listen on [default: every one of the protocol's family]
     #[arg(long, value_name = "ADDRESS")]
     bind: Option<IpAddr>,
@@ -99,7 +100,7 @@ pub struct Common {
     /// Its key, PEM
     #[arg(long, value_name = "FILE", required_unless_present = "config")]
     pub key: Option<PathBuf>,
-    /// The authority's list of revoked certificates, PEM
+    /// The authority's list of revoked certificates, PEM; read again when it changes
     #[arg(long, value_name = "FILE")]
     pub crl: Option<PathBuf>,
     /// Serial number of a certificate that is not believed
@@ -206,10 +207,7 @@ async fn run_listen(options: Listen) -> Outcome {
     if options.dh.is_some() {
         tracing::info!("--dh is not used: every peer knows elliptic curves");
     }
-    let protocol = options.protocol.or(profile.protocol.map(Protocol::of)).unwrap_or(Protocol::Udp);
-    let port = options.port.or(profile.port).unwrap_or(1194);
-    let address = protocol.address(options.bind.or(profile.bind))?;
-    let bind = SocketAddr::new(address, port);
+    let ports = options.ports(profile)?;
     let as_json = options.common.json;
     let settings = ListenSettings {
         clients_max: options.max_clients.or(profile.clients_max).unwrap_or(20),
@@ -223,19 +221,24 @@ async fn run_listen(options: Listen) -> Outcome {
         renegotiate_after: configuration.renegotiate_after,
         statistics_every: options.common.statistics_every,
         particulars: configuration.particulars,
-        ..ListenSettings::new(bind, protocol.transport(), context(&configuration.credentials)?)
+        ..ListenSettings::new(ports.clone(), context(&configuration.credentials)?)
     };
+    let mut list = configuration.list_file;
     let (events, mut received) = mpsc::channel(64);
-    let listener = listen(settings, events).await.map_err(|error| {
-        Failure::failed(format!("cannot listen on {bind}: {error}; is another program there?"))
-    })?;
-    tracing::info!("listening on {bind}");
+    let listener = listen(settings, events)
+        .await
+        .map_err(|error| Failure::failed(format!("{error}; is another program there?")))?;
+    for ListenPort { bind, transport } in ports {
+        let over = if transport == Transport::Udp { "UDP" } else { "TCP" };
+        tracing::info!("listening on {bind}, {over}");
+    }
     loop {
         tokio::select! {
             event = received.recv() => match event {
                 Some(event) => show(&event, as_json)?,
                 None => return Ok(()),
             },
+            () = list_file::changed(&mut list) => listener.renew_keys(),
             () = stop.wait() => break,
         }
     }
@@ -253,34 +256,9 @@ async fn run_connect(options: Connect) -> Outcome {
         Some(server) => Some(resolve(server).await?),
         None => None,
     };
-    let configuration = Configuration::read(&options.common, Role::Client)?;
-    let profile = &configuration.profile;
-    let interface = options.interface.or_else(|| profile.interface.clone());
-    let interface = interface.unwrap_or_else(|| "re6st-tunnel".to_owned());
-    if interface.is_empty() || interface.len() > NAME_OCTETS {
-        let name = name_for("", &interface);
-        return Err(Failure::usage(format!(
-            "--interface takes a name of at most {NAME_OCTETS} letters, for example {name}"
-        )));
-    }
-    let remote = match named {
-        Some(remote) => remote,
-        None => resolve_first(profile).await?,
-    };
     let as_json = options.common.json;
-    let settings = ConnectSettings {
-        peer: options.peer.or_else(|| profile.peer.clone()),
-        ciphers: configuration.ciphers,
-        ping_exit: configuration.ping_exit,
-        handshake_timeout: configuration.handshake_timeout,
-        revoked: configuration.revoked,
-        device: configuration.device,
-        addresses: configuration.addresses,
-        renegotiate_after: configuration.renegotiate_after,
-        statistics_every: options.common.statistics_every,
-        particulars: configuration.particulars,
-        ..ConnectSettings::new(remote, context(&configuration.credentials)?, interface)
-    };
+    let (settings, mut list) = what_to_connect(options, named).await?;
+    let remote = settings.remote;
     let (events, mut received) = mpsc::channel(64);
     let mut connection = Some(connect(settings, events));
     let mut closing = None;
@@ -301,10 +279,68 @@ async fn run_connect(options: Connect) -> Outcome {
                     };
                 }
             }
+            () = list_file::changed(&mut list) => {
+                if let Some(connection) = &connection {
+                    connection.renew_keys();
+                }
+            }
             () = stop.wait(), if closing.is_none() => {
                 closing = connection.take().map(|connection| tokio::spawn(connection.close()));
             }
         }
+    }
+}
+
+/// What options and their files come to: what the tunnel is to be, and what to look at again meanwhile.
+async fn what_to_connect(
+    options: Connect,
+    named: Option<Endpoint>,
+) -> Result<(ConnectSettings, Option<ListFile>), Failure> {
+    let configuration = Configuration::read(&options.common, Role::Client)?;
+    let profile = &configuration.profile;
+    let interface = options.interface.or_else(|| profile.interface.clone());
+    let interface = interface.unwrap_or_else(|| "re6st-tunnel".to_owned());
+    if interface.is_empty() || interface.len() > NAME_OCTETS {
+        let name = name_for("", &interface);
+        return Err(Failure::usage(format!(
+            "--interface takes a name of at most {NAME_OCTETS} letters, for example {name}"
+        )));
+    }
+    let remote = match named {
+        Some(remote) => remote,
+        None => resolve_first(profile).await?,
+    };
+    let context = context(&configuration.credentials)?;
+    let settings = ConnectSettings {
+        peer: options.peer.or_else(|| profile.peer.clone()),
+        ciphers: configuration.ciphers,
+        ping_exit: configuration.ping_exit,
+        handshake_timeout: configuration.handshake_timeout,
+        revoked: configuration.revoked,
+        device: configuration.device,
+        addresses: configuration.addresses,
+        renegotiate_after: configuration.renegotiate_after,
+        statistics_every: options.common.statistics_every,
+        particulars: configuration.particulars,
+        ..ConnectSettings::new(remote, context, interface)
+    };
+    Ok((settings, configuration.list_file))
+}
+
+impl Listen {
+    /// Where clients may come.
+    fn ports(&self, profile: &Profile) -> Result<Vec<ListenPort>, Failure> {
+        let number = self.port.or(profile.port).unwrap_or(1194);
+        let mut protocols = self.protocol.clone();
+        if protocols.is_empty() {
+            protocols.push(profile.protocol.map_or(Protocol::Udp, Protocol::of));
+        }
+        let port = |protocol: Protocol| {
+            let address = protocol.address(self.bind.or(profile.bind))?;
+            let bind = SocketAddr::new(address, number);
+            Ok(ListenPort { bind, transport: protocol.transport() })
+        };
+        protocols.into_iter().map(port).collect()
     }
 }
 

@@ -37,6 +37,8 @@ use crate::proto::tunnel::tls::PeerName;
 pub enum PeerOrder {
     /// Tell the peer, and end.
     Close,
+    /// Renew the keys, for which the peer shows its certificate.
+    RenewKeys,
     /// End without a word: the peer is no longer to be believed, or has come back anew.
     Drop(&'static str),
 }
@@ -166,6 +168,7 @@ impl Peer {
                 heard = self.path.heard.recv() => self.hear(heard.unwrap_or(Heard::Disconnected)).await,
                 order = self.orders.recv() => match order.unwrap_or(PeerOrder::Close) {
                     PeerOrder::Close => self.give(Input::Close).await,
+                    PeerOrder::RenewKeys => self.give(Input::Renegotiate).await,
                     PeerOrder::Drop(reason) => self.over = Some(Ending::Other(reason.to_owned())),
                 },
                 () = self.path.counters.into_silence() => {

@@ -1,4 +1,4 @@
-//! One port on which others open tunnels to us.
+//! Ports on which others open tunnels to us.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -30,13 +30,20 @@ use crate::proto::tunnel::session::{Session, SessionSettings};
 use crate::proto::tunnel::settings::{Device, Underlay};
 use crate::proto::tunnel::tls::{Expectation, TlsContext};
 
-/// What a port for tunnels is to be.
-#[derive(Clone, Debug)]
-pub struct ListenSettings {
-    /// Where; `0.0.0.0:1194` for every address, `[::]:1194` for every IPv6 address.
+/// Where clients may come.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ListenPort {
+    /// `0.0.0.0:1194` for every address, `[::]:1194` for every IPv6 address.
     pub bind: SocketAddr,
     /// Over what.
     pub transport: Transport,
+}
+
+/// What a listener is to be.
+#[derive(Clone, Debug)]
+pub struct ListenSettings {
+    /// Where clients may come, all to the same house.
+    pub ports: Vec<ListenPort>,
     /// Who we are, and whose certificates we believe.
     pub context: TlsContext,
     /// Clients beyond so many are refused.
@@ -65,10 +72,9 @@ pub struct ListenSettings {
 
 impl ListenSettings {
     /// What a stock network has: 20 clients, every cipher that encrypts, 60 s, an hour for keys.
-    pub fn new(bind: SocketAddr, transport: Transport, context: TlsContext) -> Self {
+    pub fn new(ports: Vec<ListenPort>, context: TlsContext) -> Self {
         Self {
-            bind,
-            transport,
+            ports,
             context,
             clients_max: 20,
             ciphers: Cipher::ENCRYPTING.to_vec(),
@@ -96,13 +102,13 @@ pub struct Terms {
     pub ping_exit: Duration,
 }
 
-/// A port on which tunnels are accepted. Dropping it closes all of them.
+/// Ports on which tunnels are accepted. Dropping it closes all of them.
 #[derive(Debug)]
 pub struct Listener {
     house: Arc<House>,
     terms: Arc<Mutex<Terms>>,
-    stop: oneshot::Sender<()>,
-    task: JoinHandle<()>,
+    /// What serves each port, and how it is told to stop.
+    tasks: Vec<(oneshot::Sender<()>, JoinHandle<()>)>,
 }
 
 impl Listener {
@@ -127,34 +133,72 @@ impl Listener {
         self.house.close_clients();
     }
 
+    /// Has all clients show their certificates again, and closes the tunnels of those that are no longer
+    /// believed.
+    pub fn renew_keys(&self) {
+        self.house.renew_keys();
+    }
+
     /// Tells all clients, closes their tunnels and waits until the interfaces are gone.
     pub async fn stop(self) {
-        drop(self.stop);
-        let _ = self.task.await;
+        let (stop, tasks): (Vec<_>, Vec<_>) = self.tasks.into_iter().unzip();
+        drop(stop);
+        for task in tasks {
+            let _ = task.await;
+        }
     }
 }
 
-/// Opens the port; clients come as events.
-pub async fn listen(settings: ListenSettings, events: mpsc::Sender<Event>) -> io::Result<Listener> {
-    let (bind, transport) = (settings.bind, settings.transport);
-    let clients = settings.clients_max;
+/// Opens the ports; clients come as events.
+pub async fn listen(
+    settings: ListenSettings,
+    events: mpsc::Sender<Event>,
+) -> Result<Listener, ListenError> {
     let prefix = settings.interface_prefix.clone();
-    let house = House::new(clients, prefix, settings.revoked.clone());
-    let reception = Reception::open(settings, events, Arc::clone(&house))?;
-    let terms = Arc::clone(&reception.terms);
-    let (stop, stopped) = oneshot::channel::<()>();
-    let closing = Arc::clone(&house);
-    let task = match transport {
+    let house = House::new(settings.clients_max, prefix, settings.revoked.clone());
+    let terms = Arc::new(Mutex::new(Terms {
+        clients_max: settings.clients_max,
+        ciphers: settings.ciphers.clone(),
+        ping_exit: settings.ping_exit,
+    }));
+    let mut tasks = Vec::new();
+    for &port in &settings.ports {
+        let (stop, stopped) = oneshot::channel();
+        let guests = (Arc::clone(&house), Arc::clone(&terms));
+        let reception = Reception::open(settings.clone(), port.transport, events.clone(), guests);
+        let task = open(port, reception, stopped, Arc::clone(&house));
+        tasks.push((stop, task.map_err(|cause| ListenError { bind: port.bind, cause })?));
+    }
+    Ok(Listener { house, terms, tasks })
+}
+
+/// Why a port cannot be opened.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on {bind}: {cause}")]
+pub struct ListenError {
+    bind: SocketAddr,
+    /// What the kernel says.
+    #[source]
+    pub cause: io::Error,
+}
+
+fn open(
+    port: ListenPort,
+    reception: io::Result<Reception>,
+    stopped: oneshot::Receiver<()>,
+    house: Arc<House>,
+) -> io::Result<JoinHandle<()>> {
+    let reception = reception?;
+    Ok(match port.transport {
         Transport::Udp => {
-            let udp = Arc::new(Udp::bind(bind)?);
-            tokio::spawn(serve(port::run(udp, reception), stopped, closing))
+            let udp = Arc::new(Udp::bind(port.bind)?);
+            tokio::spawn(serve(port::run(udp, reception), stopped, house))
         }
         Transport::Tcp => {
-            let listener = tcp::listen(bind)?;
-            tokio::spawn(serve(stream::run(listener, reception), stopped, closing))
+            let listener = tcp::listen(port.bind)?;
+            tokio::spawn(serve(stream::run(listener, reception), stopped, house))
         }
-    };
-    Ok(Listener { house, terms, stop, task })
+    })
 }
 
 /// Serves a port until it is to stop. It is served until all tunnels are closed: without it their ends
@@ -177,6 +221,7 @@ pub struct Reception {
     /// What we answer strangers.
     pub cookies: Cookies,
     settings: ListenSettings,
+    transport: Transport,
     terms: Arc<Mutex<Terms>>,
     events: mpsc::Sender<Event>,
     house: Arc<House>,
@@ -194,18 +239,14 @@ pub struct Received {
 impl Reception {
     fn open(
         settings: ListenSettings,
+        transport: Transport,
         events: mpsc::Sender<Event>,
-        house: Arc<House>,
+        (house, terms): (Arc<House>, Arc<Mutex<Terms>>),
     ) -> io::Result<Self> {
         let links = Links::open().map_err(io::Error::other)?;
         let (clock, control) = (Clock::start(), settings.particulars.control.clone());
         let cookies = Cookies::new(control, clock.unix_start(), &mut entropy::random());
-        let terms = Arc::new(Mutex::new(Terms {
-            clients_max: settings.clients_max,
-            ciphers: settings.ciphers.clone(),
-            ping_exit: settings.ping_exit,
-        }));
-        Ok(Self { clock, cookies, settings, terms, events, house, links })
+        Ok(Self { clock, cookies, settings, transport, terms, events, house, links })
     }
 
     /// How long a handshake may take.
@@ -257,11 +298,7 @@ impl Reception {
             device: self.settings.device,
             addresses: self.settings.addresses.clone(),
             underlay: self.underlay(from),
-            endpoint: Endpoint {
-                address: from.ip(),
-                port: from.port(),
-                transport: self.settings.transport,
-            },
+            endpoint: Endpoint { address: from.ip(), port: from.port(), transport: self.transport },
             statistics_every: self.settings.statistics_every,
             mtu: self.settings.particulars.mtu,
             mssfix: self.settings.particulars.mssfix,
@@ -291,6 +328,6 @@ impl Reception {
     }
 
     fn underlay(&self, from: SocketAddr) -> Underlay {
-        Underlay { transport: self.settings.transport, ipv6: from.is_ipv6() }
+        Underlay { transport: self.transport, ipv6: from.is_ipv6() }
     }
 }

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::io::{self, Read, Write};
-use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard};
 
 use openssl::asn1::Asn1Time;
 use openssl::error::ErrorStack;
@@ -38,9 +38,9 @@ pub struct Expectation {
     pub usage: Option<Usage>,
 }
 
-/// An authority's list of revoked certificates (RFC 5280 §5).
+/// An authority's list of revoked certificates (RFC 5280 §5); copies are the same one.
 #[derive(Clone)]
-pub struct RevocationList(Arc<X509Crl>);
+pub struct RevocationList(Arc<RwLock<X509Crl>>);
 
 /// Why a list is not believed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
@@ -56,27 +56,41 @@ pub enum ListError {
 impl RevocationList {
     /// Reads PEM, and checks that the authority signed it.
     pub fn from_pem(pem: &[u8], credentials: &Credentials) -> Result<Self, ListError> {
-        let list = X509Crl::from_pem(pem).map_err(|_| ListError::Malformed)?;
-        let key = credentials.authority().public_key().map_err(|_| ListError::OtherAuthority)?;
-        match list.verify(&key) {
-            Ok(true) => Ok(Self(Arc::new(list))),
-            _ => Err(ListError::OtherAuthority),
-        }
+        Ok(Self(Arc::new(RwLock::new(read_list(pem, credentials)?))))
+    }
+
+    /// Takes a newer one in its place: for new sessions, and for old ones when they next renew their keys.
+    pub fn renew(&self, pem: &[u8], credentials: &Credentials) -> Result<(), ListError> {
+        let list = read_list(pem, credentials)?;
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = list;
+        Ok(())
     }
 
     /// Whether the authority should have made another one since.
     pub fn is_outdated(&self, today: UnixTime) -> bool {
         let today = i64::try_from(today.as_secs()).unwrap_or(i64::MAX);
         let today = Asn1Time::from_unix(today);
-        match (self.0.next_update(), today) {
+        match (self.list().next_update(), today) {
             (Some(next), Ok(today)) => *next < *today,
             _ => false,
         }
     }
 
     fn has(&self, certificate: &X509Ref) -> bool {
-        let found = self.0.get_by_serial(certificate.serial_number());
-        matches!(found, CrlStatus::Revoked(_))
+        matches!(self.list().get_by_serial(certificate.serial_number()), CrlStatus::Revoked(_))
+    }
+
+    fn list(&self) -> RwLockReadGuard<'_, X509Crl> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn read_list(pem: &[u8], credentials: &Credentials) -> Result<X509Crl, ListError> {
+    let list = X509Crl::from_pem(pem).map_err(|_| ListError::Malformed)?;
+    let key = credentials.authority().public_key().map_err(|_| ListError::OtherAuthority)?;
+    match list.verify(&key) {
+        Ok(true) => Ok(list),
+        _ => Err(ListError::OtherAuthority),
     }
 }
 
