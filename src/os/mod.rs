@@ -10,6 +10,7 @@ pub mod forwarding;
 pub mod host;
 pub mod host_routes;
 pub mod http;
+pub mod icmp;
 pub mod link;
 pub mod link_changes;
 pub mod log;

@@ -122,14 +122,13 @@ pub fn find_path_mtu(socket: impl AsFd, ipv6: bool) -> io::Result<()> {
     if done < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
-/// Has a socket's datagrams cut wherever they are too large for the path: by routers over IPv4; over IPv6,
-/// where these may not, here, into pieces that a path of `path_mtu` takes.
-pub fn allow_fragments(socket: impl AsFd, ipv6: bool, path_mtu: u32) -> io::Result<()> {
+/// Has a socket's datagrams sent whole, whatever the kernel was told of the path. What comes of it is seen
+/// at the other end only; [`find_path_mtu`] ends it.
+pub fn doubt_path_mtu(socket: impl AsFd, ipv6: bool) -> io::Result<()> {
     let (level, name, value) = if ipv6 {
-        let value = libc::c_int::try_from(path_mtu).map_err(io::Error::other)?;
-        (libc::IPPROTO_IPV6, libc::IPV6_MTU, value)
+        (libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER, libc::IPV6_PMTUDISC_PROBE)
     } else {
-        (libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_DONT)
+        (libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_PROBE)
     };
     let length = size_of_val(&value) as libc::socklen_t;
     let fd = socket.as_fd().as_raw_fd();

@@ -75,3 +75,49 @@ impl PacketReader {
         Some(&mut self.buffer[start..start + length])
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncWriteExt;
+
+    use super::*;
+
+    /// Packets as a reader gets them that are written in pieces of so many octets.
+    async fn read_in_pieces(packets: &[Vec<u8>], octets: usize) -> Vec<Vec<u8>> {
+        let listener = listen(([127, 0, 0, 1], 0).into()).unwrap();
+        let mut sender = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        prepare(&sender, Duration::from_secs(1)).unwrap();
+        let (stream, _) = listener.accept().await.unwrap();
+        let (stream, _writer) = stream.into_split();
+        let mut reader = PacketReader::new(stream);
+        let framed = |packet: &Vec<u8>| [&(packet.len() as u16).to_be_bytes()[..], packet].concat();
+        let stream: Vec<u8> = packets.iter().flat_map(framed).collect();
+        let mut came = Vec::new();
+        for piece in stream.chunks(octets) {
+            sender.write_all(piece).await.unwrap();
+            reader.fill().await.unwrap();
+            while let Some(packet) = reader.next_packet() {
+                came.push(packet.to_vec());
+            }
+        }
+        drop(sender);
+        while reader.fill().await.is_ok() {
+            while let Some(packet) = reader.next_packet() {
+                came.push(packet.to_vec());
+            }
+        }
+        came
+    }
+
+    #[tokio::test]
+    async fn packets_come_whole_however_the_connection_cuts_them() {
+        let lengths = [1, 0, 7, 1_400, 2, 300];
+        let mut packets: Vec<Vec<u8>> = lengths.map(|length| vec![length as u8; length]).to_vec();
+        for octets in [1, 2, 3, 5, 400, 1 << 20] {
+            assert_eq!(read_in_pieces(&packets, octets).await, packets, "{octets} at a time");
+        }
+        packets.push(vec![9; usize::from(u16::MAX)]);
+        packets.push(vec![1]);
+        assert_eq!(read_in_pieces(&packets, 1_000).await, packets, "the longest");
+    }
+}

@@ -11,7 +11,7 @@ use socket2::{MsgHdr, SockAddr, SockRef};
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
 
-use crate::os::sys;
+use crate::os::{icmp, sys};
 
 /// A UDP socket. Its datagrams are not fragmented on their way: those that exceed the path are here.
 #[derive(Debug)]
@@ -48,13 +48,37 @@ impl Path {
 
     /// The path MTU that the kernel knows for it.
     pub fn mtu(&self) -> io::Result<u32> {
+        sys::path_mtu(&self.connected()?, self.remote.is_ipv6())
+    }
+
+    /// Tells the kernel how large datagrams from our `port` may be, so that it cuts larger ones here.
+    pub fn tell_mtu(&self, port: u16, mtu: u32) -> io::Result<()> {
+        let local = match self.local {
+            Some(local) => Some(local),
+            None => self.connected()?.local_addr()?.as_socket().map(|local| local.ip()),
+        };
+        let local = local.ok_or(io::ErrorKind::AddrNotAvailable)?;
+        icmp::tell_path_mtu(SocketAddr::new(local, port), self.remote, mtu)
+    }
+
+    /// A socket that goes this way.
+    fn connected(&self) -> io::Result<socket2::Socket> {
         let domain = socket2::Domain::for_address(self.remote);
         let socket = socket2::Socket::new(domain, socket2::Type::DGRAM, None)?;
         if let Some(local) = self.local {
             socket.bind(&SocketAddr::new(local, 0).into())?;
         }
         socket.connect(&self.remote.into())?;
-        sys::path_mtu(&socket, self.remote.is_ipv6())
+        Ok(socket)
+    }
+
+    /// Has the kernel forget what it was told of paths. It has no such thing for IPv6, where it forgets after
+    /// ten minutes, and nobody is believed who says less than 1,280.
+    pub fn forget_mtu(&self) -> io::Result<()> {
+        if self.remote.is_ipv6() {
+            return Ok(());
+        }
+        std::fs::write("/proc/sys/net/ipv4/route/flush", "1")
     }
 }
 
@@ -132,11 +156,14 @@ impl Udp {
         Ok(udp)
     }
 
-    /// Has datagrams cut on their way from now on: somewhere on a path they are too large for, nobody says
-    /// that they are.
-    pub fn allow_fragments(&self, path_mtu: u32) -> io::Result<()> {
+    /// Sends one datagram whole, though the kernel was told that the path does not take it. Those that others
+    /// send meanwhile are whole, too: as good as always they are anyway.
+    pub async fn send_whole(&self, datagram: &[u8], path: Option<Path>) -> io::Result<()> {
         let ipv6 = self.socket.local_addr()?.is_ipv6();
-        sys::allow_fragments(&self.socket, ipv6, path_mtu)
+        sys::doubt_path_mtu(&self.socket, ipv6)?;
+        let sent = self.send(datagram, path).await;
+        sys::find_path_mtu(&self.socket, ipv6)?;
+        sent
     }
 
     /// Its own address.

@@ -71,10 +71,30 @@ impl Link {
         }
     }
 
-    /// The path takes datagrams of so many octets only, and nobody on it says so: larger ones are cut.
-    pub fn allow_fragments(&self, path_mtu: u32) -> io::Result<()> {
+    /// Tells the kernel that the path takes datagrams of so many octets only, which nobody on it says: it
+    /// cuts larger ones.
+    pub fn tell_path_mtu(&self, peer: Endpoint, mtu: u32) -> io::Result<()> {
         match self {
-            Self::Udp(socket, _) => socket.allow_fragments(path_mtu),
+            Self::Udp(socket, path) => {
+                let path = path.unwrap_or(Path::to(peer.socket_address()));
+                path.tell_mtu(socket.local_address()?.port(), mtu)
+            }
+            Self::Tcp(_) => Ok(()),
+        }
+    }
+
+    /// Sends one packet whole, whatever the kernel was told of the path.
+    pub async fn send_whole(&self, packet: &[u8]) -> io::Result<()> {
+        match self {
+            Self::Udp(socket, path) => socket.send_whole(packet, *path).await,
+            Self::Tcp(_) => self.send(packet).await,
+        }
+    }
+
+    /// What the kernel was told of the path is not so.
+    pub fn forget_path_mtu(&self, peer: Endpoint) -> io::Result<()> {
+        match self {
+            Self::Udp(_, path) => path.unwrap_or(Path::to(peer.socket_address())).forget_mtu(),
             Self::Tcp(_) => Ok(()),
         }
     }

@@ -23,6 +23,8 @@ pub enum OutwardOrder {
     Sealer(Box<Sealer>),
     /// Seal and send this frame.
     Frame(Vec<u8>),
+    /// Seal this frame and send it whole, whatever the kernel was told of the path.
+    Whole(Vec<u8>),
     /// The peer has moved.
     Path(Path),
     /// Packets have at most so many octets on the way.
@@ -112,6 +114,7 @@ impl Outward {
                 self.seal(&frame);
                 self.flush().await;
             }
+            OutwardOrder::Whole(frame) => self.send_whole(&frame).await,
             OutwardOrder::Path(path) => self.link.set_path(path),
             OutwardOrder::PacketOctets(octets) => self.packet_octets = octets,
             OutwardOrder::Stop => return false,
@@ -176,6 +179,14 @@ impl Outward {
         packet[overhead..].copy_from_slice(frame);
         if self.sealer.seal(packet).is_ok() {
             self.batch.commit(length);
+        }
+    }
+
+    async fn send_whole(&mut self, frame: &[u8]) {
+        let mut packet = [&vec![0; self.sealer.overhead()], frame].concat();
+        if self.sealer.seal(&mut packet).is_ok() {
+            // Whether it arrived is what this is about.
+            let _ = self.link.send_whole(&packet).await;
         }
     }
 

@@ -346,6 +346,7 @@ impl Peer {
             native: established.native,
         };
         self.interface = Some(interface);
+        self.hole = size.path.map(BlackHole::new).unwrap_or_default();
         self.size = Some(size);
         self.order_packet_octets(size);
         // The first ones soon: a router waits for them.
@@ -449,7 +450,7 @@ impl Peer {
         let sent = self.path.counters.statistics().packets_out;
         let is_busy = std::mem::replace(&mut self.sent, sent) != sent;
         let Some(liveness) = self.session.liveness() else { return believed };
-        if is_busy || self.hole.is_suspicious() {
+        if is_busy || self.hole.is_suspicious() || self.hole.is_news(believed) {
             let before = self.hole.limit();
             let (underlay, device) = (self.surroundings.underlay, self.surroundings.device);
             let probes = self.hole.look(believed, self.surroundings.clock.now()).iter();
@@ -457,17 +458,36 @@ impl Peer {
                 let octets = frame_octets(path, underlay, device, size.overhead);
                 liveness.padded_probe(time, octets as usize)
             });
-            for probe in Vec::from_iter(probes) {
-                self.order(OutwardOrder::Frame(probe));
+            let probes = Vec::from_iter(probes);
+            let is_doubtful = self.hole.is_doubtful();
+            for probe in probes {
+                self.order(match is_doubtful {
+                    true => OutwardOrder::Whole(probe),
+                    false => OutwardOrder::Frame(probe),
+                });
+            }
+            if self.hole.is_refuted() {
+                self.forget_lies(believed);
             }
             let found = self.hole.limit().filter(|&limit| before != Some(limit));
             if let Some(limit) = found
-                && let Err(error) = self.path.link.allow_fragments(limit)
+                && let Err(error) = self.path.link.tell_path_mtu(self.surroundings.endpoint, limit)
             {
                 tracing::warn!("{}: {error}", self.surroundings.interface);
             }
         }
-        believed.min(self.hole.limit().unwrap_or(believed))
+        self.hole.takes()
+    }
+
+    /// Somebody told the kernel that the path takes less than it does.
+    fn forget_lies(&self, believed: u32) {
+        let interface = &self.surroundings.interface;
+        tracing::warn!(
+            "{interface}: somebody says the path takes only {believed} octets; it takes more"
+        );
+        if let Err(error) = self.path.link.forget_path_mtu(self.surroundings.endpoint) {
+            tracing::debug!("{interface}: the kernel goes on believing it: {error}");
+        }
     }
 
     fn order_packet_octets(&self, size: Size) {

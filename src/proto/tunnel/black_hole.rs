@@ -9,7 +9,20 @@
 //!     └──────────────────────────────────────────────┴──── full size passes again ──────┘
 //! ```
 //!
-//! Asked is only while packets are sent, and only native peers answer.
+//! What is found is told to the kernel, which from then on cuts what exceeds it, and forgets it after ten minutes.
+//!
+//! And the reverse: who is told of a smaller path asks whether the larger one still works, for anybody can
+//! send such word.
+//!
+//! ```text
+//!            a smaller path is told            three probes of the former size unanswered
+//!  Trusting ───────────────────────▶ Doubting ───────────────────────────────────────────▶ Trusting
+//!                                     │    ▲
+//!                                     └────┘ answered: that was a lie
+//! ```
+//!
+//! Asked is only while packets are sent, or when the kernel was told something, and only native peers
+//! answer.
 
 use std::time::Duration;
 
@@ -25,12 +38,16 @@ pub struct BlackHole {
     answered: Option<u32>,
     /// The path that the kernel believed in.
     believed: u32,
+    /// The last answer showed that the kernel was told a lie.
+    refuted: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Stage {
     /// The kernel is right, as far as is known; so many probes of full size were not answered.
     Trusting { unanswered: u32 },
+    /// The kernel was told of a smaller path; so many probes of the former size were not answered.
+    Doubting { before: u32, unanswered: u32 },
     /// All smaller sizes are asked for.
     Asking { rounds: u32 },
     /// The path takes so much; from then on it may be more.
@@ -57,6 +74,35 @@ const STEP: u32 = 20;
 const SMALLEST: u32 = 1_280;
 
 impl BlackHole {
+    /// Begins with what the kernel believes.
+    pub fn new(path: u32) -> Self {
+        Self { believed: path, ..Self::default() }
+    }
+
+    /// What the path takes, as far as is known.
+    pub const fn takes(&self) -> u32 {
+        match self.stage {
+            Stage::Known { limit, .. } => limit,
+            Stage::Doubting { before, .. } => before,
+            _ => self.believed,
+        }
+    }
+
+    /// Whether the kernel believes something new.
+    pub const fn is_news(&self, path: u32) -> bool {
+        path != self.believed
+    }
+
+    /// Whether probes must be sent whole, against what the kernel was told.
+    pub const fn is_doubtful(&self) -> bool {
+        matches!(self.stage, Stage::Doubting { .. })
+    }
+
+    /// Whether the kernel should forget what it was told.
+    pub const fn is_refuted(&self) -> bool {
+        self.refuted
+    }
+
     /// What the path takes, if that is less than the kernel believes.
     pub const fn limit(&self) -> Option<u32> {
         match self.stage {
@@ -69,7 +115,7 @@ impl BlackHole {
     pub const fn is_suspicious(&self) -> bool {
         match self.stage {
             Stage::Trusting { unanswered } => unanswered > 0,
-            Stage::Asking { .. } => true,
+            Stage::Asking { .. } | Stage::Doubting { .. } => true,
             Stage::Known { .. } => false,
         }
     }
@@ -83,16 +129,14 @@ impl BlackHole {
     /// Packets were sent since the last look; `path` is what the kernel believes. Gives the paths to be
     /// probed now, each with the time to put into its probe.
     pub fn look(&mut self, path: u32, now: Instant) -> &[(u32, u32)] {
-        if path != self.believed {
-            // The kernel was told something: begin anew.
-            *self = Self { believed: path, ..Self::default() };
-        } else {
-            self.stage = self.next(path, now);
-        }
+        self.refuted = self.is_doubtful() && self.answered.is_some();
+        self.stage = if path == self.believed { self.next(path, now) } else { self.told(path) };
+        self.believed = path;
         self.answered = None;
         let time = now.micros_u32();
         let sizes: Vec<u32> = match self.stage {
             Stage::Trusting { .. } => vec![path],
+            Stage::Doubting { before, .. } => vec![before],
             Stage::Asking { .. } => (SMALLEST..path).step_by(STEP as usize).collect(),
             Stage::Known { ask_again, .. } if ask_again <= now => vec![path],
             Stage::Known { .. } => Vec::new(),
@@ -100,6 +144,17 @@ impl BlackHole {
         let times = (0..).map(|at| time.wrapping_add(at));
         self.asked = times.zip(sizes).collect();
         &self.asked
+    }
+
+    /// The kernel was told something: begin anew, and do not believe it when it is less.
+    fn told(&self, path: u32) -> Stage {
+        match (self.takes(), self.stage) {
+            (before, Stage::Doubting { .. }) if path < before && self.answered.is_none() => {
+                self.stage
+            }
+            (before, _) if path < before => Stage::Doubting { before, unanswered: 0 },
+            _ => Stage::default(),
+        }
     }
 
     fn next(&self, path: u32, now: Instant) -> Stage {
@@ -111,6 +166,11 @@ impl BlackHole {
                 Stage::Trusting { unanswered: unanswered + 1 }
             }
             (Stage::Trusting { .. }, None) => Stage::Asking { rounds: 0 },
+            (Stage::Doubting { before, .. }, Some(_)) => Stage::Doubting { before, unanswered: 0 },
+            (Stage::Doubting { before, unanswered }, None) if unanswered + 1 < UNANSWERED_MAX => {
+                Stage::Doubting { before, unanswered: unanswered + 1 }
+            }
+            (Stage::Doubting { .. }, None) => Stage::default(),
             (Stage::Asking { .. }, Some(limit)) => Stage::Known { limit, ask_again: now + RAISE },
             (Stage::Asking { rounds }, None) if rounds + 1 < ROUNDS => {
                 Stage::Asking { rounds: rounds + 1 }
@@ -166,6 +226,24 @@ mod tests {
     }
 
     #[test]
+    fn word_of_a_smaller_path_is_believed_only_when_the_former_size_fails() {
+        for takes in [1_500, 1_400] {
+            let (mut hole, mut now) = (BlackHole::new(1_500), Instant::ZERO);
+            let mut refuted = 0;
+            for _ in 0..20 {
+                let asked = hole.look(1_400, now).to_vec();
+                refuted += u32::from(hole.is_refuted());
+                for (time, _) in asked.into_iter().filter(|&(_, path)| path <= takes) {
+                    hole.answered(time);
+                }
+                now += PATIENCE;
+            }
+            assert_eq!((hole.takes(), hole.is_doubtful()), (takes, takes == 1_500));
+            assert_eq!(refuted, if takes == 1_500 { 19 } else { 0 });
+        }
+    }
+
+    #[test]
     fn loss_and_silence_are_not_taken_for_a_smaller_path() {
         let (mut hole, mut now) = (BlackHole::default(), Instant::ZERO);
         live(&mut hole, &mut now, 3_600, 1_500, 3);
@@ -180,7 +258,7 @@ mod tests {
         live(&mut hole, &mut now, 10, 1_400, 0);
         assert_eq!(hole.limit(), Some(1_400));
         let asked = hole.look(1_450, now).to_vec();
-        assert_eq!((hole.limit(), asked.len()), (None, 1));
+        assert_eq!((hole.limit(), hole.takes(), asked.len()), (None, 1_450, 1));
         for _ in 0..UNANSWERED_MAX {
             hole.answered(asked[0].0.wrapping_add(7));
             now += PATIENCE;
