@@ -10,7 +10,7 @@ use std::process::Stdio;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use crate::interop::openvpn::{authority, certificate, events};
+use crate::interop::tunnel_lab::{authority, certificate, events};
 use crate::namespace::{Namespace, Process, RE6ST, eventually, run};
 
 const PATIENCE: Duration = Duration::from_secs(30);

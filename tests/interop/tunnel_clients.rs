@@ -30,7 +30,7 @@ use re6st::proto::tunnel::session::{EXIT, Input, Output, PING, Reason, Session, 
 use re6st::proto::tunnel::settings::{Device, Underlay};
 use re6st::proto::tunnel::tls::{Expectation, TlsContext};
 
-use crate::interop::openvpn::{authority, certificate, events};
+use crate::interop::tunnel_lab::{authority, certificate, events};
 use crate::namespace::{Namespace, Process, RE6ST, eventually};
 
 const PATIENCE: Duration = Duration::from_secs(20);

@@ -1,28 +1,22 @@
 //! What tunnels tell on standard output: a whole life, in the vocabulary of re6st-json(7).
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use serde_json::Value;
-use tempfile::TempDir;
 
-use crate::interop::openvpn::{authority, certificate, events};
-use crate::namespace::{Namespace, Process, RE6ST, eventually};
-
-const PATIENCE: Duration = Duration::from_secs(20);
+use crate::interop::tunnel_lab::{KINDS, Lab, PATIENCE, events};
+use crate::namespace::{Process, eventually};
 
 #[test]
 fn both_ends_tell_a_whole_life_in_words_that_are_in_the_manual() {
-    let Lab { left, right, folder } = Lab::new();
-    let spawn = |host: &Namespace, words: &str, who: &str| spawn(host, &folder, words, who);
-    let words = "listen --address 10.77.0.1/24 --renegotiate-after 3s";
-    let mut listener = spawn(&left, words, "server");
-    eventually("a listener", PATIENCE, || listener.printed().contains("listening").then_some(()));
-    let words = "connect 10.9.0.1,1194,udp --address 10.77.0.2/24";
-    let mut connection = spawn(&right, words, "client");
-    eventually("an answer", PATIENCE, || right.pings("10.77.0.1").then_some(()));
-    for end in [(&left, "e0"), (&right, "e0")] {
-        end.0.ip(&format!("link set {} mtu 1300", end.1));
+    let lab = Lab::new();
+    let words = "--address 10.77.0.1/24 --renegotiate-after 3s --statistics-every 1s";
+    let mut listener = lab.listen(KINDS[0], words);
+    let words = "--address 10.77.0.2/24 --statistics-every 1s";
+    let mut connection = lab.connect(KINDS[0], "client", words);
+    eventually("an answer", PATIENCE, || lab.right.pings("10.77.0.1").then_some(()));
+    for host in [&lab.left, &lab.right] {
+        host.ip("link set e0 mtu 1300");
     }
     for process in [&connection, &listener] {
         for (event, count) in [("rekeyed", 1), ("mtu", 1), ("statistics", 3)] {
@@ -69,38 +63,6 @@ fn assert_a_whole_life(connection: &Process, listener: &Process) {
         let mtu = events(process, "mtu").pop().unwrap();
         assert_eq!((&mtu["path_mtu_octets"], &mtu["mtu_octets"]), (&1300.into(), &1280.into()));
     }
-}
-
-/// Two hosts, and certificates in a folder.
-pub(super) struct Lab {
-    pub(super) left: Namespace,
-    pub(super) right: Namespace,
-    pub(super) folder: TempDir,
-}
-
-impl Lab {
-    pub(super) fn new() -> Self {
-        let (left, right) = (Namespace::new("el"), Namespace::new("er"));
-        left.connect("e0", &right, "e0");
-        left.ip("address add 10.9.0.1/24 dev e0");
-        right.ip("address add 10.9.0.2/24 dev e0");
-        let folder = tempfile::tempdir().unwrap();
-        authority(folder.path());
-        certificate(folder.path(), "server", "0/16", "1");
-        certificate(folder.path(), "client", "1/16", "2");
-        Self { left, right, folder }
-    }
-}
-
-/// One end, with statistics every second.
-pub(super) fn spawn(host: &Namespace, folder: &TempDir, words: &str, who: &str) -> Process {
-    let f = folder.path().display();
-    let words = format!(
-        "tunnel {words} --statistics-every 1s --json --ca {f}/ca.crt --cert {f}/{who}.crt \
-         --key {f}/{who}.key"
-    );
-    let words: Vec<&str> = words.split_whitespace().collect();
-    host.spawn(folder.path(), who, RE6ST, &words)
 }
 
 fn objects(process: &Process) -> Vec<Value> {

@@ -2,12 +2,11 @@
 
 use std::net::UdpSocket;
 use std::process::Stdio;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::interop::openvpn::{authority, certificate};
-use crate::namespace::{Namespace, Process, RE6ST, eventually};
-
-const PATIENCE: Duration = Duration::from_secs(20);
+use crate::interop::tunnel_lab::{KINDS, Lab, PATIENCE, events};
+use crate::namespace::{Process, eventually};
 
 /// Handshakes begun a second.
 const RATE: u32 = 10_000;
@@ -18,31 +17,26 @@ const SECONDS: u32 = 3;
 /// which does not count them would keep a session for each.
 #[test]
 fn ten_thousand_half_open_handshakes_a_second_hurt_nobody() {
-    let (left, right) = (Namespace::new("fl"), Namespace::new("fr"));
-    left.connect("e0", &right, "e0");
-    left.ip("address add 10.9.0.1/24 dev e0");
-    right.ip("address add 10.9.0.2/24 dev e0");
-    let folder = tempfile::tempdir().unwrap();
-    authority(folder.path());
-    certificate(folder.path(), "server", "0/16", "1");
-    certificate(folder.path(), "client", "1/16", "2");
-    let f = folder.path().display();
-    let spawn = |host: &Namespace, name: &str, words: &str, who: &str| {
-        let words = format!("{words} --ca {f}/ca.crt --cert {f}/{who}.crt --key {f}/{who}.key");
-        let words: Vec<&str> = words.split_whitespace().collect();
-        host.spawn(folder.path(), name, RE6ST, &words)
-    };
-    let mut listener =
-        spawn(&left, "listen", "tunnel listen --address 10.77.0.1/24 --json", "server");
-    eventually("a listener", PATIENCE, || listener.printed().contains("listening").then_some(()));
-    let words = "tunnel connect 10.9.0.1,1194,udp --address 10.77.0.2/24 --json";
-    let mut connection = spawn(&right, "connect", words, "client");
-    eventually("an answer", PATIENCE, || right.pings("10.77.0.1").then_some(()));
+    let lab = Lab::new();
+    lab.right.ip("address add 10.9.0.3/24 dev e0");
+    let mut listener = lab.listen(KINDS[0], "--address 10.77.0.1/24");
+    let mut connection = lab.connect(KINDS[0], "client", "--address 10.77.0.2/24");
+    eventually("an answer", PATIENCE, || lab.right.pings("10.77.0.1").then_some(()));
 
     let before = resident_mib(&listener);
     let words = ["-q", "-c", "60", "-i", "0.05", "-W", "3", "10.77.0.1"];
-    let pings = right.command("ping", &words).stdout(Stdio::piped()).spawn().unwrap();
-    let (begun, answered) = right.enter(flood);
+    let pings = lab.right.command("ping", &words).stdout(Stdio::piped()).spawn().unwrap();
+    let over = AtomicBool::new(false);
+    let (begun, answered) = std::thread::scope(|scope| {
+        let flood = scope.spawn(|| lab.right.enter(|| flood(&over)));
+        // Who comes from elsewhere meanwhile is let in.
+        let mut newcomer = lab.connect(KINDS[0], "other", "--interface late");
+        let up = eventually("a newcomer", PATIENCE, || events(&newcomer, "up").pop());
+        over.store(true, Ordering::Relaxed);
+        assert_eq!(up["peer"], "0/16");
+        assert_eq!(newcomer.stop(), Some(0));
+        flood.join().unwrap()
+    });
     let pings = pings.wait_with_output().unwrap();
     let pings = String::from_utf8_lossy(&pings.stdout).into_owned();
     let after = resident_mib(&listener);
@@ -54,19 +48,22 @@ fn ten_thousand_half_open_handshakes_a_second_hurt_nobody() {
     assert_eq!(listener.stop(), Some(0));
 }
 
-/// Begins handshakes, and answers what is answered; how many.
+/// Begins handshakes, and answers what is answered, until it is over and enough were begun; how many.
 #[allow(clippy::disallowed_methods, reason = "a flood in real time")]
-fn flood() -> (u32, u32) {
-    let socket = UdpSocket::bind("10.9.0.2:0").unwrap();
+fn flood(over: &AtomicBool) -> (u32, u32) {
+    let socket = UdpSocket::bind("10.9.0.3:0").unwrap();
     socket.connect("10.9.0.1:1194").unwrap();
     socket.set_nonblocking(true).unwrap();
     let start = Instant::now();
     let (mut begun, mut answered) = (0_u32, 0_u32);
     let mut answer = [0; 1_500];
-    while begun < RATE * SECONDS && start.elapsed().as_secs() < u64::from(SECONDS) * 3 {
+    while begun < RATE * SECONDS || !over.load(Ordering::Relaxed) {
+        if start.elapsed() > PATIENCE {
+            break;
+        }
         let due =
             u32::try_from(start.elapsed().as_micros()).unwrap_or(u32::MAX) / (1_000_000 / RATE);
-        while begun < due.min(RATE * SECONDS) {
+        while begun < due {
             begun += 1;
             let session = (0x7700_0000_0000_0000 + u64::from(begun)).to_be_bytes();
             // HARD_RESET_CLIENT: no acknowledgements, number 0.

@@ -12,22 +12,22 @@ use std::time::Duration;
 
 use openssl::sha::sha256;
 
-use crate::interop::openvpn::{authority, certificate, events};
+use crate::interop::tunnel_lab::{authority, certificate, events};
 use crate::namespace::{Namespace, Process, RE6ST, eventually};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Octets of a stream that is long enough to become fast.
 const BULK: usize = 12 << 20;
 
-struct Line {
-    left: Namespace,
-    middle: Namespace,
-    right: Namespace,
+pub(super) struct Line {
+    pub(super) left: Namespace,
+    pub(super) middle: Namespace,
+    pub(super) right: Namespace,
     folder: tempfile::TempDir,
 }
 
 impl Line {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let [left, middle, right] = ["pl", "pm", "pr"].map(Namespace::new);
         left.connect("e0", &middle, "e1");
         right.connect("e0", &middle, "e2");
@@ -45,7 +45,7 @@ impl Line {
     }
 
     /// Sets the MTU of the link between middle and right; that of left is larger or equal.
-    fn set_mtu(&self, mtu: u32) {
+    pub(super) fn set_mtu(&self, mtu: u32) {
         for (host, interface) in [(&self.left, "e0"), (&self.middle, "e1")] {
             host.ip(&format!("link set {interface} mtu {}", mtu.max(1500)));
         }
@@ -54,7 +54,7 @@ impl Line {
         }
     }
 
-    fn spawn(
+    pub(super) fn spawn(
         &self,
         host: &Namespace,
         name: &str,
@@ -68,7 +68,7 @@ impl Line {
         host.spawn(self.folder.path(), name, program, &words)
     }
 
-    fn listen(&self, more: &str) -> Process {
+    pub(super) fn listen(&self, more: &str) -> Process {
         let words = format!("tunnel listen --address 10.77.0.1/24 --json {more}");
         let listener = self.spawn(&self.left, "listen", RE6ST, &words, "server");
         eventually("a listener", PATIENCE, || {
@@ -77,15 +77,17 @@ impl Line {
         listener
     }
 
-    fn connect(&self, to: &str, more: &str) -> Process {
-        let words = format!("tunnel connect {to},1194,udp --address 10.77.0.2/24 --json {more}");
+    pub(super) fn connect(&self, to: &str, more: &str) -> Process {
+        let protocol = if to.contains(':') { "udp6" } else { "udp" };
+        let words =
+            format!("tunnel connect {to},1194,{protocol} --address 10.77.0.2/24 --json {more}");
         let connection = self.spawn(&self.right, "connect", RE6ST, &words, "client");
         eventually("an answer", PATIENCE, || self.right.pings("10.77.0.1").then_some(()));
         connection
     }
 
     /// Echo requests of sizes up to what the interface takes, and beyond it.
-    fn assert_every_size_passes(&self) {
+    pub(super) fn assert_every_size_passes(&self) {
         for size in [0, 56, 500, 1150, 1180, 1200, 1220, 1252, 1280, 1306, 1320, 1400, 2000, 8000] {
             let size = size.to_string();
             let words =
@@ -118,7 +120,7 @@ impl Line {
         assert_eq!((received.len(), sha256(&received)), (octets, wanted));
     }
 
-    fn assert_bulk_arrives_both_ways(&self, octets: usize) {
+    pub(super) fn assert_bulk_arrives_both_ways(&self, octets: usize) {
         self.assert_bulk_arrives(&self.right, &self.left, "10.77.0.1", octets);
         self.assert_bulk_arrives(&self.left, &self.right, "10.77.0.2", octets);
     }
@@ -168,34 +170,6 @@ fn a_path_that_shrinks_under_way_stops_nothing_and_openvpn_neither() {
     let event = eventually("the server to learn", PATIENCE, || events(&listener, "mtu").pop());
     assert_eq!((&event["path_mtu_octets"], &event["mtu_octets"]), (&1300.into(), &1280.into()));
     openvpn.stop();
-    assert_eq!(listener.stop(), Some(0));
-}
-
-/// The router in the middle drops what is too large, and its word about that arrives nowhere: both ends
-/// find out by themselves, and connections from before go on.
-#[test]
-fn a_path_that_shrinks_in_silence_is_found_out() {
-    let line = Line::new();
-    let mut listener = line.listen("");
-    let mut connection = line.connect("10.9.1.1", "");
-    let rules = "add table ip hole; add chain ip hole out { type filter hook output priority 0; }; \
-                 add rule ip hole out icmp type destination-unreachable drop";
-    line.middle.run("nft", &[rules]);
-    for net in [1, 2] {
-        line.middle.ip(&format!("route change 10.9.{net}.0/24 dev e{net} mtu lock 1300"));
-    }
-    line.assert_bulk_arrives_both_ways(1 << 20);
-    for process in [&listener, &connection] {
-        let event = eventually("an end to learn", PATIENCE, || {
-            // Probes are sent while packets are.
-            line.right.pings("10.77.0.1");
-            events(process, "mtu").pop()
-        });
-        assert_eq!((&event["path_mtu_octets"], &event["mtu_octets"]), (&1300.into(), &1280.into()));
-    }
-    line.assert_bulk_arrives_both_ways(1 << 20);
-    line.assert_every_size_passes();
-    assert_eq!(connection.stop(), Some(0));
     assert_eq!(listener.stop(), Some(0));
 }
 
@@ -278,16 +252,49 @@ fn a_client_that_moves_takes_its_tunnel_along() {
     let line = Line::new();
     let mut listener = line.listen("");
     let mut connection = line.connect("10.9.1.1", "");
-    line.right.ip("address add 10.9.2.50/24 dev e0");
-    // Its datagrams come from elsewhere now, as behind a NAT that forgot.
-    let rules = "add table ip move; add chain ip move out { type nat hook postrouting priority 100; }; \
-                 add rule ip move out udp dport 1194 snat to 10.9.2.50";
-    line.right.run("nft", &[rules]);
-    line.right.output("conntrack", &["-F"]);
-    eventually("an answer", PATIENCE, || line.right.pings("10.77.0.1").then_some(()));
+    move_right(&line);
     let moved = "the peer moved to 10.9.2.50";
     eventually(moved, PATIENCE, || listener.printed().contains(moved).then_some(()));
     assert_eq!(events(&listener, "up").len(), 1, "{}", listener.printed());
     assert_eq!(connection.stop(), Some(0));
     assert_eq!(listener.stop(), Some(0));
+}
+
+#[test]
+fn a_client_that_moves_takes_its_tunnel_with_openvpn_along() {
+    let line = Line::new();
+    let words = "--mode server --tls-server --dh none --proto udp4 --dev-type tap --dev ovs --verb 3 \
+                 --ifconfig 10.77.0.1 255.255.255.0 --tun-mtu 1372";
+    let server = line.spawn(&line.left, "server", "openvpn", words, "server");
+    let ready = "Initialization Sequence Completed";
+    eventually(ready, PATIENCE, || server.printed().contains(ready).then_some(()));
+    let mut connection = line.connect("10.9.1.1", "");
+    move_right(&line);
+    assert_eq!(connection.stop(), Some(0));
+    let farewell = "OCC exit message received by peer";
+    eventually(farewell, PATIENCE, || server.printed().contains(farewell).then_some(()));
+    let printed = server.printed();
+    let said = printed.lines().find(|line| line.contains(farewell)).unwrap();
+    assert!(said.contains("1/16/10.9.2.50:"), "{said}");
+
+    let line = Line::new();
+    let mut listener = line.listen("");
+    let words = "--client --dev-type tap --dev ovc --nobind --remote 10.9.1.1 1194 udp4 --verb 3 \
+                 --ifconfig 10.77.0.2 255.255.255.0 --tun-mtu 1372";
+    let _client = line.spawn(&line.right, "openvpn", "openvpn", words, "client");
+    eventually("an answer", PATIENCE, || line.right.pings("10.77.0.1").then_some(()));
+    move_right(&line);
+    let moved = "the peer moved to 10.9.2.50";
+    eventually(moved, PATIENCE, || listener.printed().contains(moved).then_some(()));
+    assert_eq!(listener.stop(), Some(0));
+}
+
+/// The client's datagrams come from elsewhere now, as behind a NAT that forgot; its tunnel goes on.
+fn move_right(line: &Line) {
+    line.right.ip("address add 10.9.2.50/24 dev e0");
+    let rules = "add table ip move; add chain ip move out { type nat hook postrouting priority 100; }; \
+                 add rule ip move out udp dport 1194 snat to 10.9.2.50";
+    line.right.run("nft", &[rules]);
+    line.right.output("conntrack", &["-F"]);
+    eventually("an answer", PATIENCE, || line.right.pings("10.77.0.1").then_some(()));
 }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::socket::{setsockopt, sockopt};
 
-use crate::interop::openvpn::{authority, certificate, events};
+use crate::interop::tunnel_lab::{authority, certificate, events};
 use crate::namespace::{Namespace, Process, RE6ST, eventually};
 
 const PATIENCE: Duration = Duration::from_secs(30);

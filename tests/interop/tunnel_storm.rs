@@ -11,9 +11,8 @@ use std::time::{Duration, Instant};
 
 use re6st::proto::random::Random;
 
-use crate::interop::openvpn::events;
-use crate::interop::tunnel_events::{Lab, spawn};
-use crate::namespace::{Namespace, Process, eventually, run};
+use crate::interop::tunnel_lab::{KINDS, Lab, events};
+use crate::namespace::{Namespace, Process, RE6ST, eventually, run};
 
 const PATIENCE: Duration = Duration::from_secs(40);
 
@@ -38,11 +37,11 @@ struct Seen {
 
 #[test]
 fn a_storm_ends_no_session_and_nothing_leaks_into_it() {
-    let Lab { left, right, folder } = Lab::new();
-    let key = folder.path().join("ta.key").display().to_string();
+    let lab = Lab::new();
+    let key = lab.file("ta.key");
     run("openvpn", &["--genkey", "secret", &key]);
     let seen = Seen::default();
-    let (relay, outside) = left.enter(|| {
+    let (relay, outside) = lab.left.enter(|| {
         (UdpSocket::bind("10.9.0.1:2194").unwrap(), UdpSocket::bind("127.0.0.1:0").unwrap())
     });
     std::thread::scope(|scope| {
@@ -50,15 +49,13 @@ fn a_storm_ends_no_session_and_nothing_leaks_into_it() {
         // Also when an assertion fails, the relay ends.
         let _over = Ending(&seen);
         let protection = format!("--tls-crypt {key} --renegotiate-after 3s");
-        let words = format!("listen --address 10.77.0.1/24 {protection}");
-        let mut listener = spawn(&left, &folder, &words, "server");
-        eventually("a listener", PATIENCE, || {
-            listener.printed().contains("listening").then_some(())
-        });
-        let words = format!("connect 10.9.0.1,2194,udp --address 10.77.0.2/24 {protection}");
-        let mut connection = spawn(&right, &folder, &words, "client");
+        let words = format!("--address 10.77.0.1/24 {protection}");
+        let mut listener = lab.listen(KINDS[0], &words);
+        let words =
+            format!("tunnel connect 10.9.0.1,2194,udp --address 10.77.0.2/24 --json {protection}");
+        let mut connection = lab.spawn(&lab.right, "connect", RE6ST, &words, "client");
         eventually("a tunnel", PATIENCE, || events(&connection, "up").pop());
-        assert_alive(&right, &listener, &connection, &seen);
+        assert_alive(&lab.right, &listener, &connection, &seen);
         for process in [&listener, &connection] {
             assert_eq!(events(process, "up").len(), 1, "{}", process.printed());
             assert!(events(process, "down").is_empty(), "{}", process.printed());

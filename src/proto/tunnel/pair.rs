@@ -323,6 +323,27 @@ fn keys_are_renewed_in_a_storm_and_frames_pass_all_the_time() {
     assert!(world.server.rekeyed.abs_diff(world.client.rekeyed) <= 1);
 }
 
+/// The old key opens what is still under way, for an hour; then nobody has it any more.
+#[test]
+fn an_old_key_opens_for_an_hour_after_the_change_and_no_longer() {
+    let mut world = World::new(1, FINE, &[Cipher::Aes256Gcm]);
+    for settings in [&mut world.settings.0, &mut world.settings.1] {
+        settings.renegotiate_after = Duration::from_secs(86_400);
+    }
+    world.connect();
+    world.run(Duration::from_secs(1));
+    let old = world.client.sealer.take();
+    world.give(Role::Client, Input::Renegotiate);
+    world.run(Duration::from_secs(1));
+    assert!(world.client.sealer.is_some() && world.client.rekeyed == 1);
+    world.client.sealer = old;
+    for (minutes, opens) in [(58, true), (3, false)] {
+        world.run(Duration::from_secs(60 * minutes));
+        assert_eq!(world.passes(Role::Client), opens, "{minutes} minutes later");
+    }
+    assert!(world.client.closed.is_none() && world.server.closed.is_none());
+}
+
 #[test]
 fn credentials_that_were_renewed_are_shown_at_the_next_renewal_of_keys() {
     let mut world = World::new(4, FINE, &[Cipher::Aes256Gcm]);

@@ -160,6 +160,8 @@ pub struct PushReply {
     pub tls_export: bool,
     /// Send a ping when nothing else was sent for so many seconds.
     pub ping_s: Option<u32>,
+    /// The tunnel is over when nothing was heard for so many seconds.
+    pub silence_s: Option<u32>,
     /// Compression, or framing as if there were any, which nobody speaks here.
     pub compression: Option<String>,
     /// It speaks what only re6st does; pushed only to clients that said so.
@@ -199,6 +201,10 @@ impl PushReply {
                 }
                 (Some("re6st"), ..) => self.native = true,
                 (Some("ping"), Some(seconds), _) => self.ping_s = seconds.parse().ok(),
+                // A tunnel ends where OpenVPN would begin it anew: whoever opened it decides.
+                (Some("ping-restart" | "ping-exit"), Some(seconds), _) => {
+                    self.silence_s = seconds.parse().ok();
+                }
                 (Some("push-continuation"), Some(code), _) => self.continues = code == "2",
                 _ => {}
             }
@@ -223,6 +229,9 @@ impl PushReply {
         }
         if let Some(seconds) = self.ping_s {
             text.push_str(&format!(",ping {seconds}"));
+        }
+        if let Some(seconds) = self.silence_s {
+            text.push_str(&format!(",ping-restart {seconds}"));
         }
         if self.native {
             text.push_str(",re6st 1");
@@ -286,6 +295,8 @@ mod tests {
             peer_id: Some(3),
             cipher: Some(Cipher::Aes256Gcm),
             tls_export: true,
+            ping_s: Some(10),
+            silence_s: Some(60),
             native: true,
             ..PushReply::default()
         };
@@ -297,11 +308,12 @@ mod tests {
     #[test]
     fn what_openvpn_2_6_pushes_is_understood() {
         let mut reply = PushReply::default();
-        let options = "setenv-safe external_ip 10.9.0.2,ping 10,peer-id 0,cipher none,\
+        let options = "setenv-safe external_ip 10.9.0.2,ping 10,ping-restart 60,peer-id 0,cipher none,\
                        protocol-flags cc-exit tls-ekm dyn-tls-crypt,tun-mtu 1372";
         reply.read(options).unwrap();
         assert_eq!((reply.cipher, reply.tls_export), (Some(Cipher::None), true));
-        assert_eq!((reply.peer_id, reply.ping_s), (Some(0), Some(10)));
+        assert_eq!(reply.peer_id, Some(0));
+        assert_eq!((reply.ping_s, reply.silence_s), (Some(10), Some(60)));
         assert_eq!(reply.read("cipher BF-CBC"), Err(UnknownPush("BF-CBC".to_owned())));
     }
 

@@ -20,6 +20,14 @@ const NATIVE_SILENCE: Duration = Duration::from_secs(60);
 /// How long a client waits for an answer before it asks again what is pushed.
 pub(super) const PUSH_REPEAT: Duration = Duration::from_secs(5);
 
+/// Who waits for so long waits for ever.
+const NEVER: Duration = Duration::from_secs(86_400);
+
+/// Whole seconds, if options can say so many.
+fn seconds(time: Duration) -> Option<u32> {
+    u32::try_from(time.as_secs()).ok()
+}
+
 impl Session {
     /// Makes a negotiation that is agreed the active one.
     pub(super) fn take_agreed(
@@ -159,11 +167,22 @@ impl Session {
             cipher: (!client.ciphers.is_empty()).then_some(cipher),
             tls_export: client.tls_export,
             native: client.native,
-            ping_s: self.settings.ping.and_then(|ping| u32::try_from(ping.as_secs()).ok()),
+            ping_s: self.settings.ping.and_then(seconds),
+            // Who may have nothing to say cannot be told that silence is an end.
+            silence_s: self
+                .settings
+                .ping
+                .map(|_| self.settings.ping_exit)
+                .filter(|&silence| silence < NEVER)
+                .and_then(seconds),
             ..PushReply::default()
         };
         self.protection =
             Some(Protection { cipher, export: reply.tls_export, peer_id: reply.peer_id });
+        if reply.silence_s.is_some() {
+            // The client gives up first, as with OpenVPN's `keepalive`: it comes again.
+            self.settings.ping_exit *= 2;
+        }
         self.establish(None, client.native, now, out)?;
         self.say(&reply.to_text())
     }
@@ -185,9 +204,13 @@ impl Session {
         self.check(&reply, cipher)?;
         self.protection =
             Some(Protection { cipher, export: reply.tls_export, peer_id: reply.peer_id });
-        let pushed = reply.ping_s.filter(|&seconds| seconds > 0);
-        let pushed = pushed.map(|seconds| Duration::from_secs(seconds.into()));
-        self.settings.ping = pushed.or(self.settings.ping);
+        let time = |seconds: Option<u32>| {
+            seconds.filter(|&seconds| seconds > 0).map(|s| Duration::from_secs(s.into()))
+        };
+        self.settings.ping = time(reply.ping_s).or(self.settings.ping);
+        if let Some(silence) = time(reply.silence_s) {
+            self.settings.ping_exit = self.settings.ping_exit.min(silence);
+        }
         self.establish(reply.external_ip, reply.native, now, out)
     }
 
