@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use re6st::command::registry::client::CallError;
 use re6st::os::clock::unix_time;
+use re6st::proto::certificate::{Issuer, Terms};
 use re6st::proto::registry::client::ReplyError;
 use serde_json::Value;
 
@@ -188,6 +189,42 @@ fn a_revoked_serial_is_replaced_at_renewal() {
     let after = identity(&two, unix_time()).certificate;
     assert_eq!((before.serial(), after.serial()), (Some(2), Some(3)));
     assert_eq!(before.not_after(), after.not_after());
+}
+
+/// Goal: whoever has the key of a node that was revoked has no certificate left, not even the one from before
+/// the last renewal, which would last for some weeks yet.
+#[test]
+fn a_certificate_from_before_a_renewal_is_revoked_with_its_node() {
+    let registry = Registry::start(ANONYMOUS);
+    let one = registry.join("one", &["--anonymous"]);
+    let two = registry.join("two", &["--anonymous"]);
+    // As if eleven months had passed.
+    let read = |name: &str| fs::read(registry.path().join(name)).unwrap();
+    let issuer = Issuer::from_pem(&read("ca.crt"), &read("ca.key")).unwrap();
+    let given = identity(&two, unix_time()).certificate;
+    let terms = Terms {
+        prefix: given.prefix().unwrap(),
+        subject_serial: given.subject_serial().unwrap(),
+        serial: given.serial().unwrap(),
+        not_before: given.not_before(),
+        not_after: unix_time() + Duration::from_secs(10 * 86_400),
+    };
+    let ending = issuer.reissue(&given, terms).unwrap().to_pem().unwrap();
+    let ending = String::from_utf8(ending).unwrap();
+    let row =
+        format!("UPDATE cert SET cert = '{ending}' WHERE prefix = '{}'", terms.prefix.to_bits());
+    let database = registry.path().join("registry.db");
+    crate::namespace::run("sqlite3", &[database.to_str().unwrap(), &row]);
+
+    re6st_must(&["cert", "renew", "--dir", two.to_str().unwrap()]);
+    assert_eq!(identity(&two, unix_time()).certificate.serial(), Some(3));
+    let mut client = registry.client(&one, unix_time());
+    assert!(wait(client.get_network_config()).unwrap().crl.is_empty());
+    let url = registry.url().to_string();
+    re6st_must(&["registry", "revoke", "1/16", "--registry", &url]);
+    assert_eq!(wait(client.get_network_config()).unwrap().crl, [2, 3]);
+    let dir = registry.path().to_str().unwrap();
+    assert_eq!(re6st_must(&["registry", "check", "--dir", dir]), "");
 }
 
 #[test]

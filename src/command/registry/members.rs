@@ -16,6 +16,7 @@ use crate::proto::time::UnixTime;
 use super::applicants::{CERTIFICATE_LASTS, is_due, next_serial, put_certificate, told};
 use super::network;
 use super::own_node::{OwnNode, Question};
+use super::replaced;
 use super::server::{Given, Refusal, Registry};
 
 /// The first protocol in which an address may end with its country.
@@ -111,6 +112,7 @@ impl Registry {
                 not_after,
             };
             let renewed = self.issuer.reissue(&certificate, terms)?;
+            replaced::remember(tables, prefix, &certificate, now)?;
             Ok((put_certificate(tables, prefix, leaf.email, &renewed)?, Some(renewed)))
         })?;
         if let Some(renewed) = renewed {

@@ -12,6 +12,7 @@ pub mod own_node;
 mod parsed;
 pub mod picture;
 pub mod private;
+mod replaced;
 pub mod restore;
 pub mod serve;
 pub mod server;

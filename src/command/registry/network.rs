@@ -20,6 +20,7 @@ use crate::proto::version::NetworkVersion;
 
 use super::applicants::{certificate_of, member, told};
 use super::own_node::{OwnNode, Question};
+use super::replaced;
 use super::server::{Policy, Refusal, Registry};
 
 /// Names of Babel's keys in the database, by place.
@@ -121,6 +122,7 @@ pub(super) fn revoke(
             let (_, certificate) = member(tables, prefix)?;
             // Who gets the prefix next must not meet a certificate that still names it.
             hold(tables, prefix, certificate.not_after())?;
+            replaced::revoke(tables, prefix, now)?;
             (prefix, certificate)
         }
         Revoked::Serial(serial) => {
@@ -343,6 +345,39 @@ mod tests {
         let terms = Terms { prefix, subject_serial, serial, not_before, not_after };
         let certificate = issuer.issue(&request, terms).unwrap();
         put_certificate(tables, prefix, None, &certificate).unwrap();
+    }
+
+    /// Goal: who renewed and is revoked has no certificate left, of those before, either.
+    #[test]
+    fn what_a_renewal_replaced_is_revoked_with_its_node() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = Database::open(&Location::File(folder.path().join("registry.db"))).unwrap();
+        let issuer = issuer();
+        let [own, one, other] = ["0/2", "1/2", "2/2"].map(|name| name.parse::<Prefix>().unwrap());
+        let serials = |revoked: Vec<(u64, UnixTime)>| -> Vec<u64> {
+            revoked.into_iter().map(|(serial, _)| serial).collect()
+        };
+        let work = |tables: &Tables<'_>| {
+            tables.remove_leaf(Prefix::from_bits("").unwrap())?;
+            for (serial, prefix) in [(1, own), (2, one), (3, other), (4, one), (5, other), (6, one)]
+            {
+                if let Some(replaced) = tables.leaf(prefix)?.as_ref().and_then(certificate_of) {
+                    replaced::remember(tables, prefix, &replaced, BEGIN)?;
+                }
+                add(tables, &issuer, prefix, serial);
+            }
+            set_registry_prefix(tables, own)?;
+            let before = tables.contents()?;
+            revoke(tables, &issuer, Revoked::Node(one), BEGIN + SECOND)?;
+            assert_eq!(serials(tables.revoked()?), [2, 4, 6]);
+            // Those of the other node are still known; what ended by itself needs no revocation.
+            replaced::merge(tables, &before, BEGIN + SECOND)?;
+            revoke(tables, &issuer, Revoked::Node(other), BEGIN + LASTS)?;
+            assert_eq!(serials(tables.revoked()?), [2, 4, 6]);
+            assert_eq!(tables.config::<String>("replaced")?, None);
+            Ok::<_, Refusal>(())
+        };
+        database.write(work).unwrap();
     }
 
     /// Goal: nobody gets a prefix, or is told that a serial number is good, while a revoked certificate still

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::os::clock::unix_time;
 use crate::os::database::{Contents, Leaf, Tables, Value};
 use crate::proto::certificate::Issuer;
 use crate::proto::prefix::Prefix;
@@ -48,6 +49,7 @@ pub(super) fn restore(
     backup.revoked.extend(now.revoked.iter().filter(|(it, _)| !revoked.contains(it)).copied());
     let kept = keep_newer(&mut backup.leaves, &now, then_serial);
     tables.replace(&backup)?;
+    super::replaced::merge(tables, &now, unix_time())?;
     let counter = then_serial.max(now_serial) + ahead;
     tables.set_config("serial", Some(counter.cast_signed()))?;
     // Whose certificate was revoked since is no member, whatever the backup says.
