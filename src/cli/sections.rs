@@ -202,11 +202,101 @@ const PAGES: &[Page] = &[
             ("re6stnet.conf", "In --dir: options of `re6st node up`."),
         ],
         notes: &[],
+        examples: &[
+            (
+                "Join with an invitation, as the operator of the registry sent it:",
+                "re6st cert join re6st://registry.example.com#fingerprint=sha256:…,token=…,expires=… \\\n  \
+                 --dir /etc/re6stnet",
+            ),
+            (
+                "Join with a token, and only if the registry is the right one:",
+                "re6st cert join --registry http://192.0.2.1/ --token ABCDEFGH \\\n  \
+                 --fingerprint sha256:HEX --dir /etc/re6stnet",
+            ),
+        ],
+    },
+    Page {
+        command: "re6st registry invite",
+        exits: &[],
+        files: &[],
+        notes: &[
+            "The line is as good as a certificate until it expires or is used: send it to nobody else. It \
+             joins once.",
+        ],
         examples: &[(
-            "Join with a token, and only if the registry is the right one:",
-            "re6st cert join --registry http://192.0.2.1/ --token ABCDEFGH \\\n  \
-             --fingerprint sha256:HEX --dir /etc/re6stnet",
+            "An invitation that is good until tomorrow, on a screen for a telephone's camera, too:",
+            "re6st registry invite alice@example.com --registry http://registry.example.com/ \\\n  \
+             --valid 1day --qr --dir /etc/re6st",
         )],
+    },
+    Page {
+        command: "re6st registry backup",
+        exits: &[],
+        files: &[],
+        notes: &["The authority's key is not in it: keep a copy of ca.key elsewhere."],
+        examples: &[(
+            "Every night, from cron; the registry goes on meanwhile:",
+            "re6st registry backup /backup/re6st-$(date +%F).db --dir /etc/re6st",
+        )],
+    },
+    Page {
+        command: "re6st registry restore",
+        exits: &[],
+        files: &[],
+        notes: &[
+            "Stop the registry first. What the present database knows and the copy does not is kept: who \
+             joined, who was revoked, which serial numbers were given. Where there is no present database, \
+             numbers go a thousand ahead, so that none is given twice.",
+        ],
+        examples: &[(
+            "Go back to yesterday:",
+            "systemctl stop re6st-registry\n\
+             re6st registry restore /backup/re6st-2026-11-25.db --dir /etc/re6st\n\
+             systemctl start re6st-registry",
+        )],
+    },
+    Page {
+        command: "re6st registry migrate",
+        exits: &[],
+        files: &[],
+        notes: &[],
+        examples: &[(
+            "From one registry to several that share a database:",
+            "systemctl stop re6st-registry\n\
+             re6st registry migrate --from /etc/re6st/registry.db \\\n  \
+             --to postgres://re6st:PASSWORD@db.example.com/re6st\n\
+             re6st registry serve --dir /etc/re6st --db postgres://re6st:PASSWORD@db.example.com/re6st",
+        )],
+    },
+    Page {
+        command: "re6st registry rotate-key",
+        exits: &[],
+        files: &[],
+        notes: &[
+            "Nodes hear of each step within seconds; one that is away hears of it when it comes back. Take \
+             the next step when all that matter answer: `re6st registry versions`.",
+        ],
+        examples: &[(
+            "Three times, with a day between them:",
+            "re6st registry rotate-key --dir /etc/re6st",
+        )],
+    },
+    Page {
+        command: "re6st registry topology",
+        exits: &[],
+        files: &[],
+        notes: &[],
+        examples: &[
+            (
+                "A picture of the mesh, drawn by re6st or by Graphviz:",
+                "re6st registry topology --svg > mesh.svg\n\
+                 re6st registry topology --dot | circo -Tpdf > mesh.pdf",
+            ),
+            (
+                "Nodes without a tunnel that they made:",
+                "re6st registry topology --json | jq -r 'select(.peers | not) | .name'",
+            ),
+        ],
     },
     Page {
         command: "re6st tunnel listen",

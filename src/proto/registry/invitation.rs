@@ -1,13 +1,15 @@
 //! Invitations: one line with all that joining a network needs.
 //!
 //! ```text
-//! re6st[+https]://HOST[:PORT][/PATH]?fingerprint=sha256:DIGITS&token=TOKEN&expires=2026-11-30T12:00:00Z
+//! re6st[+https]://HOST[:PORT][/PATH]#fingerprint=sha256:DIGITS,token=TOKEN,expires=2026-11-30T12:00:00Z
 //! ```
+//!
+//! Not with ? and & as in a query: who pastes it into a shell need not know that these want quotes.
 
 use std::fmt;
 use std::str::FromStr;
 
-use form_urlencoded::Serializer;
+use form_urlencoded::byte_serialize;
 
 use crate::proto::certificate::Fingerprint;
 use crate::proto::registry::token;
@@ -29,7 +31,7 @@ pub struct Invitation {
 /// Why a text is no invitation.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum InvitationError {
-    /// Another scheme, or no question mark.
+    /// Another scheme, or nothing after the address.
     #[error("an invitation begins with re6st:// and is copied whole, on one line")]
     Form,
     /// No registry's address.
@@ -45,16 +47,15 @@ pub enum InvitationError {
 
 impl fmt::Display for Invitation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut query = Serializer::new(String::new());
-        query.append_pair("token", &self.token).append_pair("expires", &self.expires);
+        let Self { fingerprint, expires, .. } = self;
+        let token: String = byte_serialize(self.token.as_bytes()).collect();
         let registry = self.registry.to_string();
         let (scheme, place) = match registry.strip_prefix("https://") {
             Some(place) => ("re6st+https", place),
             None => ("re6st", registry.trim_start_matches("http://")),
         };
         let place = place.trim_end_matches('/');
-        // The colon of a fingerprint may stand in a query as it is, and is easier to compare.
-        write!(f, "{scheme}://{place}?fingerprint={}&{}", self.fingerprint, query.finish())
+        write!(f, "{scheme}://{place}#fingerprint={fingerprint},token={token},expires={expires}")
     }
 }
 
@@ -67,11 +68,12 @@ impl FromStr for Invitation {
             Some(rest) => ("https", rest),
             None => ("http", text.strip_prefix("re6st://").ok_or(InvitationError::Form)?),
         };
-        let (place, query) = rest.split_once('?').ok_or(InvitationError::Form)?;
+        let (place, words) = rest.split_once('#').ok_or(InvitationError::Form)?;
         let registry =
             format!("{scheme}://{place}").parse().map_err(|_| InvitationError::Registry)?;
         let value = |name: &str| {
-            let mut pairs = form_urlencoded::parse(query.as_bytes());
+            let mut pairs =
+                words.split(',').flat_map(|word| form_urlencoded::parse(word.as_bytes()));
             pairs.find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
         };
         let fingerprint = value("fingerprint").and_then(|text| text.parse().ok());
@@ -95,7 +97,7 @@ mod tests {
         Invitation {
             registry: "http://[2001:db8::7]:8080/re6st/".parse().unwrap(),
             fingerprint: format!("sha256:{}", "0a".repeat(32)).parse().unwrap(),
-            token: "a&b=c".into(),
+            token: "a&b=c,d%+".into(),
             expires: "2026-11-30T12:00:00Z".into(),
         }
     }
@@ -103,14 +105,15 @@ mod tests {
     #[test]
     fn an_invitation_is_read_back() {
         let text = invitation().to_string();
-        assert!(text.starts_with("re6st://[2001:db8::7]:8080/re6st?fingerprint=sha256:0a0a"));
-        assert!(!text.contains(char::is_whitespace));
+        assert!(text.starts_with("re6st://[2001:db8::7]:8080/re6st#fingerprint=sha256:0a0a"));
+        let special = |c: char| c.is_whitespace() || "?*&;|<>()$`\\\"'!{}~^".contains(c);
+        assert!(!text.contains(special), "no shell takes it apart: {text}");
         assert_eq!(text.parse(), Ok(invitation()));
         assert_eq!(format!(" {text}\n").parse(), Ok(invitation()));
         let mut over_tls = invitation();
         over_tls.registry = "https://[2001:db8::7]/".parse().unwrap();
         let text = over_tls.to_string();
-        assert!(text.starts_with("re6st+https://[2001:db8::7]?"), "{text}");
+        assert!(text.starts_with("re6st+https://[2001:db8::7]#"), "{text}");
         assert_eq!(text.parse(), Ok(over_tls));
     }
 
@@ -120,21 +123,21 @@ mod tests {
         let digits = "0a".repeat(32);
         assert_eq!(error("http://host/"), InvitationError::Form);
         assert_eq!(error("re6st://host"), InvitationError::Form);
-        assert_eq!(error("re6st://?token=a"), InvitationError::Registry);
-        assert_eq!(error("re6st://host?token=a"), InvitationError::Fingerprint);
+        assert_eq!(error("re6st://#token=a"), InvitationError::Registry);
+        assert_eq!(error("re6st://host#token=a"), InvitationError::Fingerprint);
         assert_eq!(
-            error("re6st://host?fingerprint=sha256:00&token=a"),
+            error("re6st://host#fingerprint=sha256:00,token=a"),
             InvitationError::Fingerprint
         );
         assert_eq!(
-            error(&format!("re6st://host?fingerprint=sha256:{digits}")),
+            error(&format!("re6st://host#fingerprint=sha256:{digits}")),
             InvitationError::Token
         );
     }
 
     proptest! {
         #[test]
-        fn no_text_panics(text in "(re6st://)?\\PC{0,40}\\??(token=|fingerprint=|&|\\PC){0,9}") {
+        fn no_text_panics(text in "(re6st://)?\\PC{0,40}#?(token=|fingerprint=|,|\\PC){0,9}") {
             let _ = text.parse::<Invitation>();
         }
     }

@@ -98,7 +98,7 @@ mod tests {
 
     #[test]
     fn every_module_of_a_code_is_drawn() {
-        let text = "re6st://registry.example.com?token=abcdefgh";
+        let text = "re6st://registry.example.com#token=abcdefgh";
         let code = QrCode::with_error_correction_level(text, EcLevel::L).unwrap();
         let drawn = drawn(text).unwrap();
         let rows: Vec<Vec<char>> = drawn.lines().map(|line| line.chars().collect()).collect();
