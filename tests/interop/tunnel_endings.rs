@@ -155,7 +155,8 @@ fn compression_is_refused_by_name() {
         assert!(reason.contains(named), "{reason}");
         assert_eq!(connection.stop(), Some(1));
         assert!(connection.printed().contains("take compression out"), "{}", connection.printed());
-        drop(server);
-        fs::remove_file(&connection.log).unwrap();
+        for log in [server.log.clone(), connection.log.clone()] {
+            fs::remove_file(log).unwrap();
+        }
     }
 }
