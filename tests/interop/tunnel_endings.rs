@@ -142,6 +142,19 @@ fn an_openvpn_client_too_many_is_told_so() {
 }
 
 #[test]
+fn a_name_that_is_taken_is_called_that() {
+    let lab = Lab::new();
+    let _listener = lab.listen(KINDS[0], "");
+    let mut first = lab.connect(KINDS[0], "other", "--interface taken");
+    expect_event(&first, "up");
+    let mut connection = lab.connect(KINDS[0], "client", "--interface taken");
+    let reason = expect_event(&connection, "down")["reason"].to_string();
+    assert!(reason.contains("there is one of that name: choose another"), "{reason}");
+    assert_eq!(connection.stop(), Some(1));
+    assert_eq!(first.stop(), Some(0));
+}
+
+#[test]
 fn compression_is_refused_by_name() {
     let lab = Lab::new();
     let mut listener = lab.listen(KINDS[0], "");

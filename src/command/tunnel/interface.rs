@@ -53,7 +53,7 @@ pub struct InterfaceSettings {
 #[derive(Debug, thiserror::Error)]
 pub enum InterfaceError {
     /// The device could not be made.
-    #[error("cannot make interface {0}: {1} (is /dev/net/tun there, and are we root?)")]
+    #[error("cannot make interface {0}: {1} ({advice})", advice = advice(.1))]
     Device(String, #[source] std::io::Error),
     /// It could not be set up.
     #[error("{0}")]
@@ -61,6 +61,14 @@ pub enum InterfaceError {
     /// It vanished at once.
     #[error("interface {0} vanished while it was set up")]
     Vanished(String),
+}
+
+/// What to do about a device that cannot be made.
+fn advice(error: &std::io::Error) -> &'static str {
+    match error.kind() {
+        std::io::ErrorKind::ResourceBusy => "there is one of that name: choose another",
+        _ => "is /dev/net/tun there, and are we root?",
+    }
 }
 
 impl Interface {
