@@ -54,7 +54,7 @@ impl Command {
             Self::Registry(options) => registry::run(options),
             Self::Cert(options) => cert::run(options),
             Self::Node(command) => node::run(command),
-            Self::Tunnel(tunnel) => tunnel::options::run(tunnel),
+            Self::Tunnel(tunnel) => tunnel::run::run(tunnel),
             Self::Babel(options) => babel::run(options),
             Self::PingMatrix(command) => ping_matrix::run(command),
             Self::Lab(command) => lab::run(command),

@@ -31,5 +31,7 @@ pub mod outward;
 pub mod particulars;
 pub mod peer;
 pub mod port;
+pub mod resolve;
+pub mod run;
 pub mod server;
 pub mod stream;

@@ -1,33 +1,20 @@
-//! `re6st tunnel`: one OpenVPN server or client, in the foreground.
+//! The options of `re6st tunnel`.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
-use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::mpsc;
 
-use crate::command::json::{self, Object};
-use crate::command::tunnel::client::{ConnectSettings, connect};
-use crate::command::tunnel::configuration::Configuration;
-use crate::command::tunnel::event::{Ending, Event, EventKind};
-use crate::command::tunnel::interface::{NAME_OCTETS, name_for};
-use crate::command::tunnel::list_file::{self, ListFile};
+use crate::command::Failure;
 use crate::command::tunnel::particulars::Segments;
-use crate::command::tunnel::server::{ListenPort, ListenSettings, listen};
-use crate::command::{Failure, Outcome, runtime};
-use crate::os::log;
+use crate::command::tunnel::server::ListenPort;
 use crate::proto::cidr::CidrError;
-use crate::proto::endpoint::{Endpoint, Transport};
-use crate::proto::tunnel::agreement::Disagreement;
+use crate::proto::endpoint::Transport;
 use crate::proto::tunnel::cipher::Cipher;
 use crate::proto::tunnel::control_keys::{Digest, Direction};
-use crate::proto::tunnel::credentials::Credentials;
 use crate::proto::tunnel::profile::{self, Profile};
-use crate::proto::tunnel::session::Reason;
-use crate::proto::tunnel::settings::{Device, Role};
-use crate::proto::tunnel::tls::TlsContext;
+use crate::proto::tunnel::settings::Device;
 
 /// Which end of a tunnel to be.
 #[derive(Debug, Subcommand)]
@@ -47,24 +34,24 @@ pub enum Tunnel {
 pub struct Listen {
     /// Port to listen on [default: 1194]
     #[arg(long)]
-    port: Option<u16>,
+    pub port: Option<u16>,
     /// What carries the tunnels; given several times, clients may come over each [default: udp]
     #[arg(long, value_enum)]
-    protocol: Vec<Protocol>,
+    pub(super) protocol: Vec<Protocol>,
     /// Address to listen on [default: every one of the protocol's family]
     #[arg(long, value_name = "ADDRESS")]
-    bind: Option<IpAddr>,
+    pub bind: Option<IpAddr>,
     /// Clients at most; further ones are refused [default: 20]
     #[arg(long, value_name = "COUNT")]
-    max_clients: Option<usize>,
+    pub max_clients: Option<usize>,
     /// What interfaces' names begin with; the client's common name follows
     #[arg(long, value_name = "PREFIX", default_value = "re6st-")]
-    interface_prefix: String,
+    pub interface_prefix: String,
     /// Diffie-Hellman parameters; accepted and not used, for every peer knows elliptic curves
     #[arg(long, value_name = "FILE")]
-    dh: Option<PathBuf>,
+    pub dh: Option<PathBuf>,
     #[command(flatten)]
-    common: Common,
+    pub(super) common: Common,
 }
 
 /// What `connect` is told.
@@ -73,15 +60,15 @@ pub struct Connect {
     /// The server: HOST,PORT,PROTOCOL, for example 203.0.113.7,1194,udp [default: the first `remote` of
     /// the configuration file]
     #[arg(value_name = "HOST,PORT,PROTOCOL", required_unless_present = "config")]
-    server: Option<String>,
+    pub server: Option<String>,
     /// Common name that the server's certificate must have [default: any]
     #[arg(long, value_name = "NAME")]
-    peer: Option<String>,
+    pub peer: Option<String>,
     /// Name of the interface [default: re6st-tunnel]
     #[arg(long, value_name = "NAME")]
-    interface: Option<String>,
+    pub interface: Option<String>,
     #[command(flatten)]
-    common: Common,
+    pub(super) common: Common,
 }
 
 /// What both are told.
@@ -150,18 +137,18 @@ pub struct Common {
     pub renegotiate_after: Option<Duration>,
     /// Tell statistics so often
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = humantime::parse_duration)]
-    statistics_every: Duration,
+    pub statistics_every: Duration,
     /// Write what happens to standard output, one JSON object a line
     #[arg(long)]
-    json: bool,
+    pub json: bool,
     /// Log more; twice for every packet that is refused
     #[arg(short, long, action = clap::ArgAction::Count)]
-    verbose: u8,
+    pub verbose: u8,
 }
 
 /// What carries tunnels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Protocol {
+pub(super) enum Protocol {
     Udp,
     Tcp,
     Udp6,
@@ -184,152 +171,9 @@ enum KeyDirection {
     Inverse,
 }
 
-/// Runs one of them until it is told to stop.
-pub fn run(tunnel: Tunnel) -> Outcome {
-    let runtime = runtime::start();
-    let runtime = runtime.map_err(|error| Failure::failed(format!("cannot start: {error}")))?;
-    match tunnel {
-        Tunnel::Listen(options) => {
-            log::start(2 + options.common.verbose);
-            runtime.block_on(run_listen(*options))
-        }
-        Tunnel::Connect(options) => {
-            log::start(2 + options.common.verbose);
-            runtime.block_on(run_connect(*options))
-        }
-    }
-}
-
-async fn run_listen(options: Listen) -> Outcome {
-    let mut stop = Stop::new()?;
-    let configuration = Configuration::read(&options.common, Role::Server)?;
-    let profile = &configuration.profile;
-    if options.dh.is_some() {
-        tracing::info!("--dh is not used: every peer knows elliptic curves");
-    }
-    let ports = options.ports(profile)?;
-    let as_json = options.common.json;
-    let settings = ListenSettings {
-        clients_max: options.max_clients.or(profile.clients_max).unwrap_or(20),
-        interface_prefix: options.interface_prefix,
-        ciphers: configuration.ciphers,
-        ping_exit: configuration.ping_exit,
-        handshake_timeout: configuration.handshake_timeout,
-        revoked: configuration.revoked,
-        device: configuration.device,
-        addresses: configuration.addresses,
-        renegotiate_after: configuration.renegotiate_after,
-        statistics_every: options.common.statistics_every,
-        particulars: configuration.particulars,
-        ..ListenSettings::new(ports.clone(), context(&configuration.credentials)?)
-    };
-    let mut list = configuration.list_file;
-    let (events, mut received) = mpsc::channel(64);
-    let listener = listen(settings, events)
-        .await
-        .map_err(|error| Failure::failed(format!("{error}; is another program there?")))?;
-    for ListenPort { bind, transport } in ports {
-        let over = if transport == Transport::Udp { "UDP" } else { "TCP" };
-        tracing::info!("listening on {bind}, {over}");
-    }
-    loop {
-        tokio::select! {
-            event = received.recv() => match event {
-                Some(event) => show(&event, as_json)?,
-                None => return Ok(()),
-            },
-            () = list_file::changed(&mut list) => listener.renew_keys(),
-            () = stop.wait() => break,
-        }
-    }
-    let stopping = tokio::spawn(listener.stop());
-    while let Some(event) = received.recv().await {
-        show(&event, as_json)?;
-    }
-    let _ = stopping.await;
-    Ok(())
-}
-
-async fn run_connect(options: Connect) -> Outcome {
-    let mut stop = Stop::new()?;
-    let named = match &options.server {
-        Some(server) => Some(resolve(server).await?),
-        None => None,
-    };
-    let as_json = options.common.json;
-    let (settings, mut list) = what_to_connect(options, named).await?;
-    let remote = settings.remote;
-    let (events, mut received) = mpsc::channel(64);
-    let mut connection = Some(connect(settings, events));
-    let mut closing = None;
-    let mut was_up = false;
-    loop {
-        tokio::select! {
-            event = received.recv() => {
-                let Some(event) = event else { return Ok(()) };
-                show(&event, as_json)?;
-                was_up |= matches!(event.kind, EventKind::Up(_));
-                if let EventKind::Down(reason) = event.kind {
-                    return match closing {
-                        Some(_) => Ok(()),
-                        None if was_up => {
-                            Err(Failure::failed(format!("the tunnel to {remote} is over: {reason}")))
-                        }
-                        None => Err(Failure::failed(no_tunnel(remote, &reason))),
-                    };
-                }
-            }
-            () = list_file::changed(&mut list) => {
-                if let Some(connection) = &connection {
-                    connection.renew_keys();
-                }
-            }
-            () = stop.wait(), if closing.is_none() => {
-                closing = connection.take().map(|connection| tokio::spawn(connection.close()));
-            }
-        }
-    }
-}
-
-/// What options and their files come to: what the tunnel is to be, and what to look at again meanwhile.
-async fn what_to_connect(
-    options: Connect,
-    named: Option<Endpoint>,
-) -> Result<(ConnectSettings, Option<ListFile>), Failure> {
-    let configuration = Configuration::read(&options.common, Role::Client)?;
-    let profile = &configuration.profile;
-    let interface = options.interface.or_else(|| profile.interface.clone());
-    let interface = interface.unwrap_or_else(|| "re6st-tunnel".to_owned());
-    if interface.is_empty() || interface.len() > NAME_OCTETS {
-        let name = name_for("", &interface);
-        return Err(Failure::usage(format!(
-            "--interface takes a name of at most {NAME_OCTETS} letters, for example {name}"
-        )));
-    }
-    let remote = match named {
-        Some(remote) => remote,
-        None => resolve_first(profile).await?,
-    };
-    let context = context(&configuration.credentials)?;
-    let settings = ConnectSettings {
-        peer: options.peer.or_else(|| profile.peer.clone()),
-        ciphers: configuration.ciphers,
-        ping_exit: configuration.ping_exit,
-        handshake_timeout: configuration.handshake_timeout,
-        revoked: configuration.revoked,
-        device: configuration.device,
-        addresses: configuration.addresses,
-        renegotiate_after: configuration.renegotiate_after,
-        statistics_every: options.common.statistics_every,
-        particulars: configuration.particulars,
-        ..ConnectSettings::new(remote, context, interface)
-    };
-    Ok((settings, configuration.list_file))
-}
-
 impl Listen {
     /// Where clients may come.
-    fn ports(&self, profile: &Profile) -> Result<Vec<ListenPort>, Failure> {
+    pub fn ports(&self, profile: &Profile) -> Result<Vec<ListenPort>, Failure> {
         let number = self.port.or(profile.port).unwrap_or(1194);
         let mut protocols = self.protocol.clone();
         if protocols.is_empty() {
@@ -399,95 +243,6 @@ impl Protocol {
     }
 }
 
-/// The two signals that mean: clean up and end.
-struct Stop {
-    interrupt: Signal,
-    terminate: Signal,
-}
-
-impl Stop {
-    fn new() -> Result<Self, Failure> {
-        let on = |kind| {
-            signal(kind)
-                .map_err(|error| Failure::failed(format!("cannot wait for signals: {error}")))
-        };
-        Ok(Self {
-            interrupt: on(SignalKind::interrupt())?,
-            terminate: on(SignalKind::terminate())?,
-        })
-    }
-
-    async fn wait(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-        }
-    }
-}
-
-/// The last sentence of a client that got no tunnel, with what to do about it.
-fn no_tunnel(remote: Endpoint, ending: &Ending) -> String {
-    let Ending::Session(reason) = ending else {
-        return format!("no tunnel to {remote}: {ending}");
-    };
-    let advice = match reason {
-        Reason::Disagreement(Disagreement::PeerIsPlain(_)) => {
-            "add --cipher none if this network is not to be encrypted"
-        }
-        Reason::Disagreement(Disagreement::PeerEncrypts) => "leave --cipher none out",
-        Reason::Disagreement(Disagreement::Cipher(_)) => "name one of the peer's with --cipher",
-        Reason::Disagreement(Disagreement::Device(Device::Tun)) => "add --device tun",
-        Reason::Disagreement(Disagreement::Device(Device::Tap)) => "add --device tap",
-        Reason::Disagreement(Disagreement::Compression(_)) => {
-            "take compression out of the peer's configuration"
-        }
-        Reason::Disagreement(Disagreement::Digest(_)) => {
-            "set auth SHA1 at the peer, or let both ends encrypt"
-        }
-        Reason::Unanswered(_) => {
-            "is a server listening there, does a firewall drop it, and have both ends the same \
-             tls-auth or tls-crypt key?"
-        }
-        Reason::RefusedSilently => "is our certificate revoked, or the server full?",
-        Reason::UnknownPush(_) => "offer the server another with --cipher",
-        _ => return format!("no tunnel to {remote}: {reason}"),
-    };
-    format!("no tunnel to {remote}: {reason}: {advice}")
-}
-
-fn show(event: &Event, as_json: bool) -> Outcome {
-    if as_json {
-        return json::print(&Object::Tunnel(event.into()))
-            .map_err(|error| Failure::failed(format!("cannot write to standard output: {error}")));
-    }
-    let interface = &event.interface;
-    match &event.kind {
-        EventKind::Connecting(endpoint) => tracing::info!("{interface}: connecting to {endpoint}"),
-        EventKind::Up(up) => tracing::info!(
-            "{interface}: up, with {} at {}, MTU {}, {}",
-            up.peer,
-            up.endpoint,
-            up.mtu,
-            up.cipher
-        ),
-        EventKind::Silent => tracing::warn!("{interface}: silent"),
-        EventKind::Recovered => tracing::info!("{interface}: recovered"),
-        EventKind::Mtu { mtu, path } => {
-            tracing::info!("{interface}: the path takes {path} octets, MTU {mtu}");
-        }
-        EventKind::Rekeyed => tracing::info!("{interface}: new keys"),
-        EventKind::Down(reason) => tracing::info!("{interface}: down: {reason}"),
-        EventKind::Statistics(statistics) => tracing::debug!("{interface}: {statistics:?}"),
-    }
-    Ok(())
-}
-
-fn context(credentials: &Credentials) -> Result<TlsContext, Failure> {
-    TlsContext::new(credentials).map_err(|error| {
-        Failure::failed(format!("OpenSSL does not take the certificate or key: {error}"))
-    })
-}
-
 /// An address with a prefix length, which, unlike a prefix, keeps its host part.
 fn address(text: &str) -> Result<(IpAddr, u8), CidrError> {
     let (address, length) = text.split_once('/').ok_or(CidrError::NoLength)?;
@@ -495,49 +250,4 @@ fn address(text: &str) -> Result<(IpAddr, u8), CidrError> {
     let longest = if address.is_ipv4() { 32 } else { 128 };
     let length = length.parse().ok().filter(|&length| length <= longest);
     Ok((address, length.ok_or(CidrError::Length)?))
-}
-
-/// The first server of a configuration file that has an address.
-async fn resolve_first(profile: &Profile) -> Result<Endpoint, Failure> {
-    let mut failure = Failure::usage("name a server: HOST,PORT,PROTOCOL, or remote in the file");
-    for remote in &profile.remotes {
-        let protocol = remote.protocol.or(profile.protocol);
-        let ipv6 = protocol.and_then(|protocol| protocol.ipv6);
-        let transport = protocol.map_or(Transport::Udp, |protocol| protocol.transport);
-        let port = remote.port.or(profile.port).unwrap_or(1194);
-        let families: &[&str] = match ipv6 {
-            None => &["", "6"],
-            Some(false) => &[""],
-            Some(true) => &["6"],
-        };
-        let transport = if transport == Transport::Udp { "udp" } else { "tcp" };
-        for family in families {
-            match resolve(&format!("{},{port},{transport}{family}", remote.host)).await {
-                Ok(endpoint) => return Ok(endpoint),
-                Err(error) => failure = error,
-            }
-        }
-    }
-    Err(failure)
-}
-
-/// An endpoint whose host may be a name.
-async fn resolve(text: &str) -> Result<Endpoint, Failure> {
-    let usage = |error| Failure::usage(format!("{text}: {error}"));
-    let error = match text.parse::<Endpoint>() {
-        Ok(endpoint) => return Ok(endpoint),
-        Err(error) => error,
-    };
-    let Some((host, rest)) = text.split_once(',') else { return Err(usage(error)) };
-    let parse_with = |address: IpAddr| format!("{address},{rest}").parse::<Endpoint>();
-    // Wrong port or protocol: the name need not be asked for.
-    let any = [parse_with(Ipv4Addr::LOCALHOST.into()), parse_with(Ipv6Addr::LOCALHOST.into())];
-    if let [Err(error), Err(_)] = any {
-        return Err(usage(error));
-    }
-    let found = tokio::net::lookup_host((host, 0)).await;
-    let found =
-        found.map_err(|error| Failure::failed(format!("cannot find host {host}: {error}")))?;
-    let endpoint = found.filter_map(|address| parse_with(address.ip()).ok()).next();
-    endpoint.ok_or_else(|| Failure::failed(format!("host {host} has no address for {rest}")))
 }

@@ -1,0 +1,254 @@
+//! `re6st tunnel`: one OpenVPN server or client, in the foreground.
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
+
+use crate::command::json::{self, Object};
+use crate::command::tunnel::client::{ConnectSettings, connect};
+use crate::command::tunnel::configuration::Configuration;
+use crate::command::tunnel::event::{Ending, Event, EventKind};
+use crate::command::tunnel::interface::{NAME_OCTETS, name_for};
+use crate::command::tunnel::list_file::{self, ListFile};
+use crate::command::tunnel::options::{Connect, Listen, Tunnel};
+use crate::command::tunnel::resolve::{resolve, resolve_first};
+use crate::command::tunnel::server::{ListenPort, ListenSettings, listen};
+use crate::command::{Failure, Outcome, runtime};
+use crate::os::log;
+use crate::proto::endpoint::{Endpoint, Transport};
+use crate::proto::tunnel::agreement::Disagreement;
+use crate::proto::tunnel::credentials::Credentials;
+use crate::proto::tunnel::session::Reason;
+use crate::proto::tunnel::settings::{Device, Role};
+use crate::proto::tunnel::tls::TlsContext;
+
+/// Runs one of them until it is told to stop.
+pub fn run(tunnel: Tunnel) -> Outcome {
+    let runtime = runtime::start();
+    let runtime = runtime.map_err(|error| Failure::failed(format!("cannot start: {error}")))?;
+    match tunnel {
+        Tunnel::Listen(options) => {
+            log::start(2 + options.common.verbose);
+            runtime.block_on(run_listen(*options))
+        }
+        Tunnel::Connect(options) => {
+            log::start(2 + options.common.verbose);
+            runtime.block_on(run_connect(*options))
+        }
+    }
+}
+
+async fn run_listen(options: Listen) -> Outcome {
+    let mut stop = Stop::new()?;
+    let configuration = Configuration::read(&options.common, Role::Server)?;
+    let profile = &configuration.profile;
+    if options.dh.is_some() {
+        tracing::info!("--dh is not used: every peer knows elliptic curves");
+    }
+    let ports = options.ports(profile)?;
+    let as_json = options.common.json;
+    let settings = ListenSettings {
+        clients_max: options.max_clients.or(profile.clients_max).unwrap_or(20),
+        interface_prefix: options.interface_prefix,
+        ciphers: configuration.ciphers,
+        ping_exit: configuration.ping_exit,
+        handshake_timeout: configuration.handshake_timeout,
+        revoked: configuration.revoked,
+        device: configuration.device,
+        addresses: configuration.addresses,
+        renegotiate_after: configuration.renegotiate_after,
+        statistics_every: options.common.statistics_every,
+        particulars: configuration.particulars,
+        ..ListenSettings::new(ports.clone(), context(&configuration.credentials)?)
+    };
+    let mut list = configuration.list_file;
+    let (events, mut received) = mpsc::channel(64);
+    let listener = listen(settings, events)
+        .await
+        .map_err(|error| Failure::failed(format!("{error}; is another program there?")))?;
+    for ListenPort { bind, transport } in ports {
+        let over = if transport == Transport::Udp { "UDP" } else { "TCP" };
+        tracing::info!("listening on {bind}, {over}");
+    }
+    loop {
+        tokio::select! {
+            event = received.recv() => match event {
+                Some(event) => show(&event, as_json)?,
+                None => return Ok(()),
+            },
+            () = list_file::changed(&mut list) => listener.renew_keys(),
+            () = stop.wait() => break,
+        }
+    }
+    let stopping = tokio::spawn(listener.stop());
+    while let Some(event) = received.recv().await {
+        show(&event, as_json)?;
+    }
+    let _ = stopping.await;
+    Ok(())
+}
+
+async fn run_connect(options: Connect) -> Outcome {
+    let mut stop = Stop::new()?;
+    let named = match &options.server {
+        Some(server) => Some(resolve(server).await?),
+        None => None,
+    };
+    let as_json = options.common.json;
+    let (settings, mut list) = what_to_connect(options, named).await?;
+    let remote = settings.remote;
+    let (events, mut received) = mpsc::channel(64);
+    let mut connection = Some(connect(settings, events));
+    let mut closing = None;
+    let mut was_up = false;
+    loop {
+        tokio::select! {
+            event = received.recv() => {
+                let Some(event) = event else { return Ok(()) };
+                show(&event, as_json)?;
+                was_up |= matches!(event.kind, EventKind::Up(_));
+                if let EventKind::Down(reason) = event.kind {
+                    return match closing {
+                        Some(_) => Ok(()),
+                        None if was_up => {
+                            Err(Failure::failed(format!("the tunnel to {remote} is over: {reason}")))
+                        }
+                        None => Err(Failure::failed(no_tunnel(remote, &reason))),
+                    };
+                }
+            }
+            () = list_file::changed(&mut list) => {
+                if let Some(connection) = &connection {
+                    connection.renew_keys();
+                }
+            }
+            () = stop.wait(), if closing.is_none() => {
+                closing = connection.take().map(|connection| tokio::spawn(connection.close()));
+            }
+        }
+    }
+}
+
+/// What options and their files come to: what the tunnel is to be, and what to look at again meanwhile.
+async fn what_to_connect(
+    options: Connect,
+    named: Option<Endpoint>,
+) -> Result<(ConnectSettings, Option<ListFile>), Failure> {
+    let configuration = Configuration::read(&options.common, Role::Client)?;
+    let profile = &configuration.profile;
+    let interface = options.interface.or_else(|| profile.interface.clone());
+    let interface = interface.unwrap_or_else(|| "re6st-tunnel".to_owned());
+    if interface.is_empty() || interface.len() > NAME_OCTETS {
+        let name = name_for("", &interface);
+        return Err(Failure::usage(format!(
+            "--interface takes a name of at most {NAME_OCTETS} letters, for example {name}"
+        )));
+    }
+    let remote = match named {
+        Some(remote) => remote,
+        None => resolve_first(profile).await?,
+    };
+    let context = context(&configuration.credentials)?;
+    let settings = ConnectSettings {
+        peer: options.peer.or_else(|| profile.peer.clone()),
+        ciphers: configuration.ciphers,
+        ping_exit: configuration.ping_exit,
+        handshake_timeout: configuration.handshake_timeout,
+        revoked: configuration.revoked,
+        device: configuration.device,
+        addresses: configuration.addresses,
+        renegotiate_after: configuration.renegotiate_after,
+        statistics_every: options.common.statistics_every,
+        particulars: configuration.particulars,
+        ..ConnectSettings::new(remote, context, interface)
+    };
+    Ok((settings, configuration.list_file))
+}
+
+/// The two signals that mean: clean up and end.
+struct Stop {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Stop {
+    fn new() -> Result<Self, Failure> {
+        let on = |kind| {
+            signal(kind)
+                .map_err(|error| Failure::failed(format!("cannot wait for signals: {error}")))
+        };
+        Ok(Self {
+            interrupt: on(SignalKind::interrupt())?,
+            terminate: on(SignalKind::terminate())?,
+        })
+    }
+
+    async fn wait(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}
+
+/// The last sentence of a client that got no tunnel, with what to do about it.
+fn no_tunnel(remote: Endpoint, ending: &Ending) -> String {
+    let Ending::Session(reason) = ending else {
+        return format!("no tunnel to {remote}: {ending}");
+    };
+    let advice = match reason {
+        Reason::Disagreement(Disagreement::PeerIsPlain(_)) => {
+            "add --cipher none if this network is not to be encrypted"
+        }
+        Reason::Disagreement(Disagreement::PeerEncrypts) => "leave --cipher none out",
+        Reason::Disagreement(Disagreement::Cipher(_)) => "name one of the peer's with --cipher",
+        Reason::Disagreement(Disagreement::Device(Device::Tun)) => "add --device tun",
+        Reason::Disagreement(Disagreement::Device(Device::Tap)) => "add --device tap",
+        Reason::Disagreement(Disagreement::Compression(_)) => {
+            "take compression out of the peer's configuration"
+        }
+        Reason::Disagreement(Disagreement::Digest(_)) => {
+            "set auth SHA1 at the peer, or let both ends encrypt"
+        }
+        Reason::Unanswered(_) => {
+            "is a server listening there, does a firewall drop it, and have both ends the same \
+             tls-auth or tls-crypt key?"
+        }
+        Reason::RefusedSilently => "is our certificate revoked, or the server full?",
+        Reason::UnknownPush(_) => "offer the server another with --cipher",
+        _ => return format!("no tunnel to {remote}: {reason}"),
+    };
+    format!("no tunnel to {remote}: {reason}: {advice}")
+}
+
+fn show(event: &Event, as_json: bool) -> Outcome {
+    if as_json {
+        return json::print(&Object::Tunnel(event.into()))
+            .map_err(|error| Failure::failed(format!("cannot write to standard output: {error}")));
+    }
+    let interface = &event.interface;
+    match &event.kind {
+        EventKind::Connecting(endpoint) => tracing::info!("{interface}: connecting to {endpoint}"),
+        EventKind::Up(up) => tracing::info!(
+            "{interface}: up, with {} at {}, MTU {}, {}",
+            up.peer,
+            up.endpoint,
+            up.mtu,
+            up.cipher
+        ),
+        EventKind::Silent => tracing::warn!("{interface}: silent"),
+        EventKind::Recovered => tracing::info!("{interface}: recovered"),
+        EventKind::Mtu { mtu, path } => {
+            tracing::info!("{interface}: the path takes {path} octets, MTU {mtu}");
+        }
+        EventKind::Rekeyed => tracing::info!("{interface}: new keys"),
+        EventKind::Down(reason) => tracing::info!("{interface}: down: {reason}"),
+        EventKind::Statistics(statistics) => tracing::debug!("{interface}: {statistics:?}"),
+    }
+    Ok(())
+}
+
+fn context(credentials: &Credentials) -> Result<TlsContext, Failure> {
+    TlsContext::new(credentials).map_err(|error| {
+        Failure::failed(format!("OpenSSL does not take the certificate or key: {error}"))
+    })
+}
