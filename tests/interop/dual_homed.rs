@@ -32,12 +32,7 @@ fn a_dual_homed_host_loses_no_more_than_the_detection_takes() {
 
     let stream = Stream::start(routers.router(1), routers.router(4));
     let silent = routers.router(1).way_to(4);
-    let forwarding = |routers: &Routers, on: u8| {
-        let host = &routers.router(silent).namespace;
-        host.sysctl(&format!("net.ipv6.conf.all.forwarding={on}"));
-    };
-    forwarding(&routers, 0);
-    routers.all[silent - 1].stop("KILL");
+    routers.kill(silent);
     let other = 5 - silent;
     eventually("both ends go by the other router", PATIENCE, || {
         let ways = [routers.router(1).way_to(4), routers.router(4).way_to(1)];
@@ -46,8 +41,7 @@ fn a_dual_homed_host_loses_no_more_than_the_detection_takes() {
     routers.wait_until_others_are_whole(silent, PATIENCE);
     stream.end().lost_less_than(DETECTION);
 
-    forwarding(&routers, 1);
-    routers.all[silent - 1].start(Setup::default());
+    routers.revive(silent, Setup::default());
     routers.wait_until_whole(PATIENCE);
     let stream = Stream::start(routers.router(1), routers.router(4));
     let by = routers.router(1).way_to(4);

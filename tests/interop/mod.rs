@@ -13,6 +13,7 @@ mod registry_answers;
 mod reload;
 mod routers;
 pub mod stock;
+mod troubles;
 mod tunnel_clients;
 mod tunnel_endings;
 mod tunnel_events;

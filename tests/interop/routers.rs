@@ -48,13 +48,13 @@ pub struct Router {
 impl Router {
     fn new(number: usize, make: Make) -> Self {
         let namespace = Namespace::new(&format!("{make:?}{number}").to_lowercase());
-        for setting in ["net.ipv6.conf.all.forwarding=1", "net.ipv4.ip_forward=1"] {
-            namespace.sysctl(setting);
-        }
         namespace.ip(&format!("address add 2001:db8:0:{number}::1/128 dev lo"));
         namespace.ip(&format!("address add 10.9.0.{number}/32 dev lo"));
         let directory = tempfile::Builder::new().prefix("re6st-router-").tempdir().unwrap();
-        Self { processes: Vec::new(), namespace, number, make, directory, peers: Vec::new() }
+        let router =
+            Self { processes: Vec::new(), namespace, number, make, directory, peers: Vec::new() };
+        router.forward(true);
+        router
     }
 
     /// Starts the router's programs.
@@ -229,6 +229,12 @@ impl Router {
         assert_eq!(lines.next().as_deref(), Some("ok"), "{statement}");
     }
 
+    fn forward(&self, does: bool) {
+        let does = u8::from(does);
+        self.namespace.sysctl(&format!("net.ipv6.conf.all.forwarding={does}"));
+        self.namespace.sysctl(&format!("net.ipv4.ip_forward={does}"));
+    }
+
     /// Its IPv6 route to another router.
     pub fn route_to(&self, to: usize) -> Option<String> {
         let routes = self.namespace.ip(&format!("-6 route show 2001:db8:0:{to}::1"));
@@ -293,9 +299,15 @@ impl Routers {
     /// The pairs that do not reach each other over both families, one router left out.
     fn unreachable_but(&self, left_out: usize) -> Vec<(usize, usize)> {
         let all = || self.all.iter().filter(move |router| router.number != left_out);
-        let pairs = all().flat_map(|from| all().map(move |to| (from, to)));
-        let silent = pairs.filter(|(from, to)| from.number != to.number && !from.reaches(to));
-        silent.map(|(from, to)| (from.number, to.number)).collect()
+        let silent = |from: &Router| -> Vec<(usize, usize)> {
+            let others = all().filter(|to| to.number != from.number && !from.reaches(to));
+            others.map(|to| (from.number, to.number)).collect()
+        };
+        // Side by side: each that is silent takes a second or two.
+        std::thread::scope(|scope| {
+            let asked: Vec<_> = all().map(|from| scope.spawn(move || silent(from))).collect();
+            asked.into_iter().flat_map(|from| from.join().unwrap()).collect()
+        })
     }
 
     /// Waits until every pair reaches each other; how long that took.
@@ -313,15 +325,51 @@ impl Routers {
             if silent.is_empty() {
                 return took;
             }
-            assert!(took < patience, "not within {patience:?}: {silent:?}");
+            assert!(took < patience, "not within {patience:?}: {silent:?}\n{}", self.dumps());
             std::thread::sleep(Duration::from_millis(200));
         }
+    }
+
+    /// What the kernels know, and our routers.
+    fn dumps(&self) -> String {
+        let dump = |router: &Router| {
+            let host = &router.namespace;
+            let routes = host.ip("-6 route") + &host.ip("-4 route");
+            let socket = router.path("socket");
+            let known = match router.make {
+                Make::Ours => host.output(RE6ST, &["babel", "dump", "--socket", &socket]).stdout,
+                _ => Vec::new(),
+            };
+            let known = String::from_utf8_lossy(&known);
+            format!("--- {} {:?}\n{routes}{known}", router.number, router.make)
+        };
+        self.all.iter().map(dump).collect()
     }
 
     /// Takes the link between two routers down at the end of the first, without a word to the second
     /// but that its Ethernet has no carrier.
     pub fn cut(&self, a: usize, b: usize) {
         self.router(a).namespace.ip(&format!("link set e{b} down"));
+    }
+
+    /// Has a router say and forward nothing any more, as if its host had lost its power.
+    pub fn kill(&mut self, number: usize) {
+        self.router(number).forward(false);
+        self.all[number - 1].stop("KILL");
+    }
+
+    /// Starts it again. Ours finds and removes the routes that it left; babeld would keep them, even where
+    /// it knows better, so the others' host begins without.
+    pub fn revive(&mut self, number: usize, setup: Setup<'_>) {
+        let router = self.router(number);
+        if router.make != Make::Ours {
+            for (family, protocol) in ["-4", "-6"].iter().flat_map(|f| [(f, "babel"), (f, "bird")])
+            {
+                router.namespace.ip(&format!("{family} route flush proto {protocol}"));
+            }
+        }
+        router.forward(true);
+        self.all[number - 1].start(setup);
     }
 
     /// Brings it up again.
