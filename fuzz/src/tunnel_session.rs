@@ -31,7 +31,7 @@ use super::choices::Choices;
 pub fn tunnel_session(octets: &[u8]) {
     let mut choices = Choices::new(octets);
     let Some(mut world) = World::new() else { return };
-    for _ in 0..300 {
+    for _ in 0..STEPS {
         if choices.is_empty() {
             break;
         }
@@ -40,7 +40,13 @@ pub fn tunnel_session(octets: &[u8]) {
     world.pass(Duration::from_secs(200));
 }
 
+/// Things that happen in one run, and renewals of the keys among them, each a whole handshake: more of them
+/// would show nothing else, and make runs few.
+const STEPS: usize = 100;
+const RENEWALS: u32 = 3;
+
 struct World {
+    renewals: u32,
     ends: [Option<Session>; 2],
     over: [bool; 2],
     now: Instant,
@@ -64,7 +70,7 @@ impl World {
         let server = Session::server(settings(), theirs, other, proven, now).ok()?;
         let answer = answer_to_reset(remote);
         let ends = [Some(client), Some(server)];
-        Some(Self { ends, over: [false; 2], now, flying: vec![(CLIENT, answer)] })
+        Some(Self { renewals: 0, ends, over: [false; 2], now, flying: vec![(CLIENT, answer)] })
     }
 
     fn next(&mut self, choices: &mut Choices<'_>) {
@@ -82,7 +88,10 @@ impl World {
             4 => self.pass(choices.time()),
             5 => self.handle(end, Input::Heard(self.now)),
             6 => self.handle(end, Input::IntoSilence),
-            7 => self.handle(end, Input::Renegotiate),
+            7 if self.renewals < RENEWALS => {
+                self.renewals += 1;
+                self.handle(end, Input::Renegotiate);
+            }
             8 => match choices.below(4) {
                 0 => self.handle(end, Input::PeerExit),
                 1 => self.handle(end, Input::Close),
