@@ -43,6 +43,7 @@ fn a_dual_homed_host_loses_no_more_than_the_detection_takes() {
 
     routers.revive(silent, Setup::default());
     routers.wait_until_whole(PATIENCE);
+    routers.wait_until_direct(PATIENCE * 2);
     let stream = Stream::start(routers.router(1), routers.router(4));
     let by = routers.router(1).way_to(4);
     routers.cut(by, 1);

@@ -330,6 +330,16 @@ impl Routers {
         }
     }
 
+    /// Waits until every router goes to those it has a link to by that link: babeld and FRR take their time
+    /// to return to a better way, and what fails meanwhile is not found out by the one that it is for.
+    pub fn wait_until_direct(&self, patience: Duration) {
+        eventually("the shortest ways are taken", patience, || {
+            let is_direct =
+                |router: &Router| router.peers.iter().all(|&peer| router.way_to(peer) == peer);
+            self.all.iter().all(is_direct).then_some(())
+        });
+    }
+
     /// What the kernels know, and our routers.
     fn dumps(&self) -> String {
         let dump = |router: &Router| {
