@@ -91,27 +91,61 @@ fn keep_newer(leaves: &mut Vec<Leaf>, now: &Contents, then_serial: u64) -> usize
         if !is_newer {
             continue;
         }
-        if let Some(same) = leaves.iter_mut().find(|leaf| leaf.prefix == newer.prefix) {
-            joined += usize::from(is_member && certificate_of(same).is_none());
-            *same = newer.clone();
-        } else if cut(leaves, newer.prefix) {
-            leaves.push(newer.clone());
-            joined += usize::from(is_member);
-        }
+        let had = leaves.iter().find(|leaf| leaf.prefix == newer.prefix);
+        let is_joined = had.is_none_or(|had| certificate_of(had).is_none());
+        make_room(leaves, newer.prefix);
+        leaves.push(newer.clone());
+        joined += usize::from(is_member && is_joined);
     }
     joined
 }
 
-/// Cuts `prefix` out of the free leaf that holds it; false if it is somebody's.
-fn cut(leaves: &mut Vec<Leaf>, prefix: Prefix) -> bool {
-    let whole = |leaf: &Leaf| leaf.certificate.is_none() && leaf.prefix.covers(prefix);
-    let Some(at) = leaves.iter().position(whole) else { return false };
+/// Takes `prefix` out of the tree. Whoever had a part of it, or all of it and more, is no member any more:
+/// it was free when it was given to another.
+fn make_room(leaves: &mut Vec<Leaf>, prefix: Prefix) {
+    leaves.retain(|leaf| !prefix.covers(leaf.prefix));
+    let Some(at) = leaves.iter().position(|leaf| leaf.prefix.covers(prefix)) else { return };
     let mut rest = leaves.swap_remove(at).prefix;
-    while rest != prefix {
-        let Some((low, high)) = rest.split() else { return false };
+    while rest != prefix
+        && let Some((low, high)) = rest.split()
+    {
         let (inner, outer) = if low.covers(prefix) { (low, high) } else { (high, low) };
         leaves.push(Leaf { prefix: outer, email: None, certificate: None });
         rest = inner;
     }
-    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn leaf(bits: &str, certificate: Option<&str>) -> Leaf {
+        let prefix = Prefix::from_bits(bits).unwrap();
+        Leaf { prefix, email: None, certificate: certificate.map(str::to_owned) }
+    }
+
+    /// Goal: who has a prefix now has it in the restored tree, however that was cut, and what is left of
+    /// the tree still covers the rest, once.
+    #[test]
+    fn there_is_room_for_who_joined_since_however_the_tree_was_cut() {
+        let trees = [
+            // Whole, finer, half taken, taken by one who had more.
+            vec![leaf("0", None), leaf("1", None)],
+            vec![leaf("000", None), leaf("001", None), leaf("01", None), leaf("1", Some("other"))],
+            vec![leaf("000", Some("gone")), leaf("001", None), leaf("01", None), leaf("1", None)],
+            vec![leaf("0", Some("gone")), leaf("1", Some("other"))],
+            vec![leaf("", None)],
+        ];
+        for tree in trees {
+            let mut restored = tree.clone();
+            make_room(&mut restored, Prefix::from_bits("00").unwrap());
+            restored.push(leaf("00", Some("joined since")));
+            let share = |leaf: &Leaf| 1.0 / f64::from(1 << leaf.prefix.length());
+            assert_eq!(restored.iter().map(share).sum::<f64>(), 1.0, "{restored:?}");
+            assert!(restored.iter().all(|it| it.certificate.as_deref() != Some("gone")));
+            let others =
+                |tree: &[Leaf]| tree.iter().filter(|it| **it == leaf("1", Some("other"))).count();
+            assert_eq!(others(&restored), others(&tree));
+        }
+    }
 }
