@@ -1,14 +1,17 @@
 //! TLS for HTTP: a registry's end with a certificate, and a client's that knows whom to believe.
 
+use std::future::poll_fn;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Context;
 use std::{fs, io, pin};
 
 use openssl::pkey::PKey;
 use openssl::ssl::{SslAcceptor, SslConnector, SslMethod, SslRef, SslVerifyMode};
 use openssl::x509::{X509, X509Ref, X509VerifyResult};
 use tokio::net::TcpStream;
+use tokio::task::block_in_place;
 use tokio_openssl::SslStream;
 
 use crate::proto::certificate::{Certificate, Fingerprint, PrivateKey};
@@ -104,11 +107,15 @@ pub enum Pin<'a> {
     Key(&'a Certificate),
 }
 
-/// Shakes hands as a server.
+/// Shakes hands as a server. The signature takes a millisecond, in which another thread goes on with the
+/// connections of this one.
 pub async fn accept(stream: TcpStream, acceptor: &Acceptor) -> io::Result<SslStream<TcpStream>> {
     let ssl = openssl::ssl::Ssl::new(acceptor.current().context())?;
     let mut stream = SslStream::new(ssl, stream)?;
-    pin::Pin::new(&mut stream).accept().await.map_err(io::Error::other)?;
+    let hands = |context: &mut Context<'_>| {
+        block_in_place(|| pin::Pin::new(&mut stream).poll_accept(context))
+    };
+    poll_fn(hands).await.map_err(io::Error::other)?;
     Ok(stream)
 }
 
