@@ -373,9 +373,10 @@ impl Routers {
     pub fn revive(&mut self, number: usize, setup: Setup<'_>) {
         let router = self.router(number);
         if router.make != Make::Ours {
-            for (family, protocol) in ["-4", "-6"].iter().flat_map(|f| [(f, "babel"), (f, "bird")])
-            {
-                router.namespace.ip(&format!("{family} route flush proto {protocol}"));
+            for words in ["-4 route flush proto babel", "-6 route flush proto babel"] {
+                // There may be none, or one that went with another.
+                let words: Vec<&str> = words.split(' ').collect();
+                router.namespace.output("ip", &words);
             }
         }
         router.forward(true);
