@@ -3,6 +3,9 @@
 //! Stock decides every five seconds. This decides whenever something happened (a route appeared, a
 //! tunnel came up or failed, a peer answered), and every five seconds as well.
 
+mod opening;
+mod replacing;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -10,9 +13,9 @@ use crate::proto::endpoint::{Endpoint, Transport};
 use crate::proto::mesh::address::Addresses;
 use crate::proto::mesh::bootstrap::Bootstrap;
 use crate::proto::mesh::cache::{Cache, Change};
-use crate::proto::mesh::choice::{self, Spare, Taste};
+use crate::proto::mesh::choice::Taste;
 use crate::proto::mesh::message::Code;
-use crate::proto::mesh::retirement::{Action, Event, Retirement, Stage};
+use crate::proto::mesh::retirement::{Event, Retirement, Stage};
 use crate::proto::prefix::Prefix;
 use crate::proto::random::Random;
 use crate::proto::time::{Instant, earliest};
@@ -418,201 +421,6 @@ impl Tunnels {
         if self.reached { count } else { count.min(UNREACHED_CLIENTS) }
     }
 
-    /// Never two tunnels between the same pair: of two clients, that of the smaller prefix goes.
-    fn drop_duplicates(&mut self, out: &mut Vec<Decision>) {
-        let served: BTreeSet<Prefix> =
-            self.up().filter(|t| t.role == Role::Server).map(|t| t.peer).collect();
-        let doubled = self.tunnels.iter().filter(|(_, tunnel)| {
-            tunnel.role == Role::Client && served.contains(&tunnel.peer) && self.own < tunnel.peer
-        });
-        let doubled: Vec<Link> = doubled.map(|(&link, _)| link).collect();
-        for link in doubled {
-            self.tunnels.remove(&link);
-            out.push(Decision::Close { link });
-        }
-    }
-
-    fn go_on_retiring(&mut self, now: Instant, out: &mut Vec<Decision>) {
-        let links: Vec<Link> = self
-            .tunnels
-            .iter()
-            .filter(|(_, tunnel)| tunnel.retirement.is_some())
-            .map(|(&link, _)| link)
-            .collect();
-        for link in links {
-            if self.routed_through(link) == 0 {
-                self.retire(link, Event::Unused, now, out);
-            }
-            let deadline = self.tunnels.get(&link).and_then(|t| t.retirement.as_ref());
-            if deadline.is_some_and(|retirement| now >= retirement.deadline()) {
-                self.retire(link, Event::Late, now, out);
-            }
-        }
-    }
-
-    /// Begins to replace the least useful tunnel when it is time and there is somebody else.
-    fn refresh(&mut self, now: Instant, out: &mut Vec<Decision>) {
-        if now < self.refresh_at {
-            return;
-        }
-        self.refresh_at = now + self.settings.refresh;
-        let clients = self.tunnels.iter().filter(|(_, t)| t.role == Role::Client);
-        let up: Vec<(Link, Prefix)> = clients
-            .filter(|(_, tunnel)| tunnel.up_since.is_some() && tunnel.retirement.is_none())
-            .map(|(&link, tunnel)| (link, tunnel.peer))
-            .collect();
-        let anybody = self.routes.keys().any(|&peer| self.is_distant(peer));
-        if up.len() < self.most() || !anybody {
-            return;
-        }
-        let spares: Vec<Spare> = up
-            .iter()
-            .map(|&(link, peer)| Spare { peer, routed: self.routed_through(link) })
-            .collect();
-        let least = choice::least_useful(&spares, &self.settings.preferred, &mut self.random);
-        if let Some(link) = least.and_then(|peer| self.client_of(peer)) {
-            let retirement = Retirement::of_client(self.settings.timeout * 2, now);
-            self.begin_retirement(link, retirement, now, out);
-        }
-    }
-
-    fn begin_retirement(
-        &mut self,
-        link: Link,
-        retirement: Retirement,
-        now: Instant,
-        out: &mut Vec<Decision>,
-    ) {
-        let Some(tunnel) = self.tunnels.get_mut(&link) else { return };
-        tunnel.retirement = Some(retirement);
-        out.push(Decision::SetCost { link, cost: Cost::Avoided });
-        self.go_on_retiring(now, out);
-    }
-
-    fn retire(&mut self, link: Link, event: Event, now: Instant, out: &mut Vec<Decision>) {
-        let Some(tunnel) = self.tunnels.get_mut(&link) else { return };
-        let peer = tunnel.peer;
-        let Some(retirement) = &mut tunnel.retirement else { return };
-        let locked = Decision::SetCost { link, cost: Cost::Locked };
-        match retirement.handle(event, now) {
-            None => {}
-            Some(Action::LockAndAsk) => {
-                out.extend([locked, Decision::Say { peer, code: Code::Retire }]);
-            }
-            Some(Action::LockAndAgree) => {
-                out.extend([locked, Decision::Say { peer, code: Code::Retired }]);
-            }
-            Some(Action::Agree) => out.push(Decision::Say { peer, code: Code::Retired }),
-            Some(Action::RestoreCost) => {
-                tunnel.retirement = None;
-                out.push(Decision::SetCost { link, cost: Cost::Usual });
-            }
-            Some(Action::Close) => {
-                self.tunnels.remove(&link);
-                out.push(Decision::Close { link });
-            }
-        }
-    }
-
-    /// Repeats questions that may have been lost.
-    fn ask_again(&self, out: &mut Vec<Decision>) {
-        for tunnel in self.tunnels.values() {
-            let stage = tunnel.retirement.as_ref().map(Retirement::stage);
-            if stage == Some(Stage::Offered) {
-                out.push(Decision::Say { peer: tunnel.peer, code: Code::Retire });
-            }
-        }
-    }
-
-    /// Opens tunnels to random nodes of the network that are not neighbours.
-    fn open_to_distant(&mut self, now: Instant, out: &mut Vec<Decision>) {
-        let distant = self.routes.keys().copied().filter(|&peer| {
-            self.is_distant(peer)
-                && !self.cache.is_resting(peer, now)
-                && !self.asked.contains_key(&peer)
-        });
-        let distant: Vec<Prefix> = distant.collect();
-        let mut left = self.wanted().saturating_sub(self.asked.len());
-        for peer in choice::in_order(distant, &self.settings.preferred, &mut self.random) {
-            if left == 0 {
-                break;
-            }
-            let unknown = self.cache.addresses(peer).is_none_or(Addresses::is_empty);
-            if !unknown && !self.cache.has_failed(peer) {
-                left -= usize::from(self.connect(peer, now, out));
-            } else {
-                self.asked.insert(peer, now);
-                out.push(Decision::Say { peer, code: Code::Addresses });
-                left -= 1;
-            }
-        }
-    }
-
-    /// Opens tunnels to peers of earlier times, and asks the registry for one.
-    fn open_to_known(&mut self, now: Instant, out: &mut Vec<Decision>) {
-        let known = |tunnels: &Self, peer: Prefix| {
-            peer != tunnels.own && !tunnels.has_tunnel(peer) && !tunnels.is_routed(peer)
-        };
-        let rested = self.cache.peers().filter(|&peer| !self.cache.is_resting(peer, now));
-        let rested: Vec<Prefix> = rested.filter(|&peer| known(self, peer)).collect();
-        for peer in choice::in_order(rested, &self.settings.preferred, &mut self.random) {
-            if self.wanted() == 0 {
-                break;
-            }
-            self.connect(peer, now, out);
-        }
-        let opening = self.tunnels.values().any(|tunnel| tunnel.up_since.is_none());
-        if self.bootstrap.should_ask(opening, now) {
-            out.push(Decision::Bootstrap);
-        }
-        if opening || !self.bootstrap.has_failed() {
-            return;
-        }
-        let resting = self.cache.peers().filter(|&peer| {
-            known(self, peer) && self.cache.last_resort(peer).is_some_and(|at| at <= now)
-        });
-        let resting: Vec<Prefix> = resting.collect();
-        if let Some(&peer) = self.random.choose(&resting) {
-            self.connect(peer, now, out);
-        }
-    }
-
-    /// Opens a tunnel to a peer if an address is known that we may use.
-    fn connect(&mut self, peer: Prefix, now: Instant, out: &mut Vec<Decision>) -> bool {
-        let Some(addresses) = self.cache.addresses(peer) else { return false };
-        let worked = self.cache.worked_last(peer);
-        let mut usable = self.settings.taste.usable(addresses, worked, &self.own_addresses);
-        if self.udp_suspected >= UDP_SUSPICION {
-            usable.sort_by_key(|endpoint| endpoint.transport == Transport::Udp);
-        }
-        if usable.is_empty() {
-            if !addresses.is_empty() {
-                self.fail(peer, now, out);
-            }
-            return false;
-        }
-        let first = usable.remove(0);
-        self.connect_to(peer, first, usable, false, out);
-        true
-    }
-
-    fn connect_to(
-        &mut self,
-        peer: Prefix,
-        endpoint: Endpoint,
-        alternatives: Vec<Endpoint>,
-        udp_failed: bool,
-        out: &mut Vec<Decision>,
-    ) {
-        let link = self.next_link;
-        self.next_link = (self.next_link + 1) % FIRST_SERVED_LINK;
-        let mut tunnel = Tunnel::new(Role::Client, peer, Some(endpoint), None);
-        tunnel.alternatives = alternatives;
-        tunnel.udp_failed = udp_failed;
-        self.tunnels.insert(link, tunnel);
-        out.push(Decision::Connect { link, peer, endpoint });
-    }
-
     fn learn(&mut self, peer: Prefix, addresses: Addresses, out: &mut Vec<Decision>) {
         let mut changes = Vec::new();
         self.cache.learn(peer, addresses, &mut changes);
@@ -686,8 +494,6 @@ const POLL: Duration = Duration::from_secs(5);
 const ANSWER_PATIENCE: Duration = Duration::from_secs(5);
 /// A tunnel that lasted less than this failed.
 const SHORT: Duration = Duration::from_secs(10);
-/// From so many peers on to whom only TCP worked, TCP is tried first.
-const UDP_SUSPICION: u32 = 2;
 
 #[cfg(test)]
 mod tests {
