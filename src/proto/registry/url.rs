@@ -70,7 +70,9 @@ impl FromStr for RegistryUrl {
             Some(bracketed) => bracketed.split_once(']').ok_or(UrlError::Host)?,
             None => authority.split_at(authority.find(':').unwrap_or(authority.len())),
         };
-        if host.is_empty() {
+        // Brackets are for addresses with colons, and for nothing else.
+        let is_bracketed = authority.starts_with('[');
+        if host.is_empty() || host.contains(['[', ']']) || host.contains(':') != is_bracketed {
             return Err(UrlError::Host);
         }
         let port = match port.strip_prefix(':') {
@@ -118,6 +120,8 @@ mod tests {
         assert_eq!(error("http://user@host/"), UrlError::Host);
         assert_eq!(error("http://[::1"), UrlError::Host);
         assert_eq!(error("http://[::1]x"), UrlError::Host);
+        assert_eq!(error("http://[[]"), UrlError::Host);
+        assert_eq!(error("http://[name]"), UrlError::Host);
         assert_eq!(error("http://host:0/"), UrlError::Port);
         assert_eq!(error("http://host:99999/"), UrlError::Port);
     }
