@@ -173,6 +173,9 @@ impl Router {
         for program in ["zebra", "babeld"] {
             let (pid, file) =
                 (self.path(&format!("{program}.pid")), self.path(&format!("{program}.conf")));
+            let socket = self.directory.path().join(format!("{program}.vty"));
+            // One that was killed left it behind.
+            let _ = fs::remove_file(&socket);
             let path = format!("/usr/lib/frr/{program}");
             let arguments = [
                 "--vty_socket",
@@ -189,7 +192,6 @@ impl Router {
                 "0",
             ];
             self.spawn(program, &path, &arguments);
-            let socket = self.directory.path().join(format!("{program}.vty"));
             eventually(program, Duration::from_secs(10), || socket.exists().then_some(()));
         }
         let mut text = String::from(
