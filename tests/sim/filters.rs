@@ -62,3 +62,15 @@ fn babel_adds_the_metric_of_a_filter() {
         assert_eq!(world.hops(2, 0), Some(1), "{text}");
     }
 }
+
+/// Goal: what a router does not put into its kernel it does not offer others a way to, as babeld does not:
+/// packets would come and be lost.
+#[test]
+fn babel_does_not_announce_what_it_does_not_install() {
+    let mut world = World::new(3, 4);
+    filter(&mut world, 1, "install ip 2001:db8:42::/64 deny");
+    world.join(0, 1, MS);
+    world.join(1, 2, MS);
+    world.run_for(Duration::from_secs(30));
+    assert_eq!(world.unreached(), [(1, 0), (2, 0)]);
+}

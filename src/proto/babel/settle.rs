@@ -34,7 +34,9 @@ impl Router {
     fn select(&mut self, id: DestinationId, now: Instant) -> Option<Instant> {
         let neighbours = &self.neighbours;
         let entry = self.table.get_mut(id)?;
-        if entry.local.is_some() {
+        // What the kernel is not to have is not ours to announce either: packets would come and be lost.
+        let refused = self.filters.install(entry.destination).metric == u16::MAX;
+        if entry.local.is_some() || refused {
             entry.selected = None;
             return None;
         }

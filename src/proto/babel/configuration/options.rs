@@ -151,7 +151,7 @@ fn refuse(word: &str, words: &mut Words) -> Result<(), Fault> {
             "source-specific routes are left to the kernel, leave the line out",
         ),
         "diversity" if words.value("a boolean or a kind up to 3", diversity)? > 0 => {
-            without_effect("diversity", "radio channels are not looked at")
+            without_effect("diversity", "every hop counts in full, whatever its radio channel")
         }
         "reflect-kernel-metric" | "daemonise" | "ipv6-subtrees" | "diversity" => Ok(()),
         "allow-duplicates" => {

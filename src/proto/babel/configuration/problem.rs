@@ -111,7 +111,7 @@ pub enum Fault {
         /// What to do about it.
         instead: &'static str,
     },
-    /// babeld knows it, this router does not, and routes are the same without it.
+    /// babeld knows it, this router does not, and every destination is reached without it.
     #[error("`{statement}` has no effect: {reason}")]
     WithoutEffect {
         /// What was asked.
