@@ -29,7 +29,7 @@ pub enum Input<'a> {
     PeerExit,
     /// A frame was a probe of a native peer.
     Probe(Probe),
-    /// Frames are sent, and nothing was heard for [`liveness::SILENCE`].
+    /// Frames are sent, and nothing was heard for [`SILENCE`](crate::proto::tunnel::liveness::SILENCE).
     IntoSilence,
     /// We leave.
     Close,
