@@ -43,6 +43,9 @@ pub enum InvitationError {
     /// No token.
     #[error("the invitation has no token")]
     Token,
+    /// An end that is no date.
+    #[error("the invitation does not say when it ends: copy it whole")]
+    Expiry,
 }
 
 impl fmt::Display for Invitation {
@@ -78,11 +81,16 @@ impl FromStr for Invitation {
         };
         let fingerprint = value("fingerprint").and_then(|text| text.parse().ok());
         let token = value("token").filter(|text| token::is_usable(text));
+        // A date: nothing that would have to be written otherwise than it is read.
+        let expires = value("expires").unwrap_or_default();
+        if !expires.chars().all(|c| c.is_ascii_alphanumeric() || "-:.".contains(c)) {
+            return Err(InvitationError::Expiry);
+        }
         Ok(Self {
             registry,
             fingerprint: fingerprint.ok_or(InvitationError::Fingerprint)?,
             token: token.ok_or(InvitationError::Token)?,
-            expires: value("expires").unwrap_or_default(),
+            expires,
         })
     }
 }
@@ -132,6 +140,10 @@ mod tests {
         assert_eq!(
             error(&format!("re6st://host#fingerprint=sha256:{digits}")),
             InvitationError::Token
+        );
+        assert_eq!(
+            error(&format!("re6st://host#fingerprint=sha256:{digits},token=a,expires=2026%0Ax")),
+            InvitationError::Expiry
         );
     }
 
