@@ -52,12 +52,6 @@ pub fn run(job: Job) -> Outcome {
 
 /// The links of a configuration that can be followed.
 fn plan(configuration: &Configuration) -> Result<Vec<Interface>, Failure> {
-    let options = &configuration.options;
-    if options.port != Options::PORT || options.group != Options::GROUP {
-        return Err(Failure::usage(
-            "`protocol-port` and `protocol-group` are not supported: Babel's are used",
-        ));
-    }
     let interfaces = configuration.resolve_interfaces();
     let interfaces = interfaces.map_err(|fault| Failure::usage(fault.to_string()))?;
     if interfaces.is_empty() {

@@ -1,18 +1,13 @@
 //! What is said about the router as a whole, one statement each.
 
-use std::net::Ipv6Addr;
-
 use crate::proto::babel::configuration::problem::Fault;
 use crate::proto::babel::configuration::words::{self, Words};
+use crate::proto::babel::mac::{GROUP, PORT};
 use crate::proto::babel::router_id::RouterId;
 
 /// The router as a whole, as it is configured; defaults are babeld's.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Options {
-    /// The multicast group of its packets.
-    pub group: Ipv6Addr,
-    /// The UDP port of its packets.
-    pub port: u16,
     /// The priority that the kernel calls metric, for installed routes.
     pub kernel_priority: u32,
     /// The kernel's table for installed routes.
@@ -58,8 +53,6 @@ pub enum KernelSetup {
 impl Default for Options {
     fn default() -> Self {
         Self {
-            group: Self::GROUP,
-            port: Self::PORT,
             kernel_priority: 0,
             export_table: Self::TABLE,
             import_tables: Vec::new(),
@@ -76,10 +69,6 @@ impl Default for Options {
 }
 
 impl Options {
-    /// The group that all Babel routers use (RFC 8966 §5).
-    pub const GROUP: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 1, 6);
-    /// The port that all Babel routers use (RFC 8966 §5).
-    pub const PORT: u16 = 6696;
     /// The kernel's main table.
     pub const TABLE: u32 = 254;
 
@@ -96,8 +85,6 @@ impl Options {
     /// What concerns packets and routes.
     fn set_protocol(&mut self, word: &str, words: &mut Words) -> Result<bool, Fault> {
         match word {
-            "protocol-group" => self.group = words.value("a multicast address", words::group)?,
-            "protocol-port" => self.port = words.value(NUMBER, number)?,
             "kernel-priority" => self.kernel_priority = words.value(NUMBER, number)?.into(),
             "first-rule-priority" => self.first_rule = words.value(NUMBER, number)?.into(),
             "export-table" => self.export_table = words.value(NUMBER, number)?.into(),
@@ -143,6 +130,12 @@ fn refuse(word: &str, words: &mut Words) -> Result<(), Fault> {
             "reflect-kernel-metric true",
             "all routes get one priority, set it by `kernel-priority`",
         ),
+        "protocol-group" if words.value("a multicast address", words::group)? != GROUP => {
+            unsupported("protocol-group", "Babel's own, ff02::1:6, is used, leave the line out")
+        }
+        "protocol-port" if words.value(NUMBER, number)? != PORT => {
+            unsupported("protocol-port", "Babel's own, 6696, is used, leave the line out")
+        }
         "daemonise" if words.value(BOOLEAN, words::boolean)? => {
             unsupported("daemonise true", "let a service manager run it in the background")
         }
@@ -153,7 +146,12 @@ fn refuse(word: &str, words: &mut Words) -> Result<(), Fault> {
         "diversity" if words.value("a boolean or a kind up to 3", diversity)? > 0 => {
             without_effect("diversity", "every hop counts in full, whatever its radio channel")
         }
-        "reflect-kernel-metric" | "daemonise" | "ipv6-subtrees" | "diversity" => Ok(()),
+        "protocol-group"
+        | "protocol-port"
+        | "reflect-kernel-metric"
+        | "daemonise"
+        | "ipv6-subtrees"
+        | "diversity" => Ok(()),
         "allow-duplicates" => {
             words.value(NUMBER, number)?;
             unsupported("allow-duplicates", "a destination comes from the kernel or from Babel")

@@ -131,8 +131,10 @@ fn the_examples_of_the_manual_are_read() {
 
 /// Every statement of babeld(8), and what follows from it if not nothing.
 const STATEMENTS: &[(&str, &str)] = &[
-    ("protocol-group ff02::1:7", ""),
-    ("protocol-port 6697", ""),
+    ("protocol-group ff02::1:7", "refused"),
+    ("protocol-group ff02::1:6", ""),
+    ("protocol-port 6697", "refused"),
+    ("protocol-port 6696", ""),
     ("kernel-priority 10", ""),
     ("reflect-kernel-metric true", "refused"),
     ("reflect-kernel-metric false", ""),
@@ -247,11 +249,11 @@ fn a_key_must_exist_and_may_come_later() {
 #[test]
 fn options_of_the_command_line_are_read_as_getopt_does() {
     let parse = |words: &str| CommandLine::parse(&shlex::split(words).unwrap());
-    let line = parse("-lrk5 -t 10 -T11 -T 12 -c one -c two -p6697 eth0 -- -eth1").unwrap();
+    let line = parse("-lrk5 -t 10 -T11 -T 12 -c one -c two -p6696 eth0 -- -eth1").unwrap();
     assert_eq!(line.files, ["one", "two"]);
     assert_eq!(line.interfaces, ["eth0", "-eth1"]);
     let options = &line.configuration.options;
-    assert_eq!((options.kernel_priority, options.export_table, options.port), (5, 10, 6697));
+    assert_eq!((options.kernel_priority, options.export_table), (5, 10));
     assert_eq!(options.import_tables, [11, 12]);
     assert_eq!(line.configuration.remarks.len(), 1);
     assert_eq!(parse("-V").unwrap().task, Task::ShowVersion);
