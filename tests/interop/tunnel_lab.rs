@@ -58,9 +58,7 @@ impl Lab {
 
     /// `--ca F --cert F --key F`, which both programs take alike.
     pub(super) fn credentials(&self, name: &str) -> Vec<String> {
-        let files = [("--ca", "ca.crt".to_owned()), ("--cert", format!("{name}.crt"))];
-        let files = files.into_iter().chain([("--key", format!("{name}.key"))]);
-        files.flat_map(|(option, file)| [option.to_owned(), self.file(&file)]).collect()
+        credentials(self.folder.path(), name)
     }
 
     pub(super) fn spawn(
@@ -71,10 +69,7 @@ impl Lab {
         words: &str,
         who: &str,
     ) -> Process {
-        let mut arguments: Vec<String> = words.split_whitespace().map(str::to_owned).collect();
-        arguments.extend(self.credentials(who));
-        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-        host.spawn(self.folder.path(), name, program, &arguments)
+        spawn(self.folder.path(), host, name, (program, words), who)
     }
 
     pub(super) fn listen(&self, kind: Kind, more: &str) -> Process {
@@ -175,6 +170,28 @@ fn ciphers(kind: Kind) -> &'static str {
         "none" => "--cipher none --data-ciphers none --data-ciphers-fallback none",
         _ => "",
     }
+}
+
+fn credentials(folder: &Path, name: &str) -> Vec<String> {
+    let files = [("--ca", "ca.crt".to_owned()), ("--cert", format!("{name}.crt"))];
+    let files = files.into_iter().chain([("--key", format!("{name}.key"))]);
+    files
+        .flat_map(|(option, file)| [option.to_owned(), folder.join(file).display().to_string()])
+        .collect()
+}
+
+/// Starts a program on a host, with its words and the certificate of `who`.
+pub(super) fn spawn(
+    folder: &Path,
+    host: &Namespace,
+    name: &str,
+    (program, words): (&str, &str),
+    who: &str,
+) -> Process {
+    let mut arguments: Vec<String> = words.split_whitespace().map(str::to_owned).collect();
+    arguments.extend(credentials(folder, who));
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    host.spawn(folder, name, program, &arguments)
 }
 
 pub(super) fn authority(folder: &Path) {

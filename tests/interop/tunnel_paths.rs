@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use openssl::sha::sha256;
 
-use crate::interop::tunnel_lab::{authority, certificate, events};
+use crate::interop::tunnel_lab::{authority, certificate, events, spawn};
 use crate::namespace::{Namespace, Process, RE6ST, eventually};
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -62,10 +62,7 @@ impl Line {
         words: &str,
         who: &str,
     ) -> Process {
-        let f = self.folder.path().display();
-        let words = format!("{words} --ca {f}/ca.crt --cert {f}/{who}.crt --key {f}/{who}.key");
-        let words: Vec<&str> = words.split_whitespace().collect();
-        host.spawn(self.folder.path(), name, program, &words)
+        spawn(self.folder.path(), host, name, (program, words), who)
     }
 
     pub(super) fn listen(&self, more: &str) -> Process {

@@ -12,6 +12,7 @@ use crate::command::node::options::Port;
 use crate::command::tunnel::client::{ConnectSettings, Connection, connect};
 use crate::command::tunnel::event::Role as TunnelRole;
 use crate::command::tunnel::event::{Event, EventKind, Statistics, Up};
+use crate::command::tunnel::particulars::Particulars;
 use crate::command::tunnel::server::{ListenPort, ListenSettings, Listener, Terms, listen};
 use crate::proto::babel::event::LinkQuality;
 use crate::proto::certificate::Identity;
@@ -95,17 +96,25 @@ impl Tunnels {
             let terms = self.terms(preferences);
             let settings = ListenSettings {
                 clients_max: terms.clients_max,
-                ciphers: terms.ciphers,
                 interface_prefix: served_prefix(port.transport, same.count()),
-                ping_exit: terms.ping_exit,
-                handshake_timeout: SERVED_HANDSHAKE,
-                revoked: network::revoked(&self.parameters),
+                particulars: self.particulars(SERVED_HANDSHAKE),
                 ..ListenSettings::new(vec![at], self.context.clone())
             };
             let opened = listen(settings, self.events.clone()).await;
             self.listeners.push(opened.map_err(|error| port_failure(*port, &error.cause))?);
         }
         Ok(())
+    }
+
+    /// How the network wants its tunnels.
+    fn particulars(&self, handshake_timeout: Duration) -> Particulars {
+        Particulars {
+            ciphers: network::ciphers(&self.parameters),
+            ping_exit: self.parameters.hello * 4,
+            handshake_timeout,
+            revoked: network::revoked(&self.parameters),
+            ..Particulars::default()
+        }
     }
 
     /// On which terms others come.
@@ -127,10 +136,7 @@ impl Tunnels {
         let interface = self.free_name(&format!("re6c-{}", short(peer)));
         let settings = ConnectSettings {
             peer: Some(peer.to_string()),
-            ciphers: network::ciphers(&self.parameters),
-            ping_exit: self.parameters.hello * 4,
-            handshake_timeout: HANDSHAKE,
-            revoked: network::revoked(&self.parameters),
+            particulars: self.particulars(HANDSHAKE),
             ..ConnectSettings::new(endpoint, self.context.clone(), interface.clone())
         };
         let connection = Some(connect(settings, self.events.clone()));

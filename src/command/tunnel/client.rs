@@ -1,8 +1,6 @@
 //! One tunnel that we open.
 
-use std::collections::BTreeSet;
 use std::io;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,9 +21,8 @@ use crate::os::tcp::{self, PacketReader};
 use crate::os::udp::{Path, Udp};
 use crate::proto::endpoint::{Endpoint, Transport};
 use crate::proto::limits::TUNNEL_CONTROL_QUEUE;
-use crate::proto::tunnel::cipher::Cipher;
 use crate::proto::tunnel::session::{Session, SessionSettings};
-use crate::proto::tunnel::settings::{Device, Underlay};
+use crate::proto::tunnel::settings::Underlay;
 use crate::proto::tunnel::tls::{Expectation, TlsContext};
 
 /// What a tunnel that we open is to be.
@@ -39,44 +36,14 @@ pub struct ConnectSettings {
     pub interface: String,
     /// The common name the server must have; any of the authority's if `None`.
     pub peer: Option<String>,
-    /// What we offer, the preferred first; `[Cipher::None]` for a network without encryption.
-    pub ciphers: Vec<Cipher>,
-    /// The tunnel is over when nothing authentic was heard for so long; four times the Hello interval.
-    pub ping_exit: Duration,
-    /// A handshake that takes longer has failed.
-    pub handshake_timeout: Duration,
-    /// Serial numbers of certificates that are not believed.
-    pub revoked: BTreeSet<u64>,
-    /// What passes.
-    pub device: Device,
-    /// Addresses for the interface besides the link-local one, with their prefix lengths.
-    pub addresses: Vec<(IpAddr, u8)>,
-    /// Keys are renewed after so long at most.
-    pub renegotiate_after: Duration,
-    /// How often [`EventKind::Statistics`] is told.
-    pub statistics_every: Duration,
-    /// What is seldom told.
+    /// How the tunnel is to be.
     pub particulars: Particulars,
 }
 
 impl ConnectSettings {
     /// What a stock network has: every cipher that encrypts, 60 s, an hour for keys.
     pub fn new(remote: Endpoint, context: TlsContext, interface: String) -> Self {
-        Self {
-            remote,
-            context,
-            interface,
-            peer: None,
-            ciphers: Cipher::ENCRYPTING.to_vec(),
-            ping_exit: Duration::from_secs(60),
-            handshake_timeout: Duration::from_secs(60),
-            revoked: BTreeSet::new(),
-            device: Device::Tap,
-            addresses: Vec::new(),
-            renegotiate_after: Duration::from_secs(3_600),
-            statistics_every: Duration::from_secs(10),
-            particulars: Particulars::default(),
-        }
+        Self { remote, context, interface, peer: None, particulars: Particulars::default() }
     }
 }
 
@@ -155,11 +122,11 @@ async fn run(
         links,
         events,
         interface: settings.interface,
-        device: settings.device,
-        addresses: settings.addresses,
+        device: settings.particulars.device,
+        addresses: settings.particulars.addresses,
         underlay: underlay(&settings.remote),
         endpoint: settings.remote,
-        statistics_every: settings.statistics_every,
+        statistics_every: settings.particulars.statistics_every,
         mtu: settings.particulars.mtu,
         mssfix: settings.particulars.mssfix,
         segments: settings.particulars.segments,
@@ -186,11 +153,11 @@ async fn open_path(
         }
         Transport::Tcp => {
             let connecting = TcpStream::connect(remote.socket_address());
-            let timeout = settings.handshake_timeout;
+            let timeout = settings.particulars.handshake_timeout;
             let stream = tokio::time::timeout(timeout, connecting).await;
             let stream = stream.map_err(|_| ConnectError::Timeout { remote, after: timeout })?;
             let stream = stream.map_err(unreachable)?;
-            tcp::prepare(&stream, settings.ping_exit).map_err(unreachable)?;
+            tcp::prepare(&stream, settings.particulars.ping_exit).map_err(unreachable)?;
             let (reader, writer) = stream.into_split();
             tokio::spawn(inward::run_stream(PacketReader::new(reader), lane, orders, clock));
             Link::Tcp(Arc::new(Mutex::new(writer)))
@@ -202,17 +169,17 @@ async fn open_path(
 fn session_settings(settings: &ConnectSettings, clock: Clock) -> SessionSettings {
     SessionSettings {
         underlay: underlay(&settings.remote),
-        device: settings.device,
-        ciphers: settings.ciphers.clone(),
+        device: settings.particulars.device,
+        ciphers: settings.particulars.ciphers.clone(),
         expectation: Expectation {
             common_name: settings.peer.clone(),
-            revoked: Arc::new(settings.revoked.clone()),
+            revoked: Arc::new(settings.particulars.revoked.clone()),
             list: settings.particulars.list.clone(),
             usage: settings.particulars.usage,
         },
-        handshake_timeout: settings.handshake_timeout,
-        ping_exit: settings.ping_exit,
-        renegotiate_after: settings.renegotiate_after,
+        handshake_timeout: settings.particulars.handshake_timeout,
+        ping_exit: settings.particulars.ping_exit,
+        renegotiate_after: settings.particulars.renegotiate_after,
         ping: settings.particulars.ping,
         control: settings.particulars.control.clone(),
         unix_start: clock.unix_start(),

@@ -1,9 +1,7 @@
 //! What a tunnel is to be, from the command line and from an OpenVPN configuration file: the command line
 //! wins.
 
-use std::collections::BTreeSet;
 use std::fs;
-use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -18,7 +16,7 @@ use crate::proto::tunnel::credentials::Credentials;
 use crate::proto::tunnel::key_file::{ClientKey, ServerKey, StaticKey};
 use crate::proto::tunnel::ovpn;
 use crate::proto::tunnel::profile::{Profile, Source};
-use crate::proto::tunnel::settings::{Device, Role};
+use crate::proto::tunnel::settings::Role;
 use crate::proto::tunnel::tls::RevocationList;
 
 /// What both ends are told, complete.
@@ -27,21 +25,7 @@ pub struct Configuration {
     pub profile: Profile,
     /// Who we are, and whose certificates we believe.
     pub credentials: Credentials,
-    /// Serial numbers that are not believed.
-    pub revoked: BTreeSet<u64>,
-    /// What we offer or accept, the preferred first.
-    pub ciphers: Vec<Cipher>,
-    /// What passes.
-    pub device: Device,
-    /// Addresses of each interface.
-    pub addresses: Vec<(IpAddr, u8)>,
-    /// A tunnel is over when nothing was heard for so long.
-    pub ping_exit: Duration,
-    /// A handshake that takes longer has failed.
-    pub handshake_timeout: Duration,
-    /// Keys are renewed after so long at most.
-    pub renegotiate_after: Duration,
-    /// What is seldom told.
+    /// How each tunnel is to be.
     pub particulars: Particulars,
     /// The file that the list of revoked certificates is from.
     pub list_file: Option<ListFile>,
@@ -66,6 +50,12 @@ impl Configuration {
         let files = Files { common, profile: &profile };
         let credentials = files.credentials()?;
         let (list, list_file) = files.list(&credentials)?;
+        let ciphers = [&common.cipher, &profile.ciphers, &Cipher::ENCRYPTING.to_vec()];
+        let ciphers = ciphers.into_iter().find(|ciphers| !ciphers.is_empty());
+        let addresses = [&common.address, &profile.addresses];
+        let addresses = addresses.into_iter().find(|addresses| !addresses.is_empty());
+        let ping_exit = common.ping_exit.or(profile.ping_exit).filter(|time| !time.is_zero());
+        let renewal = common.renegotiate_after.or(profile.renegotiate_after);
         let particulars = Particulars {
             control: files.control(role)?,
             usage: profile.usage,
@@ -78,15 +68,6 @@ impl Configuration {
             mssfix: profile.mssfix,
             ping: profile.ping.filter(|ping| !ping.is_zero()),
             segments: common.udp_gso,
-        };
-        let ciphers = [&common.cipher, &profile.ciphers, &Cipher::ENCRYPTING.to_vec()];
-        let ciphers = ciphers.into_iter().find(|ciphers| !ciphers.is_empty());
-        let addresses = [&common.address, &profile.addresses];
-        let addresses = addresses.into_iter().find(|addresses| !addresses.is_empty());
-        let ping_exit = common.ping_exit.or(profile.ping_exit).filter(|time| !time.is_zero());
-        let renewal = common.renegotiate_after.or(profile.renegotiate_after);
-        Ok(Self {
-            credentials,
             revoked: common.revoked.iter().copied().collect(),
             ciphers: ciphers.cloned().unwrap_or_default(),
             device: common.device().or(profile.device).unwrap_or_default(),
@@ -100,10 +81,9 @@ impl Configuration {
                 Some(time) if time.is_zero() => NEVER,
                 time => time.unwrap_or(Duration::from_secs(3_600)),
             },
-            particulars,
-            profile,
-            list_file,
-        })
+            statistics_every: common.statistics_every,
+        };
+        Ok(Self { credentials, particulars, profile, list_file })
     }
 }
 

@@ -1,14 +1,34 @@
 //! What both ends of a tunnel may be told besides who they are: the same for a client and a server.
 
+use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::time::Duration;
 
+use crate::proto::tunnel::cipher::Cipher;
 use crate::proto::tunnel::control_keys::ControlProtection;
 use crate::proto::tunnel::mss::Mssfix;
+use crate::proto::tunnel::settings::Device;
 use crate::proto::tunnel::tls::{RevocationList, Usage};
 
-/// What is seldom told, and as stock networks have it if it is not.
+/// How a tunnel is to be; what is not told is as stock networks have it.
 #[derive(Clone, Debug)]
 pub struct Particulars {
+    /// What we offer or accept, the preferred first; `[Cipher::None]` for a network without encryption.
+    pub ciphers: Vec<Cipher>,
+    /// A tunnel is over when nothing authentic was heard for so long; four times the Hello interval.
+    pub ping_exit: Duration,
+    /// A handshake that takes longer has failed.
+    pub handshake_timeout: Duration,
+    /// Serial numbers of certificates that are not believed.
+    pub revoked: BTreeSet<u64>,
+    /// What passes.
+    pub device: Device,
+    /// Addresses for each interface besides the link-local one, with their prefix lengths.
+    pub addresses: Vec<(IpAddr, u8)>,
+    /// Keys are renewed after so long at most.
+    pub renegotiate_after: Duration,
+    /// How often [`EventKind::Statistics`](super::event::EventKind::Statistics) is told.
+    pub statistics_every: Duration,
     /// How control packets are protected besides TLS.
     pub control: ControlProtection,
     /// What the peer's certificate must be for.
@@ -47,6 +67,14 @@ pub enum Segments {
 impl Default for Particulars {
     fn default() -> Self {
         Self {
+            ciphers: Cipher::ENCRYPTING.to_vec(),
+            ping_exit: Duration::from_secs(60),
+            handshake_timeout: Duration::from_secs(60),
+            revoked: BTreeSet::new(),
+            device: Device::Tap,
+            addresses: Vec::new(),
+            renegotiate_after: Duration::from_secs(3_600),
+            statistics_every: Duration::from_secs(10),
             control: ControlProtection::None,
             usage: None,
             list: None,

@@ -49,14 +49,6 @@ async fn run_listen(options: Listen) -> Outcome {
     let settings = ListenSettings {
         clients_max: options.max_clients.or(profile.clients_max).unwrap_or(20),
         interface_prefix: options.interface_prefix,
-        ciphers: configuration.ciphers,
-        ping_exit: configuration.ping_exit,
-        handshake_timeout: configuration.handshake_timeout,
-        revoked: configuration.revoked,
-        device: configuration.device,
-        addresses: configuration.addresses,
-        renegotiate_after: configuration.renegotiate_after,
-        statistics_every: options.common.statistics_every,
         particulars: configuration.particulars,
         ..ListenSettings::new(ports.clone(), context(&configuration.credentials)?)
     };
@@ -150,14 +142,6 @@ async fn what_to_connect(
     let context = context(&configuration.credentials)?;
     let settings = ConnectSettings {
         peer: options.peer.or_else(|| profile.peer.clone()),
-        ciphers: configuration.ciphers,
-        ping_exit: configuration.ping_exit,
-        handshake_timeout: configuration.handshake_timeout,
-        revoked: configuration.revoked,
-        device: configuration.device,
-        addresses: configuration.addresses,
-        renegotiate_after: configuration.renegotiate_after,
-        statistics_every: options.common.statistics_every,
         particulars: configuration.particulars,
         ..ConnectSettings::new(remote, context, interface)
     };

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ use crate::proto::limits::TUNNEL_CONTROL_QUEUE;
 use crate::proto::tunnel::cipher::Cipher;
 use crate::proto::tunnel::cookie::{Cookies, Proven};
 use crate::proto::tunnel::session::{Session, SessionSettings};
-use crate::proto::tunnel::settings::{Device, Underlay};
+use crate::proto::tunnel::settings::Underlay;
 use crate::proto::tunnel::tls::{Expectation, TlsContext};
 
 /// Where clients may come.
@@ -48,25 +48,9 @@ pub struct ListenSettings {
     pub context: TlsContext,
     /// Clients beyond so many are refused.
     pub clients_max: usize,
-    /// What we accept, the preferred first; `[Cipher::None]` for a network without encryption.
-    pub ciphers: Vec<Cipher>,
     /// What the clients' interfaces are called: this, then the client's name, `re6st-1-16`.
     pub interface_prefix: String,
-    /// A tunnel is over when nothing authentic was heard for so long; four times the Hello interval.
-    pub ping_exit: Duration,
-    /// A handshake that takes longer has failed.
-    pub handshake_timeout: Duration,
-    /// Serial numbers of certificates that are not believed.
-    pub revoked: BTreeSet<u64>,
-    /// What passes.
-    pub device: Device,
-    /// Addresses for each interface besides the link-local one, with their prefix lengths.
-    pub addresses: Vec<(IpAddr, u8)>,
-    /// Keys are renewed after so long at most.
-    pub renegotiate_after: Duration,
-    /// How often statistics are told.
-    pub statistics_every: Duration,
-    /// What is seldom told.
+    /// How each tunnel is to be.
     pub particulars: Particulars,
 }
 
@@ -77,15 +61,7 @@ impl ListenSettings {
             ports,
             context,
             clients_max: 20,
-            ciphers: Cipher::ENCRYPTING.to_vec(),
             interface_prefix: "re6st-".to_owned(),
-            ping_exit: Duration::from_secs(60),
-            handshake_timeout: Duration::from_secs(60),
-            revoked: BTreeSet::new(),
-            device: Device::Tap,
-            addresses: Vec::new(),
-            renegotiate_after: Duration::from_secs(3_600),
-            statistics_every: Duration::from_secs(10),
             particulars: Particulars::default(),
         }
     }
@@ -155,11 +131,11 @@ pub async fn listen(
     events: mpsc::Sender<Event>,
 ) -> Result<Listener, ListenError> {
     let prefix = settings.interface_prefix.clone();
-    let house = House::new(settings.clients_max, prefix, settings.revoked.clone());
+    let house = House::new(settings.clients_max, prefix, settings.particulars.revoked.clone());
     let terms = Arc::new(Mutex::new(Terms {
         clients_max: settings.clients_max,
-        ciphers: settings.ciphers.clone(),
-        ping_exit: settings.ping_exit,
+        ciphers: settings.particulars.ciphers.clone(),
+        ping_exit: settings.particulars.ping_exit,
     }));
     let mut tasks = Vec::new();
     for &port in &settings.ports {
@@ -251,7 +227,7 @@ impl Reception {
 
     /// How long a handshake may take.
     pub const fn handshake_timeout(&self) -> Duration {
-        self.settings.handshake_timeout
+        self.settings.particulars.handshake_timeout
     }
 
     /// How long a client may be silent.
@@ -295,11 +271,11 @@ impl Reception {
             links: self.links.clone(),
             events: self.events.clone(),
             interface: String::new(),
-            device: self.settings.device,
-            addresses: self.settings.addresses.clone(),
+            device: self.settings.particulars.device,
+            addresses: self.settings.particulars.addresses.clone(),
             underlay: self.underlay(from),
             endpoint: Endpoint { address: from.ip(), port: from.port(), transport: self.transport },
-            statistics_every: self.settings.statistics_every,
+            statistics_every: self.settings.particulars.statistics_every,
             mtu: self.settings.particulars.mtu,
             mssfix: self.settings.particulars.mssfix,
             segments: self.settings.particulars.segments,
@@ -310,7 +286,7 @@ impl Reception {
         let terms = self.terms();
         SessionSettings {
             underlay: self.underlay(from),
-            device: self.settings.device,
+            device: self.settings.particulars.device,
             ciphers: terms.ciphers,
             // Who is revoked hears it after the handshake, as from OpenVPN: AUTH_FAILED.
             expectation: Expectation {
@@ -318,9 +294,9 @@ impl Reception {
                 usage: self.settings.particulars.usage,
                 ..Expectation::default()
             },
-            handshake_timeout: self.settings.handshake_timeout,
+            handshake_timeout: self.settings.particulars.handshake_timeout,
             ping_exit: terms.ping_exit,
-            renegotiate_after: self.settings.renegotiate_after,
+            renegotiate_after: self.settings.particulars.renegotiate_after,
             ping: self.settings.particulars.ping,
             control: self.settings.particulars.control.clone(),
             unix_start: self.clock.unix_start(),
