@@ -238,7 +238,8 @@ impl Router {
         if self.table.repeat(place, id, &said, expires) {
             return;
         }
-        let Some(router) = self.table.intern(router_id) else { return self.tell_full(out) };
+        let router = self.table.intern_for(place, id, router_id);
+        let Some(router) = router else { return self.tell_full(out) };
         let offer = Offer { router, next_hop, seqno: update.seqno, refmetric };
         self.receive_offer(id, place, Route { offer, expires }, now);
         if let Some(request) = self.pending.answer(place, router_id, update.seqno)

@@ -256,6 +256,18 @@ impl Table {
         self.routers.intern(router_id)
     }
 
+    /// The same for an offer of a neighbour, which mostly names whom it named before.
+    pub fn intern_for(
+        &mut self,
+        id: DestinationId,
+        neighbour: NeighbourId,
+        router_id: RouterId,
+    ) -> Option<RouterIndex> {
+        let before = self.route(id, neighbour).map(|route| route.offer.router);
+        let same = before.filter(|&router| self.routers.id(router) == router_id);
+        same.or_else(|| self.intern(router_id))
+    }
+
     /// The router-id at a place that a route or an entry names.
     pub fn router_id(&self, router: RouterIndex) -> RouterId {
         self.routers.id(router)
