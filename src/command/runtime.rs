@@ -1,13 +1,25 @@
 //! The threads of the daemons.
 
+use std::cell::RefCell;
 use std::io;
 use std::num::NonZero;
 use std::thread;
 
 use tokio::runtime::{Builder, Runtime};
 
+use crate::os::clock::Clock;
 use crate::os::footprint;
 use crate::proto::limits::BLOCKING_THREADS_MAX;
+use crate::proto::tunnel::moderation::{Moderation, REST};
+
+thread_local! {
+    static MODERATION: RefCell<Moderation> = const { RefCell::new(Moderation::new()) };
+}
+
+/// Notes that this thread carried packets: many that come one by one make it rest.
+pub fn carry(packets: u32) {
+    MODERATION.with_borrow_mut(|moderation| moderation.carry(packets));
+}
 
 /// Makes those of the commands that carry tunnels: one for what decides, and for the data path half as many
 /// as there are processors.
@@ -17,7 +29,19 @@ use crate::proto::limits::BLOCKING_THREADS_MAX;
 /// fifth more for each octet.
 pub fn start() -> io::Result<Runtime> {
     let processors = thread::available_parallelism().map_or(1, NonZero::get);
-    start_threads(data_path_threads(processors))
+    let mut builder = Builder::new_multi_thread();
+    let clock = Clock::start();
+    builder
+        .worker_threads(data_path_threads(processors))
+        .on_thread_park(move || {
+            if MODERATION.with_borrow_mut(|moderation| moderation.sleep(clock.now())) {
+                thread::sleep(REST);
+            }
+        })
+        .on_thread_unpark(move || {
+            MODERATION.with_borrow_mut(|moderation| moderation.wake(clock.now()));
+        });
+    daemon(&mut builder)
 }
 
 const fn data_path_threads(processors: usize) -> usize {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
+use crate::command::runtime;
 use crate::command::tunnel::counters::Counters;
 use crate::command::tunnel::entry::Entry;
 use crate::os::clock::Clock;
@@ -128,6 +129,7 @@ impl Lane {
             self.tell(Heard::Moved(path));
         }
         self.counters.received(1, frame as u64, now);
+        runtime::carry(1);
         let start = length - frame;
         match &mut packet[start..] {
             frame if *frame == PING => {}

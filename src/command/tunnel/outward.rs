@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
+use crate::command::runtime;
 use crate::command::tunnel::counters::Counters;
 use crate::command::tunnel::link::{Batch, Link};
 use crate::os::clock::Clock;
@@ -140,7 +141,7 @@ impl Outward {
     /// Cuts what was read, and seals each segment where it is sent from.
     async fn seal_read(&mut self, length: usize) {
         let Self { tap, link, sealer, counters, batch, frame, packet_octets, .. } = self;
-        let (mut packets, mut octets) = (0, 0);
+        let (mut packets, mut octets) = (0_u32, 0);
         let mut segments = match Segments::of(&frame[..length], tap.device()) {
             Ok(segments) => segments,
             Err(error) => return tracing::debug!("{}: a frame is dropped: {error}", tap.name()),
@@ -169,7 +170,8 @@ impl Outward {
                 packets += 1;
             }
         }
-        counters.sent(packets, octets);
+        counters.sent(u64::from(packets), octets);
+        runtime::carry(packets);
     }
 
     fn seal(&mut self, frame: &[u8]) {

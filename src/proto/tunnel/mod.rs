@@ -31,6 +31,7 @@ pub mod keys;
 pub mod limit;
 pub mod liveness;
 pub mod mac;
+pub mod moderation;
 pub mod mss;
 pub mod negotiation;
 pub mod ovpn;
