@@ -31,6 +31,15 @@ pub enum Layer {
     Ip,
 }
 
+impl From<Device> for Layer {
+    fn from(device: Device) -> Self {
+        match device {
+            Device::Tap => Self::Ethernet,
+            Device::Tun => Self::Ip,
+        }
+    }
+}
+
 impl Tap {
     /// Makes a device, which is down. Fails with `EBUSY` if there is one of that name.
     pub fn open(name: &str, layer: Layer) -> io::Result<Self> {

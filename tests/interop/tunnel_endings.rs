@@ -142,15 +142,18 @@ fn an_openvpn_client_too_many_is_told_so() {
 }
 
 #[test]
-fn a_name_that_is_taken_is_called_that() {
+fn a_name_that_is_taken_is_called_that_before_anybody_is_asked() {
     let lab = Lab::new();
-    let _listener = lab.listen(KINDS[0], "");
+    let listener = lab.listen(KINDS[0], "");
     let mut first = lab.connect(KINDS[0], "other", "--interface taken");
     expect_event(&first, "up");
     let mut connection = lab.connect(KINDS[0], "client", "--interface taken");
-    let reason = expect_event(&connection, "down")["reason"].to_string();
-    assert!(reason.contains("there is one of that name: choose another"), "{reason}");
+    eventually("an end", PATIENCE, || (!connection.is_running()).then_some(()));
     assert_eq!(connection.stop(), Some(1));
+    let printed = connection.printed();
+    assert!(printed.contains("there is one of that name: choose another"), "{printed}");
+    assert!(events(&connection, "connecting").is_empty(), "{printed}");
+    assert_eq!(events(&listener, "up").len(), 1);
     assert_eq!(first.stop(), Some(0));
 }
 

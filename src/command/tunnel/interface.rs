@@ -71,12 +71,20 @@ fn advice(error: &std::io::Error) -> &'static str {
     }
 }
 
+/// Whether an interface of that name can be made; it is gone again afterwards.
+pub fn try_out(name: &str, layer: Layer) -> Result<(), InterfaceError> {
+    open(name, layer).map(drop)
+}
+
+fn open(name: &str, layer: Layer) -> Result<Tap, InterfaceError> {
+    Tap::open(name, layer).map_err(|error| InterfaceError::Device(name.to_owned(), error))
+}
+
 impl Interface {
     /// Makes it and brings it up, with a link-local address that is usable at once.
     pub async fn make(links: &Links, settings: &InterfaceSettings) -> Result<Self, InterfaceError> {
         let name = &settings.name;
-        let tap = Tap::open(name, settings.layer)
-            .map_err(|error| InterfaceError::Device(name.clone(), error))?;
+        let tap = open(name, settings.layer)?;
         if let Some(shortcoming) = tap.offload().shortcoming() {
             tracing::info!("{name}: {shortcoming}");
         }

@@ -1,5 +1,7 @@
 //! `re6st tunnel`: one OpenVPN server or client, in the foreground.
 
+use std::process;
+
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
@@ -7,9 +9,10 @@ use crate::command::json::{self, Object};
 use crate::command::tunnel::client::{ConnectSettings, connect};
 use crate::command::tunnel::configuration::Configuration;
 use crate::command::tunnel::event::{Ending, Event, EventKind};
-use crate::command::tunnel::interface::{NAME_OCTETS, name_for};
+use crate::command::tunnel::interface::{self, NAME_OCTETS, name_for};
 use crate::command::tunnel::list_file::{self, ListFile};
 use crate::command::tunnel::options::{Connect, Listen, Tunnel};
+use crate::command::tunnel::particulars::Particulars;
 use crate::command::tunnel::resolve::{resolve, resolve_first};
 use crate::command::tunnel::server::{ListenPort, ListenSettings, listen};
 use crate::command::{Failure, Outcome, runtime};
@@ -52,6 +55,10 @@ async fn run_listen(options: Listen) -> Outcome {
         particulars: configuration.particulars,
         ..ListenSettings::new(ports.clone(), context(&configuration.credentials)?)
     };
+    try_out(
+        &name_for(&settings.interface_prefix, &process::id().to_string()),
+        &settings.particulars,
+    )?;
     let mut list = configuration.list_file;
     let (events, mut received) = mpsc::channel(64);
     let listener = listen(settings, events)
@@ -87,6 +94,7 @@ async fn run_connect(options: Connect) -> Outcome {
     };
     let as_json = options.common.json;
     let (settings, mut list) = what_to_connect(options, named).await?;
+    try_out(&settings.interface, &settings.particulars)?;
     let remote = settings.remote;
     let (events, mut received) = mpsc::channel(64);
     let mut connection = Some(connect(settings, events));
@@ -146,6 +154,12 @@ async fn what_to_connect(
         ..ConnectSettings::new(remote, context, interface)
     };
     Ok((settings, configuration.list_file))
+}
+
+/// Fails now rather than after the first handshake if there can be no interface.
+fn try_out(name: &str, particulars: &Particulars) -> Outcome {
+    let tried = interface::try_out(name, particulars.device.into());
+    tried.map_err(|error| Failure::failed(error.to_string()))
 }
 
 /// The two signals that mean: clean up and end.

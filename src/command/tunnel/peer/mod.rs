@@ -22,7 +22,6 @@ use crate::command::tunnel::particulars::{MtuWish, Segments};
 use crate::command::tunnel::peer::size::Size;
 use crate::os::clock::Clock;
 use crate::os::link::Links;
-use crate::os::tap::Layer;
 use crate::proto::endpoint::Endpoint;
 use crate::proto::time::{Instant, earliest};
 use crate::proto::tunnel::black_hole::BlackHole;
@@ -313,10 +312,7 @@ impl Peer {
         let surroundings = &self.surroundings;
         let settings = InterfaceSettings {
             name: surroundings.interface.clone(),
-            layer: match surroundings.device {
-                Device::Tap => Layer::Ethernet,
-                Device::Tun => Layer::Ip,
-            },
+            layer: surroundings.device.into(),
             mtu: size.mtu,
             peer: established.peer.common_name.clone(),
             addresses: surroundings.addresses.clone(),
