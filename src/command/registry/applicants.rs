@@ -12,11 +12,13 @@ use crate::proto::certificate::{Certificate, CertificateRequest, Terms};
 use crate::proto::limits::{REGISTRY_MAIL_PATIENCE, REGISTRY_MAILS_MAX, REGISTRY_TOKENS_MAX};
 use crate::proto::prefix::Prefix;
 use crate::proto::registry::{allocation, token};
-use crate::proto::time::UnixTime;
 
+use super::certificates::{certificate_of, next_serial, put_certificate, told};
 use super::network;
 use super::parsed::Parsed;
-use super::server::{Given, Mailbox, Refusal, Registry};
+use super::policy::Mailbox;
+use super::refusal::{Given, Refusal};
+use super::state::Registry;
 
 /// How long a certificate lasts.
 pub(super) const CERTIFICATE_LASTS: Duration = Duration::from_secs(365 * 86_400);
@@ -196,54 +198,10 @@ fn given_already(tables: &Tables<'_>, token: &str, request: &CertificateRequest)
     certificate.filter(same).map_or(Ok(Vec::new()), |certificate| Ok(certificate.to_pem()?))
 }
 
-/// What a log says of a certificate.
-pub(super) fn told(certificate: &Certificate) -> String {
-    let name = certificate.common_name().unwrap_or_default();
-    let serial = certificate.serial().unwrap_or_default();
-    format!("{name}, serial number {serial}, until {}", certificate.not_after())
-}
-
-/// Puts a certificate in its place; gives its PEM.
-pub(super) fn put_certificate(
-    tables: &Tables<'_>,
-    prefix: Prefix,
-    email: Option<String>,
-    certificate: &Certificate,
-) -> Given {
-    let pem = certificate.to_pem()?;
-    let certificate = Some(String::from_utf8_lossy(&pem).into_owned());
-    tables.put_leaf(&Leaf { prefix, email, certificate })?;
-    Ok(pem)
-}
-
-/// Counts certificates up, for ever: revocation is by this number.
-pub(super) fn next_serial(tables: &Tables<'_>) -> Result<u64, Refusal> {
-    let serial = 1 + tables.config::<i64>("serial")?.unwrap_or(0);
-    tables.set_config("serial", Some(serial))?;
-    Ok(serial.cast_unsigned())
-}
-
 /// The smallest number that no certificate's subject has, for IPv4 networks are small.
 fn free_subject_serial(tables: &Tables<'_>, parsed: &Parsed) -> Result<u32, Refusal> {
     let leaves = tables.leaves()?;
     let certificates = leaves.iter().filter_map(|leaf| parsed.of(leaf));
     let used: BTreeSet<u32> = certificates.filter_map(|it| it.subject_serial()).collect();
     Ok((0..).find(|serial| !used.contains(serial)).unwrap_or_default())
-}
-
-/// A leaf's certificate, if it has one.
-pub(super) fn certificate_of(leaf: &Leaf) -> Option<Certificate> {
-    Certificate::from_pem(leaf.certificate.as_ref()?.as_bytes()).ok()
-}
-
-/// The certificate of the member with `prefix`.
-pub(super) fn member(tables: &Tables<'_>, prefix: Prefix) -> Result<(Leaf, Certificate), Refusal> {
-    let leaf = tables.leaf(prefix)?.ok_or(Refusal::UnknownNode(prefix))?;
-    let certificate = certificate_of(&leaf).ok_or(Refusal::UnknownNode(prefix))?;
-    Ok((leaf, certificate))
-}
-
-/// Whether a certificate is to be renewed by now.
-pub(super) fn is_due(certificate: &Certificate, now: UnixTime) -> bool {
-    now >= crate::proto::certificate::renewal::due(certificate)
 }

@@ -13,11 +13,13 @@ use crate::proto::registry::configuration::{self, Sent};
 use crate::proto::registry::session::SessionKey;
 use crate::proto::time::UnixTime;
 
-use super::applicants::{CERTIFICATE_LASTS, is_due, next_serial, put_certificate, told};
+use super::applicants::CERTIFICATE_LASTS;
+use super::certificates::{is_due, next_serial, put_certificate, told};
 use super::network;
 use super::own_node::{OwnNode, Question};
+use super::refusal::{Given, Refusal};
 use super::replaced;
-use super::server::{Given, Refusal, Registry};
+use super::state::Registry;
 
 /// The first protocol in which an address may end with its country.
 const COUNTRIES_SINCE: u32 = 7;

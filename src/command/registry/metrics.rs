@@ -1,38 +1,24 @@
 //! What Prometheus reads: the network in numbers.
 
-use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::sync::{Mutex, PoisonError};
 
 use crate::os::database::Tables;
 use crate::proto::version::NetworkVersion;
 
-use super::applicants::certificate_of;
+use super::certificates::certificate_of;
 use super::network;
-use super::server::{Given, Refusal, Registry};
+use super::refusal::{Given, Refusal};
+use super::state::Registry;
 
 /// The form of Prometheus' text.
 pub(super) const FORM: &str = "text/plain; version=0.0.4";
 
-/// How many requests got which status.
-#[derive(Default)]
-pub(super) struct Requests(Mutex<BTreeMap<u16, u64>>);
-
-impl Requests {
-    /// Counts one.
-    pub fn count(&self, status: u16) {
-        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        *counts.entry(status).or_default() += 1;
-    }
-}
-
 impl Registry {
     pub(super) fn metrics(&self) -> Given {
         let mut text = String::new();
-        let counts = self.requests.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let name = "re6st_registry_requests_total";
         let _ = writeln!(text, "# TYPE {name} counter");
-        for (status, count) in counts {
+        for (status, count) in self.requests.counts() {
             let _ = writeln!(text, "{name}{{status=\"{status}\"}} {count}");
         }
         self.read(|tables| self.gauges(tables, &mut text))?;

@@ -2,6 +2,7 @@
 
 pub mod administration;
 pub mod applicants;
+mod certificates;
 pub mod client;
 pub mod init;
 pub mod members;
@@ -11,12 +12,16 @@ pub mod open;
 pub mod own_node;
 mod parsed;
 pub mod picture;
+pub mod policy;
 pub mod private;
+pub mod refusal;
 mod replaced;
+mod requests;
 pub mod restore;
 pub mod serve;
 pub mod server;
 pub mod sessions;
+pub mod state;
 pub mod told;
 pub mod web;
 

@@ -18,10 +18,12 @@ use crate::proto::registry::request::Revoked;
 use crate::proto::time::UnixTime;
 use crate::proto::version::NetworkVersion;
 
-use super::applicants::{certificate_of, member, told};
+use super::certificates::{certificate_of, member, told};
 use super::own_node::{OwnNode, Question};
+use super::policy::Policy;
+use super::refusal::Refusal;
 use super::replaced;
-use super::server::{Policy, Refusal, Registry};
+use super::state::Registry;
 
 /// Names of Babel's keys in the database, by place.
 const KEY_ROWS: [&str; 3] = ["babel_hmac0", "babel_hmac1", "babel_hmac2"];
@@ -291,7 +293,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::command::registry::applicants::put_certificate;
+    use crate::command::registry::certificates::put_certificate;
     use crate::os::database::Location;
     use crate::proto::certificate::{AuthoritySubject, CertificateRequest, PrivateKey, Terms};
     use crate::proto::prefix::Network;

@@ -8,8 +8,8 @@ use crate::proto::certificate::Certificate;
 use crate::proto::limits::REGISTRY_PARSED_MAX;
 use crate::proto::prefix::Prefix;
 
-use super::applicants::certificate_of;
-use super::server::Refusal;
+use super::certificates::certificate_of;
+use super::refusal::Refusal;
 
 /// Each with the text that it was read from: only the database says which one a member has.
 #[derive(Default)]

@@ -12,7 +12,8 @@ use crate::proto::registry::request::{PrivateCall, Revoked};
 use super::administration;
 use super::network;
 use super::own_node::{OwnNode, Question};
-use super::server::{Given, Refusal, Registry};
+use super::refusal::{Given, Refusal};
+use super::state::Registry;
 use super::told;
 
 impl Registry {

@@ -5,7 +5,7 @@ use crate::proto::certificate::Certificate;
 use crate::proto::prefix::Prefix;
 use crate::proto::time::UnixTime;
 
-use super::server::Refusal;
+use super::refusal::Refusal;
 
 /// The row of the table `config` that remembers them, in JSON; stock's registry leaves it alone.
 const ROW: &str = "replaced";

@@ -8,9 +8,9 @@ use crate::proto::certificate::Issuer;
 use crate::proto::prefix::Prefix;
 use crate::proto::version::NetworkVersion;
 
-use super::applicants::certificate_of;
+use super::certificates::certificate_of;
 use super::network::raise_version_above;
-use super::server::Refusal;
+use super::refusal::Refusal;
 
 /// What a restored database holds.
 pub(super) struct Restored {

@@ -29,8 +29,10 @@ use crate::proto::registry::community::Communities;
 use crate::proto::registry::configuration::Settings;
 
 use super::open;
+use super::policy::{Mailbox, Policy};
 use super::private::authorized;
-use super::server::{Mailbox, Policy, Refusal, Registry};
+use super::refusal::Refusal;
+use super::state::Registry;
 
 /// How often what is too old is forgotten.
 const FORGET_EVERY: Duration = Duration::from_secs(3_600);

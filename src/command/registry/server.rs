@@ -1,181 +1,30 @@
 //! The registry at work: who may ask what, and which part of it answers.
 
 use std::net::IpAddr;
-use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::os::clock::{Clock, unix_time};
-use crate::os::countries::Countries;
-use crate::os::database::{Database, DatabaseError, Tables};
-use crate::os::file;
+use crate::os::clock::Clock;
+use crate::os::database::Database;
 use crate::os::http::server::{Answer, Request};
-use crate::os::smtp::{self, SmtpError};
-use crate::proto::certificate::{Authority, CertificateError, Issuer};
+use crate::proto::certificate::Issuer;
 use crate::proto::limits::REGISTRY_MAILS_SENT_MAX;
-use crate::proto::prefix::{Network, Prefix};
 use crate::proto::random::Random;
 use crate::proto::registry::call::OpenCall;
-use crate::proto::registry::community::Communities;
-use crate::proto::registry::configuration::Settings;
 use crate::proto::registry::request::{self, Asked, PrivateCall};
 use crate::proto::registry::session::{MAC_HEADER, SessionKey};
 use crate::proto::registry::sessions::Sessions;
-use crate::proto::time::{Instant, UnixTime};
+use crate::proto::time::Instant;
 
-use super::metrics::{self, Requests};
+use super::metrics;
 use super::parsed::Parsed;
+use super::policy::Policy;
+use super::refusal::{Given, Refusal};
+use super::requests::Requests;
+use super::state::{Registry, State};
+use super::web;
 use super::web::access::Gate;
-use super::web::{self, Mesh};
-
-/// What the operator decided.
-#[derive(Clone, Debug)]
-pub struct Policy {
-    /// Where the authority's certificate is, which may be renewed while the registry runs.
-    pub ca: PathBuf,
-    /// What holds for the whole network.
-    pub settings: Settings,
-    /// Bits of a prefix that a token is worth; `None` if there are no tokens.
-    pub prefix_length: Option<u8>,
-    /// Bits of an anonymous prefix; `None` if there are none.
-    pub anonymous_prefix_length: Option<u8>,
-    /// How long after its end a certificate can be renewed, and a token used.
-    pub grace: Duration,
-    /// Where mails go; `None` if there are none.
-    pub mailbox: Option<Mailbox>,
-    /// Diffie-Hellman parameters, PEM.
-    pub dh: Vec<u8>,
-    /// Which part of the network applicants get their prefixes from.
-    pub communities: Communities,
-    /// From where administrators ask, and where proxies are that are believed.
-    pub authorized: Vec<IpAddr>,
-    /// Where addresses are, if that is known.
-    pub countries: Option<Arc<Countries>>,
-}
-
-/// Where mails go.
-#[derive(Clone, Debug)]
-pub enum Mailbox {
-    /// To the end of a file.
-    File(PathBuf),
-    /// To a server, from an address.
-    Server(smtp::Server, String),
-}
-
-/// The registry.
-pub struct Registry {
-    pub(super) issuer: Issuer,
-    pub(super) policy: Policy,
-    pub(super) requests: Requests,
-    // Apart from the state: a transaction waits for the disk, and nobody else shall.
-    pub(super) database: Database,
-    pub(super) parsed: Parsed,
-    /// Who may see the pages.
-    pub(super) gate: Gate,
-    /// Places for mails that are being sent.
-    mails: Arc<Semaphore>,
-    /// The mesh as it was a moment ago, and until when that will do.
-    pub(super) mesh: tokio::sync::Mutex<Option<(Arc<Mesh>, Instant)>>,
-    clock: Clock,
-    state: Mutex<State>,
-}
-
-/// What requests share, held for moments only.
-pub(super) struct State {
-    pub sessions: Sessions,
-    pub random: Random,
-    /// Routed nodes that bootstrapping ones were not sent to yet, and until when.
-    pub routed: (Vec<Prefix>, Instant),
-}
-
-/// Why a request has no answer.
-#[derive(Debug, thiserror::Error)]
-pub enum Refusal {
-    /// The request makes no sense, or is not authenticated.
-    #[error("{0}")]
-    Bad(&'static str),
-    /// No session: say hello.
-    #[error("no session: say hello")]
-    NoSession,
-    /// Not from there, or not offered.
-    #[error("{0}")]
-    Forbidden(&'static str),
-    /// No such member.
-    #[error("there is no node {0} in this network")]
-    UnknownNode(Prefix),
-    /// No certificate that lasts has that number.
-    #[error("no node has a certificate with the serial number {0}")]
-    UnknownSerial(u64),
-    /// Nobody joined yet.
-    #[error("this network has no node yet")]
-    Empty,
-    /// Too many ask for the same at once.
-    #[error("{0}")]
-    Busy(&'static str),
-    /// It is there already.
-    #[error("there is such a token already")]
-    Conflict,
-    /// Nobody may have a prefix of so many bits.
-    #[error("a node's prefix in this network has 1 to {longest} bits, and not {length}")]
-    Length {
-        /// What was asked for.
-        length: u8,
-        /// What there is.
-        longest: u8,
-    },
-    /// There is nothing left to give.
-    #[error("no prefix of {0} bits is left in this network")]
-    Exhausted(u8),
-    /// The database failed.
-    #[error("the database failed: {0}")]
-    Database(#[from] DatabaseError),
-    /// A call that ended in the middle.
-    #[error("the call failed within the registry")]
-    Internal,
-    /// OpenSSL failed, or a certificate in the database is broken.
-    #[error("a certificate {0}")]
-    Certificate(#[from] CertificateError),
-    /// The mail could not be written.
-    #[error("cannot write the mail: {0}")]
-    Mail(#[source] std::io::Error),
-    /// The mail was not taken.
-    #[error("{0}")]
-    Smtp(#[from] SmtpError),
-}
-
-impl Refusal {
-    /// What the one who asked is told: what failed within is the log's.
-    pub(super) fn sentence(&self) -> String {
-        match self {
-            Self::Database(_) => "the registry cannot use its database; its log says why".into(),
-            Self::Certificate(_) => {
-                "the registry cannot use a certificate; its log says why".into()
-            }
-            Self::Mail(_) | Self::Smtp(_) => {
-                "the registry could not send the mail; its log says why".into()
-            }
-            told => told.to_string(),
-        }
-    }
-
-    pub(super) const fn status(&self) -> u16 {
-        match self {
-            Self::Bad(_) => 400,
-            Self::NoSession => 401,
-            Self::Forbidden(_) => 403,
-            Self::UnknownNode(_) | Self::UnknownSerial(_) | Self::Empty => 404,
-            Self::Conflict => 409,
-            Self::Length { .. } | Self::Exhausted(_) => 507,
-            Self::Database(_) | Self::Busy(_) => 503,
-            Self::Internal | Self::Certificate(_) | Self::Mail(_) | Self::Smtp(_) => 500,
-        }
-    }
-}
-
-/// What a call gives: octets, or nothing.
-pub(super) type Given = Result<Vec<u8>, Refusal>;
 
 impl Registry {
     /// A registry over an open database; brings it up to date.
@@ -294,56 +143,6 @@ impl Registry {
         let forwarded = request.header("X-Forwarded-For").unwrap_or_default();
         let addresses = forwarded.split(',').rev().map_while(|address| address.trim().parse().ok());
         addresses.into_iter().find(|address| !is_proxy(address)).unwrap_or(request.source)
-    }
-
-    /// Runs what computes or waits for the disk away from the threads that serve connections.
-    pub(super) async fn blocking<T: Send + 'static>(
-        self: &Arc<Self>,
-        work: impl FnOnce(&Self) -> Result<T, Refusal> + Send + 'static,
-    ) -> Result<T, Refusal> {
-        let registry = Arc::clone(self);
-        let done = tokio::task::spawn_blocking(move || work(&registry)).await;
-        done.unwrap_or(Err(Refusal::Internal))
-    }
-
-    pub(super) fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Changes the database, all or nothing.
-    pub(super) fn write<T>(
-        &self,
-        work: impl FnOnce(&Tables<'_>) -> Result<T, Refusal>,
-    ) -> Result<T, Refusal> {
-        self.database.write(work)
-    }
-
-    /// Looks at the database.
-    pub(super) fn read<T>(
-        &self,
-        work: impl FnOnce(&Tables<'_>) -> Result<T, Refusal>,
-    ) -> Result<T, Refusal> {
-        self.database.read(work)
-    }
-
-    /// The authority as its file says now: whoever renews it need not tell us.
-    pub(super) fn authority(&self) -> Authority {
-        let known = self.issuer.authority();
-        let read = file::read(&self.policy.ca).ok();
-        let newer = read.and_then(|pem| Authority::from_pem(&pem).ok());
-        newer.filter(|newer| known.is_renewed_by(newer)).unwrap_or_else(|| known.clone())
-    }
-
-    pub(super) const fn network(&self) -> Network {
-        self.issuer.authority().network()
-    }
-
-    pub(super) fn now(&self) -> Instant {
-        self.clock.now()
-    }
-
-    pub(super) fn unix_time() -> UnixTime {
-        unix_time()
     }
 }
 

@@ -6,7 +6,8 @@ use crate::proto::prefix::Prefix;
 use crate::proto::registry::session::SessionKey;
 use crate::proto::registry::sessions::{Accepted, SessionError, Sessions};
 
-use super::server::{Refusal, Registry};
+use super::refusal::Refusal;
+use super::state::Registry;
 
 impl Registry {
     /// Keeps the key of a hello.

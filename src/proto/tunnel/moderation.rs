@@ -5,12 +5,12 @@
 //! waits for an answer to each packet would only wait longer: so what a rest brings decides whether there
 //! is another.
 //!
-//! | state   | when                           | next                                                |
-//! |---------|--------------------------------|-----------------------------------------------------|
-//! | awake   | [`QUICK`] wakes for [`FEW`] packets, each at once after the last | resting |
-//! | resting | a rest brought [`WORTH`] to [`MANY`] packets | resting                               |
-//! | resting | it brought more                | awake: who sends fills our time anyway              |
-//! | resting | it brought fewer               | awake, for ever longer until it is tried again      |
+//! | state   | when                                                   | next                                           |
+//! |---------|--------------------------------------------------------|------------------------------------------------|
+//! | awake   | many wakes for a few packets, each soon after the last | resting                                        |
+//! | resting | a rest brought several packets                         | resting                                        |
+//! | resting | it brought very many: they come together anyway        | awake                                          |
+//! | resting | it brought hardly any                                  | awake, for ever longer until it is tried again |
 
 use std::time::Duration;
 

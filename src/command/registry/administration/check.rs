@@ -14,7 +14,7 @@ use crate::proto::version::NetworkVersion;
 
 use super::{Folder, print_all};
 use crate::command::registry::network::{HELD, RESERVED};
-use crate::command::registry::server::Refusal;
+use crate::command::registry::refusal::Refusal;
 
 /// Options of `re6st registry check`.
 #[derive(Debug, Args)]

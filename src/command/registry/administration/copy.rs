@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
+use crate::command::registry::refusal::Refusal;
 use crate::command::registry::restore::restore;
-use crate::command::registry::server::Refusal;
 use crate::command::{Failure, Outcome, print};
 use crate::os::database::{Database, DatabaseError, Location};
 use crate::os::file;
@@ -112,6 +112,6 @@ fn copy(from: &Location, to: &Location) -> Result<usize, Failure> {
         error => cannot(to, &error),
     })?;
     let is_member =
-        |leaf: &&_| crate::command::registry::applicants::certificate_of(leaf).is_some();
+        |leaf: &&_| crate::command::registry::certificates::certificate_of(leaf).is_some();
     Ok(contents.leaves.iter().filter(is_member).count())
 }

@@ -23,7 +23,7 @@ use crate::proto::certificate::{Authority, Issuer};
 use crate::proto::registry::call::target;
 use crate::proto::registry::url::RegistryUrl;
 
-use super::server::Refusal;
+use super::refusal::Refusal;
 use super::{client, open};
 
 pub use check::Check;

@@ -13,7 +13,7 @@ use crate::proto::endpoint::Endpoint;
 use crate::proto::prefix::{Network, Prefix};
 
 use super::{Place, Reach, print_all};
-use crate::command::registry::applicants::certificate_of;
+use crate::command::registry::certificates::certificate_of;
 
 /// Options of `re6st registry nodes`.
 #[derive(Debug, Args)]

@@ -3,7 +3,7 @@
 use clap::Args;
 
 use crate::command::registry::network::{self, Ended};
-use crate::command::registry::server::Refusal;
+use crate::command::registry::refusal::Refusal;
 use crate::command::{Failure, Outcome, print};
 use crate::os::clock::unix_time;
 use crate::os::entropy;

@@ -4,7 +4,8 @@
 //! `re6st registry login`.
 
 pub mod access;
-mod mesh;
+mod asking;
+pub mod mesh;
 mod pages;
 
 use std::collections::BTreeMap;
@@ -19,11 +20,11 @@ use crate::proto::prefix::Prefix;
 use crate::proto::registry::request::Revoked;
 use crate::proto::version::NetworkVersion;
 
-use super::applicants::member;
+use super::certificates::member;
 use super::network;
-use super::server::{Refusal, Registry};
+use super::refusal::Refusal;
+use super::state::Registry;
 use access::Purpose;
-pub(super) use mesh::Mesh;
 use pages::{Frame, Overview};
 
 /// What all pages are below.

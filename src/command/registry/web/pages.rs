@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use crate::command::registry::applicants::{certificate_of, is_due};
+use crate::command::registry::certificates::{certificate_of, is_due};
 use crate::command::registry::picture::Picture;
 use crate::os::database::{Leaf, Token};
 use crate::proto::certificate::{Certificate, renewal};
