@@ -15,6 +15,7 @@ pub mod link;
 pub mod link_changes;
 pub mod log;
 pub mod mail;
+pub mod mapping;
 pub mod member_routes;
 pub mod multicast;
 pub mod namespace;

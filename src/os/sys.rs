@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
-use crate::os::footprint::Mapping;
+use crate::os::mapping::Mapping;
 
 /// Tells the kernel which segmentation offloads the reader of a TUN or TAP device handles.
 pub fn set_tap_offload(device: BorrowedFd<'_>, flags: libc::c_uint) -> io::Result<()> {
