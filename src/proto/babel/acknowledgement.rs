@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use crate::proto::babel::packet::{TlvError, from_centiseconds};
 use crate::proto::babel::sub_tlv::SubTlvs;
+use crate::proto::babel::tlv::{TlvError, from_centiseconds};
 use crate::proto::bytes::{Reader, Writer};
 
 /// "Tell me that this packet arrived."

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use crate::proto::babel::packet::TlvError;
+use crate::proto::babel::tlv::TlvError;
 use crate::proto::bytes::{Reader, Writer};
 use crate::proto::cidr::Cidr;
 

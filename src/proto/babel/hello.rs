@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use crate::proto::babel::packet::{TlvError, centiseconds, from_centiseconds};
 use crate::proto::babel::sub_tlv::{SubTlvs, put_timestamps};
+use crate::proto::babel::tlv::{TlvError, centiseconds, from_centiseconds};
 use crate::proto::bytes::{Reader, Writer};
 
 /// A Hello, as its receiver sees it.

@@ -6,8 +6,8 @@ use std::time::Duration;
 use crate::proto::babel::address::{
     AddressEncoding, encoding_of_address, parse_address, put_address,
 };
-use crate::proto::babel::packet::{TlvError, centiseconds, from_centiseconds};
 use crate::proto::babel::sub_tlv::{SubTlvs, put_timestamps};
+use crate::proto::babel::tlv::{TlvError, centiseconds, from_centiseconds};
 use crate::proto::bytes::{Reader, Writer};
 
 /// An IHU.

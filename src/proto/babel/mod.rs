@@ -15,12 +15,11 @@
 //!
 //! # Reading order
 //!
-//! Values: [`destination`], [`router_id`], [`settings`], [`event`]. Octets: [`packet`], a file for each
-//! TLV, [`composer`], [`mac`], [`counter`]. What is known: [`interface`], [`neighbour`] with [`history`],
-//! [`rtt`] and [`loss`], [`table`] with [`entry`], [`source`], [`mod@column`], [`route`] and [`routers`],
-//! [`pending`]. What is decided:
-//! [`selection`]. The machine: [`router`], and `receive`, `upkeep`, `settle`, `announce`, `overview`
-//! beside it, by what sets them off.
+//! Values: [`destination`], [`router_id`], [`settings`], [`event`]. Octets: [`packet`] with [`parser_state`],
+//! a file for each TLV and [`tlv`] for all, [`composer`], [`mac`], [`counter`]. What is known: [`interface`],
+//! [`neighbour`] with [`history`], [`rtt`] and [`loss`], [`table`] with [`entry`], [`source`],
+//! [`mod@column`], [`route`] and [`routers`], [`pending`]. What is decided: [`selection`]. The machine:
+//! [`router`], and `receive`, `upkeep`, `settle`, `announce`, `overview` beside it, by what sets them off.
 //!
 //! # Decisions
 //!
@@ -60,6 +59,7 @@ pub mod next_hop;
 pub mod outbox;
 pub mod overview;
 pub mod packet;
+pub mod parser_state;
 pub mod pending;
 pub mod receive;
 pub mod redistribution;
@@ -77,6 +77,7 @@ pub mod state;
 pub mod sub_tlv;
 pub mod table;
 pub mod tick;
+pub mod tlv;
 pub mod update;
 pub mod upkeep;
 #[cfg(test)]

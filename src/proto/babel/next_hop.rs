@@ -5,8 +5,8 @@ use std::net::IpAddr;
 use crate::proto::babel::address::{
     AddressEncoding, encoding_of_address, parse_address, put_address,
 };
-use crate::proto::babel::packet::TlvError;
 use crate::proto::babel::sub_tlv::SubTlvs;
+use crate::proto::babel::tlv::TlvError;
 use crate::proto::bytes::{Reader, Writer};
 
 /// The TLV's number.

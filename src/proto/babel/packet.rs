@@ -1,16 +1,16 @@
-//! Packets: framing, and what earlier TLVs say about later ones (RFC 8966 §4.2 and §4.5).
+//! Packets: framing, and which TLVs are in one (RFC 8966 §4.2 and §4.3).
 
-use std::net::{IpAddr, Ipv6Addr};
-use std::time::Duration;
+use std::net::Ipv6Addr;
 
 use crate::proto::babel::acknowledgement::{self, AcknowledgementRequest};
-use crate::proto::babel::address::AddressEncoding;
 use crate::proto::babel::hello::Hello;
 use crate::proto::babel::ihu::Ihu;
 use crate::proto::babel::next_hop;
+use crate::proto::babel::parser_state::ParserState;
 use crate::proto::babel::requests::{RouteRequest, SeqnoRequest};
 use crate::proto::babel::router_id::RouterId;
 use crate::proto::babel::sub_tlv::SubTlvs;
+use crate::proto::babel::tlv::TlvError;
 use crate::proto::babel::update::Update;
 use crate::proto::bytes::{Reader, Short};
 
@@ -36,50 +36,6 @@ pub enum PacketError {
     Magic,
 }
 
-/// Why a TLV is ignored; the rest of its packet is not.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-pub enum TlvError {
-    /// It ends before its fields do.
-    #[error("a TLV ends too early: {0}")]
-    Short(#[from] Short),
-    /// An address encoding that is unknown, or not for this TLV.
-    #[error("address encoding {number} is not for this TLV")]
-    AddressEncoding {
-        /// Its number.
-        number: u8,
-    },
-    /// A prefix longer than its address, or with more omitted than it has.
-    #[error("a prefix of {length} bits is not possible")]
-    PrefixLength {
-        /// Its length.
-        length: u8,
-    },
-    /// Octets are omitted, but no prefix came before.
-    #[error("a prefix omits octets that nothing gave")]
-    NoDefaultPrefix,
-    /// A mandatory sub-TLV that is not known here.
-    #[error("mandatory sub-TLV {kind} is unknown")]
-    Mandatory {
-        /// Its number.
-        kind: u8,
-    },
-    /// A source prefix given twice, empty, or of another family.
-    #[error("a source prefix is malformed")]
-    SourcePrefix,
-    /// An update for everything that does not retract.
-    #[error("an update for everything can only retract")]
-    Wildcard,
-    /// No router-id, or a reserved one.
-    #[error("an update or request has no router-id")]
-    NoRouterId,
-    /// No next hop of that family.
-    #[error("an update has no next hop")]
-    NoNextHop,
-    /// A request that may not go anywhere.
-    #[error("a seqno request with hop count zero")]
-    HopCount,
-}
-
 /// One TLV, with what earlier ones said about it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Tlv {
@@ -97,6 +53,36 @@ pub enum Tlv {
     RouteRequest(RouteRequest),
     /// "Get me something fresh."
     SeqnoRequest(SeqnoRequest),
+}
+
+impl Tlv {
+    /// Reads one; `None` for a TLV that only says something about later ones, or nothing.
+    fn parse(kind: u8, body: &[u8], state: &mut ParserState) -> Result<Option<Self>, TlvError> {
+        Ok(Some(match kind {
+            AcknowledgementRequest::TYPE => {
+                Self::AcknowledgementRequest(AcknowledgementRequest::parse(body)?)
+            }
+            acknowledgement::TYPE => Self::Acknowledgement(acknowledgement::parse(body)?),
+            Hello::TYPE => Self::Hello(Hello::parse(body)?),
+            Ihu::TYPE => Self::Ihu(Ihu::parse(body)?),
+            Update::TYPE => Self::Update(Update::parse(body, state)?),
+            RouteRequest::TYPE => Self::RouteRequest(RouteRequest::parse(body)?),
+            SeqnoRequest::TYPE => Self::SeqnoRequest(SeqnoRequest::parse(body)?),
+            ROUTER_ID => {
+                let mut reader = Reader::new(body);
+                let _reserved = reader.u16()?;
+                let router_id = RouterId::new(reader.array()?);
+                SubTlvs::parse(&mut reader)?;
+                state.router_id = router_id;
+                return Ok(None);
+            }
+            next_hop::TYPE => {
+                state.set_next_hop(next_hop::parse(body)?);
+                return Ok(None);
+            }
+            _ => return Ok(None),
+        }))
+    }
 }
 
 impl<'a> Packet<'a> {
@@ -160,110 +146,11 @@ impl Iterator for Tlvs<'_> {
     fn next(&mut self) -> Option<Self::Item> {
         loop {
             let (kind, body) = self.raw.next()?;
-            if let Some(parsed) = self.state.parse(kind, body).transpose() {
+            if let Some(parsed) = Tlv::parse(kind, body, &mut self.state).transpose() {
                 return Some(parsed);
             }
         }
     }
-}
-
-/// What earlier TLVs of a packet say about later ones.
-#[derive(Clone, Debug)]
-pub struct ParserState {
-    /// Who originates the routes that follow.
-    pub router_id: Option<RouterId>,
-    next_hop_v6: IpAddr,
-    next_hop_v4: Option<IpAddr>,
-    prefix_v4: Option<[u8; 16]>,
-    prefix_v6: Option<[u8; 16]>,
-    prefix_v4_via_v6: Option<[u8; 16]>,
-}
-
-impl ParserState {
-    /// At the start of a packet that came from `from`.
-    pub const fn new(from: Ipv6Addr) -> Self {
-        Self {
-            router_id: None,
-            next_hop_v6: IpAddr::V6(from),
-            next_hop_v4: None,
-            prefix_v4: None,
-            prefix_v6: None,
-            prefix_v4_via_v6: None,
-        }
-    }
-
-    /// Where the routes that follow lead packets.
-    pub fn next_hop(&self, encoding: AddressEncoding) -> Option<IpAddr> {
-        if encoding == AddressEncoding::Ipv4 { self.next_hop_v4 } else { Some(self.next_hop_v6) }
-    }
-
-    /// What omitted octets are taken from. Each encoding has its own: RFC 9229 §4.1.
-    pub fn default_prefix(
-        &self,
-        encoding: AddressEncoding,
-        omitted: u8,
-    ) -> Result<[u8; 16], TlvError> {
-        let default = match encoding {
-            AddressEncoding::Ipv4 => self.prefix_v4,
-            AddressEncoding::Ipv4ViaIpv6 => self.prefix_v4_via_v6,
-            _ => self.prefix_v6,
-        };
-        match default {
-            Some(octets) => Ok(octets),
-            None if omitted == 0 => Ok([0; 16]),
-            None => Err(TlvError::NoDefaultPrefix),
-        }
-    }
-
-    /// Sets what omitted octets are taken from.
-    pub fn set_default_prefix(&mut self, encoding: AddressEncoding, octets: [u8; 16]) {
-        match encoding {
-            AddressEncoding::Ipv4 => self.prefix_v4 = Some(octets),
-            AddressEncoding::Ipv4ViaIpv6 => self.prefix_v4_via_v6 = Some(octets),
-            _ => self.prefix_v6 = Some(octets),
-        }
-    }
-
-    /// `None` for a TLV that only says something about later ones, or nothing.
-    fn parse(&mut self, kind: u8, body: &[u8]) -> Result<Option<Tlv>, TlvError> {
-        Ok(Some(match kind {
-            AcknowledgementRequest::TYPE => {
-                Tlv::AcknowledgementRequest(AcknowledgementRequest::parse(body)?)
-            }
-            acknowledgement::TYPE => Tlv::Acknowledgement(acknowledgement::parse(body)?),
-            Hello::TYPE => Tlv::Hello(Hello::parse(body)?),
-            Ihu::TYPE => Tlv::Ihu(Ihu::parse(body)?),
-            Update::TYPE => Tlv::Update(Update::parse(body, self)?),
-            RouteRequest::TYPE => Tlv::RouteRequest(RouteRequest::parse(body)?),
-            SeqnoRequest::TYPE => Tlv::SeqnoRequest(SeqnoRequest::parse(body)?),
-            ROUTER_ID => {
-                let mut reader = Reader::new(body);
-                let _reserved = reader.u16()?;
-                let router_id = RouterId::new(reader.array()?);
-                SubTlvs::parse(&mut reader)?;
-                self.router_id = router_id;
-                return Ok(None);
-            }
-            next_hop::TYPE => {
-                match next_hop::parse(body)? {
-                    v4 @ IpAddr::V4(_) => self.next_hop_v4 = Some(v4),
-                    v6 => self.next_hop_v6 = v6,
-                }
-                return Ok(None);
-            }
-            _ => return Ok(None),
-        }))
-    }
-}
-
-/// A time as the wire has it: hundredths of a second, at least one, at most 655.35 s.
-pub fn centiseconds(duration: Duration) -> u16 {
-    u16::try_from(duration.as_millis().div_ceil(10)).unwrap_or(u16::MAX).max(1)
-}
-
-/// A time from the wire.
-pub fn from_centiseconds(count: u16) -> Duration {
-    Duration::from_millis(10 * u64::from(count))
 }
 
 /// The first octet of every packet.

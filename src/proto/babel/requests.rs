@@ -3,9 +3,9 @@
 
 use crate::proto::babel::address::{AddressEncoding, parse_prefix, prefix_octets};
 use crate::proto::babel::destination::Destination;
-use crate::proto::babel::packet::TlvError;
 use crate::proto::babel::router_id::RouterId;
 use crate::proto::babel::sub_tlv::{SubTlvs, put_source};
+use crate::proto::babel::tlv::TlvError;
 use crate::proto::bytes::{Reader, Writer};
 use crate::proto::cidr::Cidr;
 

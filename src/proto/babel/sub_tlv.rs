@@ -1,7 +1,7 @@
 //! What follows the fixed part of a TLV: timestamps, a source prefix, padding (RFC 8966 §4.4).
 
 use crate::proto::babel::address::{AddressEncoding, parse_prefix, prefix_octets};
-use crate::proto::babel::packet::TlvError;
+use crate::proto::babel::tlv::TlvError;
 use crate::proto::bytes::{Reader, Writer};
 use crate::proto::cidr::Cidr;
 

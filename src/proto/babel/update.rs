@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use crate::proto::babel::address::{AddressEncoding, parse_prefix, prefix_octets};
 use crate::proto::babel::destination::Destination;
-use crate::proto::babel::packet::{ParserState, TlvError, centiseconds, from_centiseconds};
+use crate::proto::babel::parser_state::ParserState;
 use crate::proto::babel::router_id::RouterId;
 use crate::proto::babel::sub_tlv::{SubTlvs, put_source};
+use crate::proto::babel::tlv::{TlvError, centiseconds, from_centiseconds};
 use crate::proto::bytes::{Reader, Writer};
 
 /// An update or a retraction, with what earlier TLVs of the packet said about it.
