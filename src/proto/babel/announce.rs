@@ -6,21 +6,22 @@ use std::time::Duration;
 
 use crate::proto::babel::composer::put_wildcard_retraction;
 use crate::proto::babel::destination::Destination;
-use crate::proto::babel::entry::{DestinationId, Kernel, Said};
+use crate::proto::babel::entry::{Kernel, Said};
 use crate::proto::babel::event::{Link, Output};
 use crate::proto::babel::filter::{Candidate, Filters, Origin};
 use crate::proto::babel::hello::{Hello, HelloKind};
 use crate::proto::babel::ihu::Ihu;
 use crate::proto::babel::mac::Path;
-use crate::proto::babel::neighbour::{NeighbourId, Neighbours};
+use crate::proto::babel::neighbour::Neighbours;
 use crate::proto::babel::outbox::Outbox;
+use crate::proto::babel::places::{DestinationId, NeighbourId};
 use crate::proto::babel::requests::{RouteRequest, SeqnoRequest};
 use crate::proto::babel::router::Router;
 use crate::proto::babel::router_id::RouterId;
 use crate::proto::babel::routers::RouterIndex;
 use crate::proto::babel::selection::metric;
 use crate::proto::babel::settings::{SplitHorizon, V4ViaV6};
-use crate::proto::babel::table::Table;
+use crate::proto::babel::table::{Order, Table};
 use crate::proto::babel::update::Update;
 use crate::proto::time::Instant;
 
@@ -258,14 +259,6 @@ impl Router {
     const TRIGGER_DELAY: Duration = Duration::from_millis(20);
     /// A neighbour gets the whole table at most this often.
     pub(super) const DUMP_PAUSE: Duration = Duration::from_millis(500);
-}
-
-/// All destinations in the order in which they are announced.
-#[derive(Debug)]
-pub(super) struct Order {
-    /// What [`Table::changes`] said when they were sorted.
-    pub changes: u64,
-    pub ids: Arc<[DestinationId]>,
 }
 
 /// What we have for a destination right now.

@@ -4,7 +4,7 @@
 //! destination written beside it. A page is made for 64 places where the first is needed: a neighbour
 //! that offers little costs little.
 
-use crate::proto::babel::entry::DestinationId;
+use crate::proto::babel::places::DestinationId;
 use crate::proto::babel::route::Route;
 
 /// One neighbour's offers.

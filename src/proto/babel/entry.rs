@@ -1,33 +1,12 @@
 //! What is known of one destination, apart from what neighbours offer for it.
 
 use crate::proto::babel::destination::Destination;
-use crate::proto::babel::neighbour::NeighbourId;
+use crate::proto::babel::places::NeighbourId;
 use crate::proto::babel::route::Route;
 use crate::proto::babel::routers::RouterIndex;
 use crate::proto::babel::source::Sources;
 use crate::proto::babel::tick::Tick;
 use crate::proto::time::{Instant, earliest};
-
-/// A destination's place in the table; free for another once it is forgotten.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Debug)]
-pub struct DestinationId(u32);
-
-impl DestinationId {
-    /// `None` beyond the places that there are.
-    pub fn new(place: usize) -> Option<Self> {
-        u32::try_from(place).ok().map(Self)
-    }
-
-    /// Its number, from zero.
-    pub const fn place(self) -> usize {
-        self.0 as usize
-    }
-
-    /// The place after it.
-    pub const fn next(self) -> Self {
-        Self(self.0.wrapping_add(1))
-    }
-}
 
 /// What is known of one destination.
 #[derive(Clone, Debug)]

@@ -61,6 +61,7 @@ pub mod overview;
 pub mod packet;
 pub mod parser_state;
 pub mod pending;
+pub mod places;
 pub mod receive;
 pub mod redistribution;
 pub mod requests;

@@ -2,31 +2,24 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
-use std::num::NonZeroU32;
 
 use crate::proto::babel::counter::PeerCounter;
 use crate::proto::babel::history::History;
 use crate::proto::babel::loss::LossEstimate;
 use crate::proto::babel::outbox::Outbox;
+use crate::proto::babel::places::NeighbourId;
 use crate::proto::babel::rtt::{self, Rtt};
 use crate::proto::babel::settings::{CostMultiplier, InterfaceSettings, LinkKind, Loss};
 use crate::proto::limits;
 use crate::proto::time::{Instant, earliest};
 
-/// A neighbour's place in [`Neighbours`]; free for another once it is forgotten with all its routes.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct NeighbourId(NonZeroU32);
-
-impl NeighbourId {
-    /// `None` beyond the places that there are.
-    pub fn new(place: usize) -> Option<Self> {
-        u32::try_from(place + 1).ok().and_then(NonZeroU32::new).map(Self)
-    }
-
-    /// Its number, from zero.
-    pub const fn place(self) -> usize {
-        self.0.get() as usize - 1
-    }
+/// How far a cost must have moved to count.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Step {
+    /// At all: somebody set it.
+    Any,
+    /// Clearly: it is measured.
+    Clear,
 }
 
 /// A router heard on a link.
@@ -282,7 +275,7 @@ impl Neighbours {
 impl Neighbours {
     /// A place, for tests that need any.
     pub fn test_id() -> NeighbourId {
-        NeighbourId(NonZeroU32::MIN)
+        NeighbourId::new(0).unwrap()
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::proto::babel::composer::Composer;
-use crate::proto::babel::entry::DestinationId;
+use crate::proto::babel::places::DestinationId;
 use crate::proto::babel::requests::SeqnoRequest;
 use crate::proto::limits;
 use crate::proto::time::Instant;

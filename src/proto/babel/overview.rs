@@ -1,7 +1,8 @@
 //! What a router shows of itself.
 
 use crate::proto::babel::dump::{Announced, Dump, Interface, Neighbour, Route};
-use crate::proto::babel::entry::{DestinationId, Entry};
+use crate::proto::babel::entry::Entry;
+use crate::proto::babel::places::DestinationId;
 use crate::proto::babel::router::Router;
 use crate::proto::babel::selection::metric;
 use crate::proto::time::Instant;

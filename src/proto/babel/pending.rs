@@ -5,8 +5,7 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 use std::time::Duration;
 
-use crate::proto::babel::entry::DestinationId;
-use crate::proto::babel::neighbour::NeighbourId;
+use crate::proto::babel::places::{DestinationId, NeighbourId};
 use crate::proto::babel::requests::SeqnoRequest;
 use crate::proto::babel::router_id::RouterId;
 use crate::proto::babel::source::is_newer;

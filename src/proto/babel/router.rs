@@ -3,18 +3,16 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::proto::babel::announce::Order;
-use crate::proto::babel::entry::DestinationId;
 use crate::proto::babel::event::{Datagram, Input, Link, Notice, Output};
 use crate::proto::babel::filter::Filters;
 use crate::proto::babel::interface::{Interface, body_octets_max};
 use crate::proto::babel::mac::{BadSignatures, Keys};
-use crate::proto::babel::neighbour::{NeighbourId, Neighbours};
+use crate::proto::babel::neighbour::{Neighbours, Step};
 use crate::proto::babel::pending::Pending;
+use crate::proto::babel::places::{DestinationId, NeighbourId};
 use crate::proto::babel::settings::{Announcement, InterfaceSettings, Settings};
-use crate::proto::babel::settle::Step;
 use crate::proto::babel::state::State;
-use crate::proto::babel::table::Table;
+use crate::proto::babel::table::{Order, Table};
 use crate::proto::random::Random;
 use crate::proto::time::{Instant, earliest};
 

@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use crate::proto::babel::entry::DestinationId;
-use crate::proto::babel::neighbour::NeighbourId;
+use crate::proto::babel::places::{DestinationId, NeighbourId};
 use crate::proto::babel::route::Route;
 use crate::proto::babel::table::Table;
 use crate::proto::time::Instant;

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use crate::proto::babel::entry::{DestinationId, Entry, Kernel, Said};
+use crate::proto::babel::entry::{Entry, Kernel, Said};
 use crate::proto::babel::event::{Before, KernelChange, NextHop, Notice, Output};
-use crate::proto::babel::neighbour::{NeighbourId, Neighbours};
+use crate::proto::babel::neighbour::{Neighbours, Step};
 use crate::proto::babel::pending::Novelty;
+use crate::proto::babel::places::{DestinationId, NeighbourId};
 use crate::proto::babel::requests::SeqnoRequest;
 use crate::proto::babel::router::Router;
 use crate::proto::babel::selection::{Comparison, Decision, compare, decide, metric};
@@ -182,15 +183,6 @@ impl Router {
             self.touch(destination);
         }
     }
-}
-
-/// How far a cost must have moved to count.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Step {
-    /// At all: somebody set it.
-    Any,
-    /// Clearly: it is measured.
-    Clear,
 }
 
 /// Where packets are sent; `None` if there is no route.

@@ -3,14 +3,15 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
 
 use hashbrown::HashTable;
 use hashbrown::hash_table;
 
 use crate::proto::babel::column::Column;
 use crate::proto::babel::destination::Destination;
-use crate::proto::babel::entry::{DestinationId, Entry};
-use crate::proto::babel::neighbour::NeighbourId;
+use crate::proto::babel::entry::Entry;
+use crate::proto::babel::places::{DestinationId, NeighbourId};
 use crate::proto::babel::route::{Offer, Route};
 use crate::proto::babel::router_id::RouterId;
 use crate::proto::babel::routers::{RouterIndex, Routers};
@@ -32,6 +33,15 @@ pub struct Table {
     wakes: BinaryHeap<Reverse<(Tick, DestinationId)>>,
     /// Counts the destinations that came and went.
     changes: u64,
+}
+
+/// All destinations in the order in which they are announced.
+#[derive(Debug)]
+pub struct Order {
+    /// What [`Table::changes`] said when they were sorted.
+    pub changes: u64,
+    /// Their places.
+    pub ids: Arc<[DestinationId]>,
 }
 
 impl Table {

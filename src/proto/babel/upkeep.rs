@@ -1,12 +1,12 @@
 //! What a router does because time passed.
 
-use crate::proto::babel::entry::{DestinationId, Said};
+use crate::proto::babel::entry::Said;
 use crate::proto::babel::event::Output;
-use crate::proto::babel::neighbour::NeighbourId;
+use crate::proto::babel::neighbour::Step;
 use crate::proto::babel::pending::Due;
+use crate::proto::babel::places::{DestinationId, NeighbourId};
 use crate::proto::babel::requests::RouteRequest;
 use crate::proto::babel::router::Router;
-use crate::proto::babel::settle::Step;
 use crate::proto::babel::tick::Tick;
 use crate::proto::limits;
 use crate::proto::time::Instant;
