@@ -67,6 +67,25 @@ fn babel_links_come_up_at_once() {
     }
 }
 
+/// Goal: a link whose first Hellos are all lost need not wait for those of the next interval.
+#[test]
+fn babel_links_come_up_soon_when_their_first_packets_are_lost() {
+    let mut world = World::new(2, 6);
+    world.hello = 15 * SECOND;
+    let link = world.join(0, 1, 50 * MS);
+    world.lose(link, 100);
+    world.run_for(SECOND);
+    world.lose(link, 0);
+    let took = world.run_until_whole(15 * SECOND);
+    assert!(took < 4 * SECOND, "{took:?}");
+    // Nor does it go on like that.
+    world.run_for(60 * SECOND);
+    let before = world.sent.packets;
+    world.run_for(150 * SECOND);
+    let quiet = world.sent.packets - before;
+    assert!(quiet < 40, "{quiet} packets in ten intervals of two nodes");
+}
+
 /// Goal: routers with the same router-id, as clones of one disk have, tell themselves apart.
 #[test]
 fn babel_clones_take_other_names() {

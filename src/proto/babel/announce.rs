@@ -109,9 +109,9 @@ impl Router {
             };
             composer.put(Ihu::TYPE, |body| ihu.put(body));
         }
-        interface.hello_seqno = interface.hello_seqno.wrapping_add(1);
-        interface.hello_sent = Some(now);
-        interface.hello_at = now + self.random.between(interval.mul_f64(0.9), interval);
+        let mut heard = self.neighbours.on(index).peekable();
+        let is_settled = heard.peek().is_some() && heard.all(|(_, it)| it.cost != u16::MAX);
+        interface.hello_again(is_settled, now, &mut self.random);
     }
 
     /// Queues the whole table for a link.

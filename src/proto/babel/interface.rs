@@ -22,6 +22,8 @@ pub struct Interface {
     pub hello_at: Instant,
     /// When the last Hello was sent.
     pub hello_sent: Option<Instant>,
+    /// How soon the next Hello follows while a neighbour is to be found or won.
+    courting: Duration,
     /// When the whole table is due.
     pub update_at: Instant,
     /// What is to be said to everyone on it.
@@ -40,6 +42,7 @@ impl Interface {
             hello_seqno: random.u16(),
             hello_at: now,
             hello_sent: None,
+            courting: Self::COURTING,
             update_at: now + random.between(update_interval / 2, update_interval),
             outbox: Outbox::new(body_octets_max(&link, keys)),
             is_full: false,
@@ -58,6 +61,23 @@ impl Interface {
         Outbox::new(body_octets_max(&self.link, keys))
     }
 
+    /// A Hello is being sent: when the next is due. While no neighbour is heard, or one cannot be used yet,
+    /// something of what makes a link work may have been lost: said again soon, then less and less so, it
+    /// need not wait for a whole interval.
+    pub fn hello_again(&mut self, is_settled: bool, now: Instant, random: &mut Random) {
+        let interval = self.link.settings.hello_interval;
+        let after = if is_settled { interval } else { interval.min(self.courting) };
+        self.courting = interval.min(2 * after);
+        self.hello_sent = Some(now);
+        self.hello_seqno = self.hello_seqno.wrapping_add(1);
+        self.hello_at = now + random.between(after.mul_f64(0.9), after);
+    }
+
+    /// Somebody new is there.
+    pub const fn court(&mut self) {
+        self.courting = Self::COURTING;
+    }
+
     /// Says Hello at once, unless it was said just now.
     pub fn hello_soon(&mut self, now: Instant) {
         let soon = self.hello_sent.map_or(now, |sent| now.max(sent + Self::HELLO_PAUSE));
@@ -66,11 +86,13 @@ impl Interface {
 
     /// Whether a Hello is due, or nearly so.
     pub fn may_say_hello(&self, now: Instant) -> bool {
-        let early = self.link.settings.hello_interval / 4;
+        let early = self.link.settings.hello_interval / 2;
         let is_paused = self.hello_sent.is_some_and(|sent| now < sent + Self::HELLO_PAUSE);
         self.hello_at <= now || (self.hello_at <= now + early && !is_paused)
     }
 
+    /// How soon the second Hello follows the first.
+    const COURTING: Duration = Duration::from_millis(500);
     /// Hellos are at least this far apart, however many neighbours appear.
     const HELLO_PAUSE: Duration = Duration::from_millis(100);
 

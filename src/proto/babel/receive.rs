@@ -94,7 +94,8 @@ impl Router {
             return None;
         }
         self.version += 1;
-        let link = self.interfaces.get(&interface)?;
+        let link = self.interfaces.get_mut(&interface)?;
+        link.court();
         let outbox = link.unicast_outbox(self.settings.keys.as_ref());
         Some(self.neighbours.add(Neighbour::new(interface, path.from, outbox, now)))
     }
