@@ -186,7 +186,7 @@ impl InterfaceSettings {
     /// What neighbours are promised: whole tables come a little later than the interval says, by chance, so
     /// that not all routers send theirs at the same time. Never earlier: most of what is sent is that.
     pub fn update_latest(&self) -> Duration {
-        self.update_interval + self.update_interval / 20
+        self.update_interval + self.update_interval / 4
     }
 
     /// How often the whole table is repeated if nothing else is said.
