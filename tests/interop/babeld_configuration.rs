@@ -1,10 +1,14 @@
 //! What Debian's babeld takes as a statement, we take; what it refuses, we refuse.
 
+use std::fs;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use re6st::proto::babel::configuration::Configuration;
 use re6st::proto::babel::configuration::problem::Fault;
 use re6st::proto::random::Random;
+
+use crate::namespace::{Namespace, RE6ST, eventually};
 
 /// Whether babeld reads `statement`: it reads `-C` before `-V` makes it end.
 fn babeld_takes(statement: &str) -> bool {
@@ -175,4 +179,57 @@ fn babeld_and_we_take_the_same_statements() {
         }
     }
     assert!(differences.is_empty(), "{}", differences.join("\n"));
+}
+
+/// Goal: a key that nobody defines is refused with its line before anything starts, whoever names it.
+#[test]
+fn a_key_that_does_not_exist_is_refused_with_its_line() {
+    let directory = tempfile::tempdir().unwrap();
+    let host = Namespace::new("ours");
+    let file = directory.path().join("babeld.conf");
+    let file = file.to_str().unwrap();
+    for (text, line) in [("\ninterface lo key nosuch", 2), ("default key nosuch\ninterface lo", 1)]
+    {
+        fs::write(file, text).unwrap();
+        let theirs = ["babel", "babeld", "-I", "", "-c", file];
+        for arguments in [&["babel", "run", "--config", file][..], &theirs] {
+            let output = host.output(RE6ST, arguments);
+            let said = String::from_utf8(output.stderr).unwrap();
+            assert_eq!(output.status.code(), Some(2), "{said}");
+            let wanted = format!("{file}:{line}: no statement `key id nosuch …`");
+            assert!(said.contains(&wanted) && said.lines().count() == 1, "{said}");
+        }
+    }
+}
+
+/// Goal: what the configuration says of files and of the identity is done: the log and the process id are
+/// in theirs while it runs, and the identity is the state file's, or another each time.
+#[test]
+fn files_and_the_identity_are_what_the_configuration_says() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
+    let host = Namespace::new("ours");
+    let (log, pid, state, socket) = (path("log"), path("pid"), path("state"), path("socket"));
+    let mut identities = Vec::new();
+    for statement in ["debug 0", "debug 0", "random-id true", "random-id true"] {
+        let text = format!(
+            "{statement}\nlog-file {log}\npid-file {pid}\nstate-file {state}\ninterface lo\n"
+        );
+        fs::write(path("conf"), text).unwrap();
+        let arguments = ["babel", "run", "--config", &path("conf"), "--socket", &socket];
+        let mut router = host.spawn(directory.path(), "re6st", RE6ST, &arguments);
+        let patience = Duration::from_secs(10);
+        eventually("it answers", patience, || {
+            let dump = ["babel", "dump", "--socket", &socket];
+            host.output(RE6ST, &dump).status.success().then_some(())
+        });
+        assert!(fs::read_to_string(&pid).unwrap().parse::<u32>().is_ok());
+        assert_eq!(router.stop(), Some(0), "{}", router.printed());
+        assert!(!fs::exists(&pid).unwrap(), "the process id is left");
+        let kept = fs::read_to_string(&state).unwrap();
+        identities.push(kept.split(' ').next().unwrap().to_owned());
+    }
+    assert!(fs::read_to_string(&log).unwrap().contains("every route is removed"));
+    assert_eq!(identities[0], identities[1]);
+    assert!(identities[1] != identities[2] && identities[2] != identities[3], "{identities:?}");
 }

@@ -7,6 +7,7 @@ use crate::command::{Failure, Outcome};
 use crate::os::log;
 use crate::proto::babel::configuration::Configuration;
 use crate::proto::babel::configuration::command_line::{CommandLine, Task};
+use crate::proto::babel::configuration::options;
 use crate::proto::babel::configuration::problem::Problem;
 
 /// Options of babeld, read by themselves.
@@ -28,13 +29,8 @@ pub fn run(options: &Options) -> Outcome {
     read_files(&mut line)?;
     line.add_interfaces();
     let CommandLine { configuration, control_socket, .. } = line;
-    match &configuration.options.log_file {
-        None => log::start(VERBOSE),
-        Some(path) => log::start_in(VERBOSE, Path::new(path))
-            .map_err(|error| Failure::failed(format!("cannot write the log {path}: {error}")))?,
-    }
-    let pid_file = configuration.options.pid_file.as_deref().unwrap_or(PID_FILE);
-    let _pid_file = if pid_file.is_empty() { None } else { Some(PidFile::create(pid_file)?) };
+    start_log(&configuration.options, VERBOSE)?;
+    let _pid_file = PidFile::of(configuration.options.pid_file.as_deref().unwrap_or(PID_FILE))?;
     configured::run(Job {
         configuration,
         babeld_socket: control_socket.map(PathBuf::from),
@@ -64,6 +60,18 @@ pub fn read_file(configuration: &mut Configuration, name: &str) -> Result<Vec<Pr
     Ok(configuration.read_file(name, &text))
 }
 
+/// Logs where the configuration says, and at least as much as it says.
+pub fn start_log(options: &options::Options, verbose: u8) -> Outcome {
+    let asked = u8::try_from(options.debug).unwrap_or(u8::MAX).saturating_add(VERBOSE);
+    let verbose = if options.debug == 0 { verbose } else { verbose.max(asked) };
+    match &options.log_file {
+        None => log::start(verbose),
+        Some(path) => log::start_in(verbose, Path::new(path))
+            .map_err(|error| Failure::failed(format!("cannot write the log {path}: {error}")))?,
+    }
+    Ok(())
+}
+
 /// All problems, a line each.
 pub fn refused(problems: &[Problem]) -> Failure {
     let lines: Vec<String> = problems.iter().map(Problem::to_string).collect();
@@ -71,11 +79,17 @@ pub fn refused(problems: &[Problem]) -> Failure {
 }
 
 /// A file with the process id, removed when dropped.
-struct PidFile {
+#[must_use]
+pub struct PidFile {
     path: PathBuf,
 }
 
 impl PidFile {
+    /// The one at `path`, which may be empty: then there is none.
+    pub fn of(path: &str) -> Result<Option<Self>, Failure> {
+        if path.is_empty() { Ok(None) } else { Self::create(path).map(Some) }
+    }
+
     /// Writes it; as with babeld, one that is there already belongs to somebody.
     fn create(path: &str) -> Result<Self, Failure> {
         use std::io::Write;
@@ -83,7 +97,7 @@ impl PidFile {
         let written = file.and_then(|mut file| write!(file, "{}", std::process::id()));
         let failed = |error| {
             Failure::failed(format!(
-                "cannot write {path}: {error}; if no babeld runs, remove it or give `-I ''`"
+                "cannot write {path}: {error}; if no babeld runs, remove it, or say `pid-file \"\"`"
             ))
         };
         written.map_err(failed)?;

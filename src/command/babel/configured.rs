@@ -6,16 +6,17 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tracing::{info, warn};
 
+use crate::command::babel::babeld::refused;
 use crate::command::babel::babeld_socket::ControlSocket;
 use crate::command::babel::control;
-use crate::command::babel::identity::Identity;
+use crate::command::babel::identity::{self, Identity};
 use crate::command::babel::reload;
 use crate::command::babel::run::print_changes;
 use crate::command::babel::service::{Babel, BabelError};
 use crate::command::{Failure, Outcome, runtime};
 use crate::os::host_routes::HostRoutes;
 use crate::os::route::KernelSettings;
-use crate::proto::babel::configuration::options::Options;
+use crate::proto::babel::configuration::options::{self, Options};
 use crate::proto::babel::configuration::{Configuration, Interface};
 use crate::proto::babel::filter::Filters;
 use crate::proto::babel::redistribution::redistribute;
@@ -53,7 +54,7 @@ pub fn run(job: Job) -> Outcome {
 /// The links of a configuration that can be followed.
 fn plan(configuration: &Configuration) -> Result<Vec<Interface>, Failure> {
     let interfaces = configuration.resolve_interfaces();
-    let interfaces = interfaces.map_err(|fault| Failure::usage(fault.to_string()))?;
+    let interfaces = interfaces.map_err(|problems| refused(&problems))?;
     if interfaces.is_empty() {
         return Err(Failure::usage("no interface is given: name one"));
     }
@@ -66,7 +67,11 @@ async fn route(job: Job, interfaces: Vec<Interface>) -> Outcome {
     let Job { mut configuration, babeld_socket, socket, json, read_again } = job;
     let options = &configuration.options;
     let state = options.state_file.as_deref().filter(|path| !path.is_empty()).map(Path::new);
-    let identity = Identity::find(options.router_id, state)?;
+    let given = match options.identity {
+        options::Identity::Kept => options.router_id,
+        options::Identity::Random => options.router_id.or_else(|| Some(identity::draw())),
+    };
+    let identity = Identity::find(given, state)?;
     let settings = Settings {
         router_id: identity.router_id,
         announced: Vec::new(),

@@ -32,7 +32,6 @@ impl Identity {
     /// The identity that is given, or else the one in the state file, or else a new one. A state file
     /// that cannot be written is refused; one that makes no sense, or is of another router, is replaced.
     pub fn find(given: Option<RouterId>, path: Option<&Path>) -> Result<Self, Failure> {
-        let draw = || RouterId::draw(&mut entropy::random());
         let Some(path) = path else {
             let router_id = given.unwrap_or_else(draw);
             return Ok(Self { router_id, seqno: None, file: None });
@@ -62,6 +61,11 @@ impl Identity {
             file.try_write(last);
         }
     }
+}
+
+/// An identity that nobody has.
+pub fn draw() -> RouterId {
+    RouterId::draw(&mut entropy::random())
 }
 
 impl StateFile {

@@ -40,6 +40,7 @@ pub fn fixed(before: &Configuration, after: &Configuration) -> Option<&'static s
         ("first-rule-priority", old.first_rule == new.first_rule),
         ("skip-kernel-setup", old.kernel_setup == new.kernel_setup),
         ("router-id", old.router_id == new.router_id),
+        ("random-id", old.identity == new.identity),
         ("state-file", old.state_file == new.state_file),
         ("log-file", old.log_file == new.log_file),
         ("pid-file", old.pid_file == new.pid_file),

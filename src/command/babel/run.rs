@@ -10,6 +10,7 @@ use tokio::io::{AsyncBufReadExt, BufReader, Lines, Stdin};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{info, warn};
 
+use crate::command::babel::babeld::PidFile;
 use crate::command::babel::configured::{self, Job};
 use crate::command::babel::control::ControlSocket;
 use crate::command::babel::identity::Identity;
@@ -122,7 +123,8 @@ fn run_configured(options: Options) -> Outcome {
     let Options { interface, config, statement, socket, json, verbose, .. } = options;
     let read = move || read_configuration(&config, &statement, &interface);
     let configuration = read()?;
-    log::start(verbose);
+    babeld::start_log(&configuration.options, verbose)?;
+    let _pid_file = PidFile::of(configuration.options.pid_file.as_deref().unwrap_or_default())?;
     configured::run(Job {
         configuration,
         babeld_socket: None,

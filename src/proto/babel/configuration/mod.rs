@@ -28,7 +28,7 @@ use crate::proto::babel::configuration::options::Options;
 use crate::proto::babel::configuration::problem::{Fault, Place, Problem};
 use crate::proto::babel::configuration::words::Words;
 use crate::proto::babel::filter::Filters;
-use crate::proto::babel::mac::{BadSignatures, Keys};
+use crate::proto::babel::mac::{BadSignatures, Key, Keys};
 use crate::proto::babel::settings::{Authentication, InterfaceSettings};
 
 /// All that babeld's language can say.
@@ -46,6 +46,8 @@ pub struct Configuration {
     pub filters: Filters,
     /// Keys by name.
     pub keys: Vec<NamedKey>,
+    /// The names of keys that links are to have, and where that is said.
+    pub keys_wanted: Vec<(String, Place)>,
     /// What was said and has no effect.
     pub remarks: Vec<Problem>,
 }
@@ -74,7 +76,7 @@ impl Configuration {
     }
 
     fn read_line(&mut self, line: &str, place: impl Fn() -> Place) -> Option<Problem> {
-        let mut faults = match self.read_statement(line) {
+        let mut faults = match self.read_statement(line, &place) {
             Ok(faults) => faults,
             Err(fault) => vec![fault],
         };
@@ -85,7 +87,11 @@ impl Configuration {
     }
 
     /// Reads one statement; what it says that this router does not do.
-    fn read_statement(&mut self, line: &str) -> Result<Vec<Fault>, Fault> {
+    fn read_statement(
+        &mut self,
+        line: &str,
+        place: impl Fn() -> Place,
+    ) -> Result<Vec<Fault>, Fault> {
         let mut words = Words::split(line)?;
         let Some(word) = words.next_word() else {
             return Ok(Vec::new());
@@ -95,12 +101,14 @@ impl Configuration {
                 let name = words.text("the name of an interface")?;
                 let mut options = InterfaceOptions::parse(words)?;
                 let faults = std::mem::take(&mut options.faults);
+                self.want_key(&options, place);
                 self.add_interface(&name, &options);
                 return Ok(faults);
             }
             "default" => {
                 let mut options = InterfaceOptions::parse(words)?;
                 let faults = std::mem::take(&mut options.faults);
+                self.want_key(&options, place);
                 self.default = options.or(&self.default);
                 return Ok(faults);
             }
@@ -114,6 +122,10 @@ impl Configuration {
         Ok(Vec::new())
     }
 
+    fn want_key(&mut self, options: &InterfaceOptions, place: impl Fn() -> Place) {
+        self.keys_wanted.extend(options.key.iter().map(|id| (id.clone(), place())));
+    }
+
     /// Runs on a link; what was said before about it holds where this says nothing.
     pub fn add_interface(&mut self, name: &str, options: &InterfaceOptions) {
         match self.interfaces.iter_mut().find(|(known, _)| known == name) {
@@ -122,31 +134,41 @@ impl Configuration {
         }
     }
 
-    /// The links, complete: with the defaults, and with their keys.
-    pub fn resolve_interfaces(&self) -> Result<Vec<Interface>, Fault> {
+    /// The links, complete: with the defaults, and with their keys. A key that is wanted anywhere must be
+    /// there, even if no link has it in the end.
+    pub fn resolve_interfaces(&self) -> Result<Vec<Interface>, Vec<Problem>> {
+        let is_missing = |(id, _): &&(String, Place)| self.key(id).is_none();
+        let missing = self.keys_wanted.iter().filter(is_missing).map(|(id, place)| Problem {
+            place: place.clone(),
+            fault: Fault::KeyUnknown(id.clone()),
+        });
+        let problems: Vec<Problem> = missing.collect();
+        if !problems.is_empty() {
+            return Err(problems);
+        }
         let resolve = |(name, options): &(String, InterfaceOptions)| {
             let options = options.or(&self.default);
             let bad_signatures = match options.accept_bad_signatures {
                 Some(true) => BadSignatures::Accepted,
                 _ => BadSignatures::Refused,
             };
-            let keys = self.keys_of(&options)?;
+            let keys = options.key.as_deref().and_then(|id| self.keys_to_sign_with(id));
             let authentication = keys.map(|keys| Authentication { keys, bad_signatures });
             let settings = InterfaceSettings { authentication, ..options.settings(&self.defaults) };
-            Ok(Interface { name: name.clone(), settings })
+            Interface { name: name.clone(), settings }
         };
-        self.interfaces.iter().map(resolve).collect()
+        Ok(self.interfaces.iter().map(resolve).collect())
     }
 
-    fn keys_of(&self, options: &InterfaceOptions) -> Result<Option<Keys>, Fault> {
-        let Some(wanted) = &options.key else {
-            return Ok(None);
-        };
-        let named =
-            |id: &str| self.keys.iter().rfind(|key| key.id == id).map(|key| key.key.clone());
-        let sign = named(wanted).ok_or_else(|| Fault::KeyUnknown(wanted.clone()))?;
-        let accept = named(ACCEPT).filter(|accept| *accept != sign);
-        Ok(Some(Keys { sign: vec![sign], accept: accept.into_iter().collect() }))
+    /// The key of this name, as it was said last.
+    fn key(&self, id: &str) -> Option<Key> {
+        self.keys.iter().rfind(|key| key.id == id).map(|key| key.key.clone())
+    }
+
+    fn keys_to_sign_with(&self, id: &str) -> Option<Keys> {
+        let sign = self.key(id)?;
+        let accept = self.key(ACCEPT).filter(|accept| *accept != sign);
+        Some(Keys { sign: vec![sign], accept: accept.into_iter().collect() })
     }
 }
 

@@ -18,7 +18,7 @@ pub struct Options {
     pub first_rule: u32,
     /// Its identity, if it is given.
     pub router_id: Option<RouterId>,
-    /// Whether an identity that is not given is drawn anew at each start.
+    /// Where an identity comes from that is not given.
     pub identity: Identity,
     /// Where sequence numbers survive a restart.
     pub state_file: Option<String>,
@@ -35,9 +35,9 @@ pub struct Options {
 /// Where an identity comes from that nobody gave.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Identity {
-    /// The hardware address of an interface: the same at each start.
-    Hardware,
-    /// Drawn at each start.
+    /// The state file, so that it is the same at each start; drawn if there is none.
+    Kept,
+    /// Drawn at each start, whatever the state file says.
     Random,
 }
 
@@ -58,7 +58,7 @@ impl Default for Options {
             import_tables: Vec::new(),
             first_rule: 100,
             router_id: None,
-            identity: Identity::Hardware,
+            identity: Identity::Kept,
             state_file: None,
             log_file: None,
             pid_file: None,
@@ -94,7 +94,9 @@ impl Options {
             }
             "random-id" => {
                 let random = words.value(BOOLEAN, words::boolean)?;
-                self.identity = if random { Identity::Random } else { Identity::Hardware };
+                self.identity = if random { Identity::Random } else { Identity::Kept };
+                // What else babeld does if it is false is refused below.
+                return Ok(random);
             }
             _ => return Ok(false),
         }
@@ -156,6 +158,10 @@ fn refuse(word: &str, words: &mut Words) -> Result<(), Fault> {
             words.value(NUMBER, number)?;
             unsupported("allow-duplicates", "a destination comes from the kernel or from Babel")
         }
+        "random-id" => without_effect(
+            "random-id false",
+            "hardware addresses are not looked at: `state-file` keeps a router-id, `router-id` gives one",
+        ),
         "link-detect" => {
             words.value(BOOLEAN, words::boolean)?;
             without_effect("link-detect", "the carrier of a link is always looked at")

@@ -140,6 +140,7 @@ const STATEMENTS: &[(&str, &str)] = &[
     ("reflect-kernel-metric false", ""),
     ("allow-duplicates 5", "refused"),
     ("random-id true", ""),
+    ("random-id false", "remark"),
     ("ipv6-subtrees true", ""),
     ("ipv6-subtrees false", "refused"),
     ("debug 2", ""),
@@ -242,8 +243,17 @@ fn a_key_must_exist_and_may_come_later() {
     let key = Key::new(Hash::HmacSha256, &[0, 255]).unwrap();
     let settings = later.resolve_interfaces().unwrap().remove(0).settings;
     assert_eq!(settings.authentication.unwrap().keys, Keys { sign: vec![key], accept: vec![] });
-    let missing = configured("interface eth0 key b\nkey id a type hmac-sha256 value 00ff\n");
-    assert_eq!(missing.resolve_interfaces(), Err(Fault::KeyUnknown("b".to_owned())));
+    let problem = |line| format!("babeld.conf:{line}: no statement `key id b …` defines this key");
+    let problems = |text: &str| -> Vec<String> {
+        let mut configuration = Configuration::default();
+        assert_eq!(configuration.read_file("babeld.conf", text), []);
+        let problems = configuration.resolve_interfaces().unwrap_err();
+        problems.iter().map(ToString::to_string).collect()
+    };
+    assert_eq!(problems("\ninterface eth0 key b\ninterface eth1 key b\n"), [2, 3].map(problem));
+    // Even where every link has another one.
+    let other = "default key b\nkey id a type hmac-sha256 value 00ff\ninterface eth0 key a\n";
+    assert_eq!(problems(other), [problem(1)]);
 }
 
 #[test]
