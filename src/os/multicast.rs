@@ -20,6 +20,13 @@ pub struct MulticastSocket {
 }
 
 impl MulticastSocket {
+    /// Whether another program has a socket at this port, shared or not.
+    pub fn is_taken(port: u16) -> bool {
+        // Without the wish to share, one that is shared is refused.
+        let alone = std::net::UdpSocket::bind((Ipv6Addr::UNSPECIFIED, port));
+        alone.is_err_and(|error| error.kind() == io::ErrorKind::AddrInUse)
+    }
+
     /// Binds `port` on every interface; `group` is joined interface by interface.
     pub fn open(group: Ipv6Addr, port: u16) -> io::Result<Self> {
         let socket = Socket::new(Domain::IPV6, Type::DGRAM, Some(Protocol::UDP))?;

@@ -177,3 +177,25 @@ fn routes_go_where_the_options_say_and_nothing_of_them_stays() {
         (!left.concat().contains("table 142")).then_some(())
     });
 }
+
+/// Goal: who starts a router beside a babeld, or on an interface that is not there, is told.
+#[test]
+fn a_router_tells_of_another_one_beside_it_and_of_an_interface_that_is_not_there() {
+    let routers = pair("");
+    appears(&routers.router(2).namespace, "10.9.0.1 ", "dev e1 proto babel", PATIENCE);
+    for (number, is_beside) in [(1, true), (0, false)] {
+        let directory = tempfile::tempdir().unwrap();
+        let socket = directory.path().join("socket");
+        let alone = Namespace::new("alone");
+        let host = if number == 0 { &alone } else { &routers.router(number).namespace };
+        let arguments =
+            ["babel", "run", "late", "--table", "142", "--socket", socket.to_str().unwrap()];
+        let mut router = host.spawn(directory.path(), "re6st", RE6ST, &arguments);
+        eventually("it tells what it waits for", PATIENCE, || {
+            router.printed().contains("late is not there or not up yet").then_some(())
+        });
+        let told = router.printed().contains("another program uses UDP port 6696");
+        assert_eq!(told, is_beside, "{}", router.printed());
+        assert_eq!(router.stop(), Some(0));
+    }
+}

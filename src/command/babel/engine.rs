@@ -68,6 +68,7 @@ impl Engine {
             let attempt = attempt.to_owned();
             move |cause| BabelError::Open { attempt, cause }
         };
+        let shared = MulticastSocket::is_taken(PORT);
         let socket = MulticastSocket::open(GROUP, PORT)
             .map_err(failed("bind Babel's UDP port 6696: is another Babel router running here"))?;
         let owner = RouteOwner::claim(&kernel.tables())?;
@@ -89,6 +90,12 @@ impl Engine {
         let left = routes.remove_leftovers().map_err(failed("list the kernel's routes"))?;
         if left > 0 {
             info!("removed {left} routes that an earlier Babel router left");
+        }
+        if shared {
+            warn!(
+                "another program uses UDP port {PORT} on this host: a Babel router on the same \
+                 interfaces takes packets away from this one, and this one changes its routes"
+            );
         }
         info!("router-id {}", settings.router_id);
         let router = Router::new(settings, entropy::random());
@@ -159,7 +166,12 @@ impl Engine {
                 self.wanted.insert(name.clone(), settings.clone());
                 match self.active.get(&name).cloned() {
                     Some(link) => self.enter(link, settings),
-                    None => self.check_links().await,
+                    None => {
+                        self.check_links().await;
+                        if !self.active.contains_key(&name) {
+                            info!("{name} is not there or not up yet: it is used as soon as it is");
+                        }
+                    }
                 }
                 let _ = answer.send(Ok(()));
             }

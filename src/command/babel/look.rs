@@ -1,7 +1,7 @@
 //! Shows what a running router knows.
 
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::command::babel::SOCKET;
 use crate::command::babel::control::{Wanted, ask};
@@ -49,16 +49,23 @@ pub fn monitor(options: &Options) -> Outcome {
     })
 }
 
+/// Why nothing answers at `socket`, and what to look at.
+pub fn cannot_ask(socket: &Path, error: &io::Error) -> Failure {
+    let advice = if error.kind() == io::ErrorKind::PermissionDenied {
+        "ask as the user that runs it"
+    } else {
+        "is `re6st babel run` running with this --socket?"
+    };
+    Failure::failed(format!("cannot ask a router at {}: {error}; {advice}", socket.display()))
+}
+
 fn asked(options: &Options, wanted: Wanted, take: impl FnMut(Object) -> io::Result<()>) -> Outcome {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::failed(format!("cannot start: {error}")))?;
     match runtime.block_on(ask(&options.socket, wanted, take)) {
         // Whoever read our output has seen enough.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        Err(error) => Err(Failure::failed(format!(
-            "cannot ask a router at {}: {error}; is `re6st babel run` running with this --socket?",
-            options.socket.display()
-        ))),
+        Err(error) => Err(cannot_ask(&options.socket, &error)),
         Ok(()) => Ok(()),
     }
 }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use crate::command::babel::SOCKET;
 use crate::command::babel::control::ask_to_reload;
+use crate::command::babel::look::cannot_ask;
 use crate::command::{Failure, Outcome};
 use crate::proto::babel::configuration::Configuration;
 
@@ -24,10 +25,7 @@ pub fn run(options: &Options) -> Outcome {
         Ok(Err(reason)) => {
             Err(Failure::failed(format!("the router goes on as before: {}", reason.trim_end())))
         }
-        Err(error) => Err(Failure::failed(format!(
-            "cannot ask a router at {}: {error}; is `re6st babel run` running with this --socket?",
-            options.socket.display()
-        ))),
+        Err(error) => Err(cannot_ask(&options.socket, &error)),
     }
 }
 
