@@ -43,6 +43,8 @@ pub struct Router {
     directory: TempDir,
     /// The numbers of the routers it has links to.
     pub peers: Vec<usize>,
+    /// How often its hardware was replaced.
+    lives: u8,
 }
 
 impl Router {
@@ -51,8 +53,15 @@ impl Router {
         namespace.ip(&format!("address add 2001:db8:0:{number}::1/128 dev lo"));
         namespace.ip(&format!("address add 10.9.0.{number}/32 dev lo"));
         let directory = tempfile::Builder::new().prefix("re6st-router-").tempdir().unwrap();
-        let router =
-            Self { processes: Vec::new(), namespace, number, make, directory, peers: Vec::new() };
+        let router = Self {
+            processes: Vec::new(),
+            namespace,
+            number,
+            make,
+            directory,
+            peers: Vec::new(),
+            lives: 0,
+        };
         router.forward(true);
         router
     }
@@ -120,14 +129,18 @@ impl Router {
             let _ = write!(text, "\ninterface e{peer}");
         }
         let file = self.path("babeld.conf");
-        fs::write(&file, text + "\n").unwrap();
         if self.make == Make::Ours {
+            fs::write(&file, text + "\n").unwrap();
             let socket = self.path("socket");
             let arguments = ["babel", "run", "--config", &file, "--socket", &socket];
             self.spawn("re6st", RE6ST, &arguments);
         } else {
             let state = self.path("state");
             let local = self.path("local");
+            // Killed, it would come back under its name with a number drawn anew, which others rightly
+            // refuse until they have forgotten the old one, for minutes.
+            text.insert_str(0, "random-id true\n");
+            fs::write(&file, text + "\n").unwrap();
             // A babeld that was killed left it behind, and the next one does not start over it.
             let _ = fs::remove_file(&local);
             let arguments = ["-I", "", "-S", &state, "-G", &local, "-c", &file];
@@ -241,6 +254,25 @@ impl Router {
     pub fn route_to(&self, to: usize) -> Option<String> {
         let routes = self.namespace.ip(&format!("-6 route show 2001:db8:0:{to}::1"));
         routes.lines().next().map(str::to_owned)
+    }
+
+    /// Gives its interfaces other hardware addresses: from them FRR makes its name, and what is said of
+    /// babeld's in `start_babeld` is true of FRR's as well. Links that are down stay down.
+    fn replace_hardware(&mut self) {
+        self.lives += 1;
+        for peer in &self.peers {
+            let host = &self.namespace;
+            let shown = host.ip(&format!("-o link show dev e{peer}"));
+            host.ip(&format!("link set e{peer} down"));
+            let life = self.lives;
+            host.ip(&format!(
+                "link set e{peer} address 02:00:00:{life:02x}:{:02x}:{peer:02x}",
+                self.number
+            ));
+            if shown.split('>').next().is_some_and(|flags| flags.contains(",UP")) {
+                host.ip(&format!("link set e{peer} up"));
+            }
+        }
     }
 
     /// The number of the router by which packets to another one go first; 0 if none.
@@ -382,7 +414,11 @@ impl Routers {
             }
         }
         router.forward(true);
-        self.all[number - 1].start(setup);
+        let router = &mut self.all[number - 1];
+        if router.make == Make::Frr {
+            router.replace_hardware();
+        }
+        router.start(setup);
     }
 
     /// Brings it up again.
