@@ -120,3 +120,19 @@ impl Outbox {
     /// A receiver's buffer of default size holds some 90 packets: this leaves it time to read them.
     const PAUSE: Duration = Duration::from_millis(5);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_more_waits_than_the_limits_say() {
+        let mut outbox = Outbox::new(1000);
+        let id = DestinationId::default();
+        for _ in 0..limits::BABEL_DESTINATIONS_MAX + 10 {
+            outbox.queue(id);
+        }
+        outbox.queue_all(&vec![id; 10].into());
+        assert_eq!(outbox.updates(), limits::BABEL_DESTINATIONS_MAX);
+    }
+}
