@@ -269,7 +269,7 @@ complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subc
 complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from listen" -l device -d 'What passes: Ethernet frames or IP packets [default: tap]' -r -f -a "tap\t''
 tun\t''"
 complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from listen" -l cipher -d 'Cipher to use, the preferred first; `none` for a network without encryption [default: AES-256-GCM, CHACHA20-POLY1305, AES-128-GCM]' -r
-complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from listen" -l address -d 'Address to give each interface, besides its link-local one' -r
+complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from listen" -l address -d 'Address to give each interface, besides its link-local one [default: what the configuration file says, or, where that says `client` or `pull`, what the server assigns]' -r
 complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from listen" -l mtu -d 'Octets of the interface\'s largest packet [default: as stock networks have it; 1500 over TCP]' -r
 complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from listen" -l udp-gso -d 'Whether many datagrams are handed to the kernel in one call' -r -f -a "auto\t'Where kernel and link can'
 off\t'Never: one call for each'"
@@ -297,7 +297,7 @@ complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subc
 complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from connect" -l device -d 'What passes: Ethernet frames or IP packets [default: tap]' -r -f -a "tap\t''
 tun\t''"
 complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from connect" -l cipher -d 'Cipher to use, the preferred first; `none` for a network without encryption [default: AES-256-GCM, CHACHA20-POLY1305, AES-128-GCM]' -r
-complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from connect" -l address -d 'Address to give each interface, besides its link-local one' -r
+complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from connect" -l address -d 'Address to give each interface, besides its link-local one [default: what the configuration file says, or, where that says `client` or `pull`, what the server assigns]' -r
 complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from connect" -l mtu -d 'Octets of the interface\'s largest packet [default: as stock networks have it; 1500 over TCP]' -r
 complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from connect" -l udp-gso -d 'Whether many datagrams are handed to the kernel in one call' -r -f -a "auto\t'Where kernel and link can'
 off\t'Never: one call for each'"

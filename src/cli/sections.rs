@@ -328,7 +328,8 @@ const PAGES: &[Page] = &[
         ],
         files: &[],
         notes: &[
-            "It does not try again: whoever started it decides, for example systemd with Restart=always.",
+            "Of several servers in a configuration file each is tried once, until there is a tunnel. It does not try \
+             again: whoever started it decides, for example systemd with Restart=always.",
         ],
         examples: &[
             (

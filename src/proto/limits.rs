@@ -151,6 +151,9 @@ pub const TUNNEL_CONFIGURATION_LINES_MAX: usize = 10_000;
 /// Words of one of its lines, as many as OpenVPN takes; more are an error.
 pub const TUNNEL_CONFIGURATION_WORDS_MAX: usize = 16;
 
+/// Addresses that a server gives its client, and options besides that it pushes; further ones are left alone.
+pub const TUNNEL_PUSHED_MAX: usize = 32;
+
 /// Octets of a client's key for the control channel as its server opens it; a longer one is refused.
 pub const TUNNEL_WRAPPED_KEY_OCTETS_MAX: usize = 1_024;
 

@@ -21,6 +21,7 @@ mod tunnel_flood;
 mod tunnel_icmp;
 mod tunnel_lab;
 mod tunnel_paths;
+mod tunnel_provider;
 mod tunnel_rekey;
 mod tunnel_revocation;
 mod tunnel_storm;

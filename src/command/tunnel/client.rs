@@ -124,6 +124,7 @@ async fn run(
         interface: settings.interface,
         device: settings.particulars.device,
         addresses: settings.particulars.addresses,
+        pulls: settings.particulars.pulls,
         underlay: underlay(&settings.remote),
         endpoint: settings.remote,
         statistics_every: settings.particulars.statistics_every,

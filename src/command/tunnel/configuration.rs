@@ -9,6 +9,7 @@ use crate::command::Failure;
 use crate::command::tunnel::list_file::ListFile;
 use crate::command::tunnel::options::Common;
 use crate::command::tunnel::particulars::{MtuWish, Particulars};
+use crate::os::clock;
 use crate::proto::certificate::{Certificate, CertificateError, PrivateKey};
 use crate::proto::tunnel::cipher::Cipher;
 use crate::proto::tunnel::control_keys::ControlProtection;
@@ -72,6 +73,7 @@ impl Configuration {
             ciphers: ciphers.cloned().unwrap_or_default(),
             device: common.device().or(profile.device).unwrap_or_default(),
             addresses: addresses.cloned().unwrap_or_default(),
+            pulls: profile.pulls,
             ping_exit: ping_exit.unwrap_or(NEVER),
             handshake_timeout: common
                 .handshake_timeout
@@ -159,9 +161,19 @@ impl Files<'_> {
             Failure::failed(format!("{} is not a {what} in PEM form", found.name))
         };
         for found in [&ca, &cert] {
-            Certificate::from_pem(&found.octets).map_err(|_| is_none(found, "certificate"))?;
+            let certificate = Certificate::from_pem(&found.octets);
+            let certificate = certificate.map_err(|_| is_none(found, "certificate"))?;
+            if certificate.not_after() < clock::unix_time() {
+                let (name, then) = (&found.name, certificate.not_after());
+                tracing::warn!(
+                    "{name} expired on {then}: no peer believes it, unless a clock is wrong"
+                );
+            }
         }
-        PrivateKey::from_pem(&key.octets).map_err(|_| is_none(&key, "key"))?;
+        PrivateKey::from_pem(&key.octets).map_err(|error| match error {
+            CertificateError::Protected => Failure::failed(format!("{} {error}", key.name)),
+            _ => is_none(&key, "key"),
+        })?;
         Credentials::from_pem(&ca.octets, &cert.octets, &key.octets).map_err(|error| {
             Failure::failed(match error {
                 CertificateError::OtherKey => {

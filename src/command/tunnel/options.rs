@@ -57,8 +57,8 @@ pub struct Listen {
 /// What `connect` is told.
 #[derive(Debug, Args)]
 pub struct Connect {
-    /// The server: HOST,PORT,PROTOCOL, for example 203.0.113.7,1194,udp [default: the first `remote` of
-    /// the configuration file]
+    /// The server: HOST,PORT,PROTOCOL, for example 203.0.113.7,1194,udp [default: each `remote` of
+    /// the configuration file until there is a tunnel]
     #[arg(value_name = "HOST,PORT,PROTOCOL", required_unless_present = "config")]
     pub server: Option<String>,
     /// Common name that the server's certificate must have [default: any]
@@ -116,7 +116,8 @@ pub struct Common {
     /// [default: AES-256-GCM, CHACHA20-POLY1305, AES-128-GCM]
     #[arg(long, value_name = "NAME")]
     pub cipher: Vec<Cipher>,
-    /// Address to give each interface, besides its link-local one
+    /// Address to give each interface, besides its link-local one [default: what the configuration file says,
+    /// or, where that says `client` or `pull`, what the server assigns]
     #[arg(long, value_name = "CIDR", value_parser = address)]
     pub address: Vec<(IpAddr, u8)>,
     /// Octets of the interface's largest packet [default: as stock networks have it; 1500 over TCP]

@@ -25,6 +25,8 @@ pub struct Particulars {
     pub device: Device,
     /// Addresses for each interface besides the link-local one, with their prefix lengths.
     pub addresses: Vec<(IpAddr, u8)>,
+    /// Whether it is to have those that the server assigns, unless it has others.
+    pub pulls: bool,
     /// Keys are renewed after so long at most.
     pub renegotiate_after: Duration,
     /// How often [`EventKind::Statistics`](super::event::EventKind::Statistics) is told.
@@ -73,6 +75,7 @@ impl Default for Particulars {
             revoked: BTreeSet::new(),
             device: Device::Tap,
             addresses: Vec::new(),
+            pulls: false,
             renegotiate_after: Duration::from_secs(3_600),
             statistics_every: Duration::from_secs(10),
             control: ControlProtection::None,

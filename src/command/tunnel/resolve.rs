@@ -1,33 +1,34 @@
-//! Where a server is: from what an operator or a configuration file says to an address.
+//! Where servers are: from what an operator or a configuration file says to addresses.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::command::Failure;
 use crate::proto::endpoint::{Endpoint, Transport};
-use crate::proto::tunnel::profile::Profile;
+use crate::proto::random::Random;
+use crate::proto::tunnel::profile::{Profile, Remote};
 
-/// The first server of a configuration file that has an address.
-pub async fn resolve_first(profile: &Profile) -> Result<Endpoint, Failure> {
-    let mut failure = Failure::usage("name a server: HOST,PORT,PROTOCOL, or remote in the file");
-    for remote in &profile.remotes {
-        let protocol = remote.protocol.or(profile.protocol);
-        let ipv6 = protocol.and_then(|protocol| protocol.ipv6);
-        let transport = protocol.map_or(Transport::Udp, |protocol| protocol.transport);
-        let port = remote.port.or(profile.port).unwrap_or(1194);
-        let families: &[&str] = match ipv6 {
-            None => &["", "6"],
-            Some(false) => &[""],
-            Some(true) => &["6"],
-        };
-        let transport = if transport == Transport::Udp { "udp" } else { "tcp" };
-        for family in families {
-            match resolve(&format!("{},{port},{transport}{family}", remote.host)).await {
-                Ok(endpoint) => return Ok(endpoint),
-                Err(error) => failure = error,
-            }
-        }
+/// The servers of a configuration file in the order in which they are to be tried, as [`resolve`] takes
+/// them: each in both families unless the file names one.
+pub fn servers(profile: &Profile, random: &mut Random) -> Vec<String> {
+    let mut remotes: Vec<&Remote> = profile.remotes.iter().collect();
+    if profile.is_random {
+        random.shuffle(&mut remotes);
     }
-    Err(failure)
+    remotes.into_iter().flat_map(|remote| families(remote, profile)).collect()
+}
+
+fn families(remote: &Remote, profile: &Profile) -> Vec<String> {
+    let protocol = remote.protocol.or(profile.protocol);
+    let ipv6 = protocol.and_then(|protocol| protocol.ipv6);
+    let transport = protocol.map_or(Transport::Udp, |protocol| protocol.transport);
+    let transport = if transport == Transport::Udp { "udp" } else { "tcp" };
+    let port = remote.port.or(profile.port).unwrap_or(1194);
+    let families: &[&str] = match (ipv6, remote.host.parse::<IpAddr>()) {
+        (Some(false), _) | (None, Ok(IpAddr::V4(_))) => &[""],
+        (Some(true), _) | (None, Ok(IpAddr::V6(_))) => &["6"],
+        (None, Err(_)) => &["", "6"],
+    };
+    families.iter().map(|family| format!("{},{port},{transport}{family}", remote.host)).collect()
 }
 
 /// An endpoint whose host may be a name.
@@ -49,4 +50,33 @@ pub async fn resolve(text: &str) -> Result<Endpoint, Failure> {
         found.map_err(|error| Failure::failed(format!("cannot find host {host}: {error}")))?;
     let endpoint = found.filter_map(|address| parse_with(address.ip()).ok()).next();
     endpoint.ok_or_else(|| Failure::failed(format!("host {host} has no address for {rest}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proto::tunnel::ovpn::parse;
+
+    fn of(file: &str) -> Vec<String> {
+        let profile = Profile::read(&parse(file.as_bytes()).unwrap()).unwrap();
+        servers(&profile, &mut Random::from_number(1))
+    }
+
+    #[test]
+    fn every_server_of_a_file_is_tried_in_both_families_or_in_the_one_that_is_named() {
+        let file =
+            "remote 192.0.2.1\nremote 2001:db8::1 7 tcp\nremote a 8\nremote b 9 udp6\nport 5";
+        let wanted = ["192.0.2.1,5,udp", "2001:db8::1,7,tcp6", "a,8,udp", "a,8,udp6", "b,9,udp6"];
+        assert_eq!(of(file), wanted);
+        assert!(of("client").is_empty());
+    }
+
+    #[test]
+    fn the_order_is_drawn_by_lot_if_the_file_says_so() {
+        let file: String = (1..=9).map(|n| format!("remote 192.0.2.{n}\n")).collect();
+        let (said, mut drawn) = (of(&file), of(&format!("{file}remote-random")));
+        assert_ne!(drawn, said);
+        drawn.sort();
+        assert_eq!(drawn, said);
+    }
 }

@@ -13,10 +13,10 @@ use crate::command::tunnel::interface::{self, NAME_OCTETS, name_for};
 use crate::command::tunnel::list_file::{self, ListFile};
 use crate::command::tunnel::options::{Connect, Listen, Tunnel};
 use crate::command::tunnel::particulars::Particulars;
-use crate::command::tunnel::resolve::{resolve, resolve_first};
+use crate::command::tunnel::resolve::{resolve, servers};
 use crate::command::tunnel::server::{ListenPort, ListenSettings, listen};
 use crate::command::{Failure, Outcome, runtime};
-use crate::os::log;
+use crate::os::{entropy, log};
 use crate::proto::endpoint::{Endpoint, Transport};
 use crate::proto::tunnel::agreement::Disagreement;
 use crate::proto::tunnel::credentials::Credentials;
@@ -68,10 +68,11 @@ async fn run_listen(options: Listen) -> Outcome {
         let over = if transport == Transport::Udp { "UDP" } else { "TCP" };
         tracing::info!("listening on {bind}, {over}");
     }
-    loop {
+    let mut outcome = Ok(());
+    while outcome.is_ok() {
         tokio::select! {
             event = received.recv() => match event {
-                Some(event) => show(&event, as_json)?,
+                Some(event) => outcome = show(&event, as_json),
                 None => return Ok(()),
             },
             () = list_file::changed(&mut list) => listener.renew_keys(),
@@ -80,59 +81,103 @@ async fn run_listen(options: Listen) -> Outcome {
     }
     let stopping = tokio::spawn(listener.stop());
     while let Some(event) = received.recv().await {
-        show(&event, as_json)?;
+        // Clients are told even when nobody can be told about them.
+        outcome = outcome.and_then(|()| show(&event, as_json));
     }
     let _ = stopping.await;
-    Ok(())
+    outcome
 }
 
+/// Tries one server after the other; the first tunnel that comes up is the only one.
 async fn run_connect(options: Connect) -> Outcome {
     let mut stop = Stop::new()?;
-    let named = match &options.server {
-        Some(server) => Some(resolve(server).await?),
-        None => None,
-    };
     let as_json = options.common.json;
-    let (settings, mut list) = what_to_connect(options, named).await?;
-    try_out(&settings.interface, &settings.particulars)?;
+    let (settings, servers, mut list) = what_to_connect(options)?;
+    let mut failure = None;
+    for server in servers {
+        let found = tokio::select! {
+            found = resolve(&server) => found,
+            () = stop.wait() => return Ok(()),
+        };
+        let remote = match found {
+            Ok(remote) => remote,
+            Err(error) => {
+                tracing::info!("{error}");
+                failure.get_or_insert(error);
+                continue;
+            }
+        };
+        try_out(&settings.interface, &settings.particulars)?;
+        match hold(settings.to(remote), as_json, &mut list, &mut stop).await? {
+            Attempt::Over => return Ok(()),
+            Attempt::Failed(error) => failure = Some(error),
+        }
+    }
+    Err(failure.unwrap_or_else(|| {
+        Failure::usage("name a server: HOST,PORT,PROTOCOL, or remote in the file of --config")
+    }))
+}
+
+/// What became of a server.
+enum Attempt {
+    /// There was a tunnel until we closed it.
+    Over,
+    /// There was none: another server may do.
+    Failed(Failure),
+}
+
+/// Opens a tunnel and says what happens to it until it ends.
+async fn hold(
+    settings: ConnectSettings,
+    as_json: bool,
+    list: &mut Option<ListFile>,
+    stop: &mut Stop,
+) -> Result<Attempt, Failure> {
     let remote = settings.remote;
     let (events, mut received) = mpsc::channel(64);
     let mut connection = Some(connect(settings, events));
-    let mut closing = None;
     let mut was_up = false;
     loop {
         tokio::select! {
             event = received.recv() => {
-                let Some(event) = event else { return Ok(()) };
-                show(&event, as_json)?;
+                let Some(event) = event else { return Ok(Attempt::Over) };
+                if let Err(failure) = show(&event, as_json) {
+                    drop(received);
+                    if let Some(connection) = connection.take() {
+                        connection.close().await;
+                    }
+                    return Err(failure);
+                }
                 was_up |= matches!(event.kind, EventKind::Up(_));
                 if let EventKind::Down(reason) = event.kind {
-                    return match closing {
-                        Some(_) => Ok(()),
-                        None if was_up => {
+                    return match connection {
+                        None => Ok(Attempt::Over),
+                        Some(_) if was_up => {
                             Err(Failure::failed(format!("the tunnel to {remote} is over: {reason}")))
                         }
-                        None => Err(Failure::failed(no_tunnel(remote, &reason))),
+                        Some(_) => Ok(Attempt::Failed(Failure::failed(no_tunnel(remote, &reason)))),
                     };
                 }
             }
-            () = list_file::changed(&mut list) => {
+            () = list_file::changed(list) => {
                 if let Some(connection) = &connection {
                     connection.renew_keys();
                 }
             }
-            () = stop.wait(), if closing.is_none() => {
-                closing = connection.take().map(|connection| tokio::spawn(connection.close()));
+            () = stop.wait(), if connection.is_some() => {
+                if let Some(connection) = connection.take() {
+                    tokio::spawn(connection.close());
+                }
             }
         }
     }
 }
 
-/// What options and their files come to: what the tunnel is to be, and what to look at again meanwhile.
-async fn what_to_connect(
+/// What options and their files come to: what the tunnel is to be, with which servers, and what to look at
+/// again meanwhile.
+fn what_to_connect(
     options: Connect,
-    named: Option<Endpoint>,
-) -> Result<(ConnectSettings, Option<ListFile>), Failure> {
+) -> Result<(ConnectWish, Vec<String>, Option<ListFile>), Failure> {
     let configuration = Configuration::read(&options.common, Role::Client)?;
     let profile = &configuration.profile;
     let interface = options.interface.or_else(|| profile.interface.clone());
@@ -143,17 +188,41 @@ async fn what_to_connect(
             "--interface takes a name of at most {NAME_OCTETS} letters, for example {name}"
         )));
     }
-    let remote = match named {
-        Some(remote) => remote,
-        None => resolve_first(profile).await?,
+    let servers = match options.server {
+        Some(server) => vec![server],
+        None => servers(profile, &mut entropy::random()),
     };
-    let context = context(&configuration.credentials)?;
-    let settings = ConnectSettings {
+    let mut particulars = configuration.particulars;
+    if let (None, Some(time), 2..) =
+        (options.common.handshake_timeout, profile.answer_timeout, servers.len())
+    {
+        particulars.handshake_timeout = particulars.handshake_timeout.min(time);
+    }
+    let wish = ConnectWish {
+        context: context(&configuration.credentials)?,
+        interface,
         peer: options.peer.or_else(|| profile.peer.clone()),
-        particulars: configuration.particulars,
-        ..ConnectSettings::new(remote, context, interface)
+        particulars,
     };
-    Ok((settings, configuration.list_file))
+    Ok((wish, servers, configuration.list_file))
+}
+
+/// What a tunnel is to be, whichever server it is with.
+struct ConnectWish {
+    context: TlsContext,
+    interface: String,
+    peer: Option<String>,
+    particulars: Particulars,
+}
+
+impl ConnectWish {
+    fn to(&self, remote: Endpoint) -> ConnectSettings {
+        ConnectSettings {
+            peer: self.peer.clone(),
+            particulars: self.particulars.clone(),
+            ..ConnectSettings::new(remote, self.context.clone(), self.interface.clone())
+        }
+    }
 }
 
 /// Fails now rather than after the first handshake if there can be no interface.
@@ -162,10 +231,11 @@ fn try_out(name: &str, particulars: &Particulars) -> Outcome {
     tried.map_err(|error| Failure::failed(error.to_string()))
 }
 
-/// The two signals that mean: clean up and end.
+/// The signals that mean: clean up and end.
 struct Stop {
     interrupt: Signal,
     terminate: Signal,
+    hangup: Signal,
 }
 
 impl Stop {
@@ -177,6 +247,7 @@ impl Stop {
         Ok(Self {
             interrupt: on(SignalKind::interrupt())?,
             terminate: on(SignalKind::terminate())?,
+            hangup: on(SignalKind::hangup())?,
         })
     }
 
@@ -184,6 +255,7 @@ impl Stop {
         tokio::select! {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}
+            _ = self.hangup.recv() => {}
         }
     }
 }
@@ -210,6 +282,10 @@ fn no_tunnel(remote: Endpoint, ending: &Ending) -> String {
         Reason::Unanswered(_) => {
             "is a server listening there, does a firewall drop it, and have both ends the same \
              tls-auth or tls-crypt key?"
+        }
+        Reason::Handshake(_) => {
+            "does the server believe our certificate: of its authority, not expired or revoked, for \
+             clients?"
         }
         Reason::RefusedSilently => "is our certificate revoked, or the server full?",
         Reason::UnknownPush(_) => "offer the server another with --cipher",

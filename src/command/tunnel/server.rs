@@ -273,6 +273,7 @@ impl Reception {
             interface: String::new(),
             device: self.settings.particulars.device,
             addresses: self.settings.particulars.addresses.clone(),
+            pulls: false,
             underlay: self.underlay(from),
             endpoint: Endpoint { address: from.ip(), port: from.port(), transport: self.transport },
             statistics_every: self.settings.particulars.statistics_every,

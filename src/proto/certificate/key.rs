@@ -15,9 +15,14 @@ use super::{Certificate, CertificateError};
 pub struct PrivateKey(PKey<Private>);
 
 impl PrivateKey {
-    /// Reads PEM, PKCS#8 or PKCS#1.
+    /// Reads PEM, PKCS#8 or PKCS#1. OpenSSL, left alone, would ask the terminal for a pass phrase.
     pub fn from_pem(pem: &[u8]) -> Result<Self, CertificateError> {
-        PKey::private_key_from_pem(pem).map(Self).map_err(|_| CertificateError::Malformed)
+        let mut error = CertificateError::Malformed;
+        let key = PKey::private_key_from_pem_callback(pem, |_| {
+            error = CertificateError::Protected;
+            Ok(0)
+        });
+        key.map(Self).map_err(|_| error)
     }
 
     /// Makes an RSA key with OpenSSL's own randomness.
@@ -122,6 +127,17 @@ mod tests {
     use super::*;
 
     const OCTETS: usize = 256;
+
+    #[test]
+    fn a_key_with_a_pass_phrase_is_called_that_and_nobody_is_asked() {
+        let key = PrivateKey::generate(1_024).unwrap();
+        let cipher = openssl::symm::Cipher::aes_128_cbc();
+        let pem = key.pkey().private_key_to_pem_pkcs8_passphrase(cipher, b"secret").unwrap();
+        let error = PrivateKey::from_pem(&pem).err().unwrap();
+        assert!(matches!(error, CertificateError::Protected), "{error}");
+        let error = PrivateKey::from_pem(b"no key").err().unwrap();
+        assert!(matches!(error, CertificateError::Malformed), "{error}");
+    }
 
     /// What a sender pads: 0, 2, padding, 0, message.
     fn padded(message: &[u8]) -> Vec<u8> {

@@ -40,6 +40,11 @@ pub enum CertificateError {
     /// Neither PEM nor DER of what was expected.
     #[error("is not a certificate or key in PEM form")]
     Malformed,
+    /// A key that only a pass phrase opens.
+    #[error(
+        "is protected by a pass phrase, which nobody is here to type: take it off with openssl pkey"
+    )]
+    Protected,
     /// Its common name is not `value/length`.
     #[error("names no prefix (a common name like 1/16)")]
     NoPrefix,

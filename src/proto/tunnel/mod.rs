@@ -16,6 +16,7 @@
 //! passwords, `fragment`, negotiated ciphers between peers without a server.
 
 pub mod agreement;
+pub mod assigned;
 pub mod black_hole;
 pub mod checksum;
 pub mod cipher;

@@ -60,7 +60,7 @@ pub fn parse(file: &[u8]) -> Result<Vec<Directive>, OvpnError> {
         if line > TUNNEL_CONFIGURATION_LINES_MAX {
             return Err(OvpnError::TooLong);
         }
-        if let Some(name) = opening(content) {
+        if let Some(name) = opening(content).filter(|&name| name != CONNECTION) {
             let inline = inline(name, &mut lines)
                 .ok_or_else(|| OvpnError::Open { line, name: name.to_owned() })?;
             let (name, words) = (name.to_owned(), Vec::new());
@@ -78,6 +78,9 @@ pub fn parse(file: &[u8]) -> Result<Vec<Directive>, OvpnError> {
     }
     Ok(directives)
 }
+
+/// What is between these is options, too, of one server: `<connection>` and `</connection>` are theirs.
+const CONNECTION: &str = "connection";
 
 /// The name in `<name>`.
 fn opening(line: &str) -> Option<&str> {

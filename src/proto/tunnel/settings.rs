@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use crate::proto::endpoint::Transport;
+use crate::proto::tunnel::assigned::Assigned;
 use crate::proto::tunnel::cipher::Cipher;
 
 /// What carries a tunnel, as far as strings and sizes depend on it.
@@ -166,6 +167,8 @@ pub struct PushReply {
     pub compression: Option<String>,
     /// It speaks what only re6st does; pushed only to clients that said so.
     pub native: bool,
+    /// What it pushes besides.
+    pub assigned: Assigned,
     /// More follows in another reply.
     pub continues: bool,
 }
@@ -176,7 +179,7 @@ pub struct PushReply {
 pub struct UnknownPush(pub String);
 
 impl PushReply {
-    /// Reads the options after `PUSH_REPLY,` into it. What is unknown is left alone, as OpenVPN does.
+    /// Reads the options after `PUSH_REPLY,` into it.
     pub fn read(&mut self, options: &str) -> Result<(), UnknownPush> {
         self.continues = false;
         for option in options.split(',') {
@@ -206,7 +209,9 @@ impl PushReply {
                     self.silence_s = seconds.parse().ok();
                 }
                 (Some("push-continuation"), Some(code), _) => self.continues = code == "2",
-                _ => {}
+                // Stock nodes push who they are.
+                (Some("setenv-safe"), ..) => {}
+                _ => self.assigned.take(option),
             }
         }
         Ok(())

@@ -24,6 +24,7 @@ use crate::os::clock::Clock;
 use crate::os::link::Links;
 use crate::proto::endpoint::Endpoint;
 use crate::proto::time::{Instant, earliest};
+use crate::proto::tunnel::assigned::Assigned;
 use crate::proto::tunnel::black_hole::BlackHole;
 use crate::proto::tunnel::data::Sealer;
 use crate::proto::tunnel::limit;
@@ -57,6 +58,8 @@ pub struct Surroundings {
     pub device: Device,
     /// Addresses for the interface besides the link-local one.
     pub addresses: Vec<(IpAddr, u8)>,
+    /// Whether it is to have those that the server assigns, unless it has others.
+    pub pulls: bool,
     /// What carries the tunnel.
     pub underlay: Underlay,
     /// Where the peer is.
@@ -315,7 +318,7 @@ impl Peer {
             layer: surroundings.device.into(),
             mtu: size.mtu,
             peer: established.peer.common_name.clone(),
-            addresses: surroundings.addresses.clone(),
+            addresses: self.addresses(&established.assigned),
         };
         let interface = match Interface::make(&surroundings.links, &settings).await {
             Ok(interface) => interface,
@@ -353,6 +356,25 @@ impl Peer {
             guest.handshake_is_over();
         }
         self.tell(EventKind::Up(up)).await;
+    }
+
+    /// Those that were asked for, or those that the server assigns if it may. What it pushes in vain is said.
+    fn addresses(&self, assigned: &Assigned) -> Vec<(IpAddr, u8)> {
+        let Surroundings { interface, addresses, pulls, .. } = &self.surroundings;
+        for option in &assigned.passed_over {
+            tracing::info!("{interface}: the server pushes {option}, which does not apply here");
+        }
+        if *pulls && addresses.is_empty() {
+            return assigned.addresses.clone();
+        }
+        for (address, length) in &assigned.addresses {
+            if !addresses.contains(&(*address, *length)) {
+                tracing::info!(
+                    "{interface}: the server assigns {address}/{length}, which --address would give it"
+                );
+            }
+        }
+        addresses.clone()
     }
 
     async fn end(mut self) {

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use crate::proto::time::Instant;
+use crate::proto::tunnel::assigned::Assigned;
 use crate::proto::tunnel::cipher::Cipher;
 use crate::proto::tunnel::data::{Opener, Sealer};
 use crate::proto::tunnel::liveness::Probe;
@@ -82,6 +83,8 @@ pub struct Established {
     pub external_ip: Option<IpAddr>,
     /// The peer is re6st, too, and the path is watched.
     pub native: bool,
+    /// What else the server pushed; nothing for a server.
+    pub assigned: Assigned,
 }
 
 /// A frame that only says that its sender is there. It is not for the interface.

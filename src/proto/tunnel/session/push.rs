@@ -7,6 +7,7 @@ use crate::proto::time::Instant;
 use crate::proto::tunnel::agreement::{
     Disagreement, cipher_disagreement, digest_disagreement, disagreement,
 };
+use crate::proto::tunnel::assigned::Assigned;
 use crate::proto::tunnel::cipher::Cipher;
 use crate::proto::tunnel::liveness::Liveness;
 use crate::proto::tunnel::negotiation::{Negotiation, Stage};
@@ -183,7 +184,7 @@ impl Session {
             // The client gives up first, as with OpenVPN's `keepalive`: it comes again.
             self.settings.ping_exit *= 2;
         }
-        self.establish(None, client.native, now, out)?;
+        self.establish(None, client.native, Assigned::default(), now, out)?;
         self.say(&reply.to_text())
     }
 
@@ -211,7 +212,7 @@ impl Session {
         if let Some(silence) = time(reply.silence_s) {
             self.settings.ping_exit = self.settings.ping_exit.min(silence);
         }
-        self.establish(reply.external_ip, reply.native, now, out)
+        self.establish(reply.external_ip, reply.native, reply.assigned, now, out)
     }
 
     /// Whether frames would get through to a server that pushed this.
@@ -237,6 +238,7 @@ impl Session {
         &mut self,
         external_ip: Option<IpAddr>,
         native: bool,
+        assigned: Assigned,
         now: Instant,
         out: &mut Vec<Output>,
     ) -> Result<(), Reason> {
@@ -245,7 +247,8 @@ impl Session {
         let peer = self.peer();
         out.push(Output::Opener(opener));
         out.push(Output::Sealer(sealer));
-        out.push(Output::Established(Established { peer, cipher, external_ip, native }));
+        let established = Established { peer, cipher, external_ip, native, assigned };
+        out.push(Output::Established(established));
         self.progress = Progress::Established;
         self.heard = now;
         self.ping = self.settings.ping.map(|interval| (interval, now + interval));

@@ -3,7 +3,9 @@
 //! What would make the tunnel not work, or less safe than the file wants it, is an error. What belongs to
 //! other parts of OpenVPN (routes, scripts, logs, privileges) is passed over, and said so.
 
-use std::net::{IpAddr, Ipv4Addr};
+mod words;
+
+use std::net::IpAddr;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -26,6 +28,10 @@ pub struct Profile {
     pub protocol: Option<Protocol>,
     /// The server's port.
     pub port: Option<u16>,
+    /// The servers are to be tried in an order drawn by lot.
+    pub is_random: bool,
+    /// How long one of several servers may take to answer.
+    pub answer_timeout: Option<Duration>,
     /// The address to listen on.
     pub bind: Option<IpAddr>,
     /// The authority's certificate.
@@ -58,6 +64,8 @@ pub struct Profile {
     pub usage: Option<Usage>,
     /// Addresses of the interface.
     pub addresses: Vec<(IpAddr, u8)>,
+    /// The interface is to have the addresses that the server assigns.
+    pub pulls: bool,
     /// Octets of the interface's largest packet.
     pub mtu: Option<u32>,
     /// The same, as octets of UDP that 2.4 counts.
@@ -89,6 +97,19 @@ pub struct Remote {
     pub port: Option<u16>,
     /// Its protocol, if it has one of its own.
     pub protocol: Option<Protocol>,
+}
+
+/// The options of one server of several.
+struct Block {
+    line: usize,
+    around: Around,
+}
+
+/// What was said of servers before such options began.
+struct Around {
+    remotes: Vec<Remote>,
+    port: Option<u16>,
+    protocol: Option<Protocol>,
 }
 
 /// What carries a tunnel.
@@ -130,6 +151,9 @@ pub enum ProfileError {
     /// Something that is not spoken here, and without which the tunnel would not work or not be safe.
     #[error("line {0}: {1} is not spoken here: {2}")]
     NotSpoken(usize, String, &'static str),
+    /// The options of one server do not end.
+    #[error("line {0}: <connection> is not followed by </connection>")]
+    Open(usize),
 }
 
 impl FromStr for Protocol {
@@ -152,10 +176,23 @@ impl FromStr for Protocol {
 
 /// Compression, user names and the like: why they are not spoken.
 const COMPRESSION: &str = "compression leaks what is encrypted; take it out at both ends";
+const PASSWORDS: &str =
+    "clients are known by their certificates, not by passwords: ask for a server without them";
+const ADMISSION: &str = "everybody with a certificate is let in; use crl-verify, or take it out";
 const NOT_SPOKEN: &[(&str, &str)] = &[
     ("comp-lzo", COMPRESSION),
     ("compress", COMPRESSION),
-    ("auth-user-pass", "who a client is is known by its certificate"),
+    ("auth-user-pass", PASSWORDS),
+    ("auth-user-pass-verify", PASSWORDS),
+    ("management-client-auth", PASSWORDS),
+    ("plugin", ADMISSION),
+    ("client-connect", ADMISSION),
+    ("ccd-exclusive", ADMISSION),
+    ("peer-fingerprint", "name the authority's certificate with ca, and the peer's name"),
+    ("verify-hash", "name that authority alone with ca"),
+    ("remote-cert-eku", "use remote-cert-tls server or client"),
+    ("remote-cert-ku", "use remote-cert-tls server or client"),
+    ("x509-username-field", "names are common names"),
     ("secret", "tunnels are negotiated by TLS"),
     ("fragment", "it is for tunnels between two fixed ends; use tun-mtu or mssfix"),
     ("pkcs12", "name ca, cert and key"),
@@ -171,7 +208,19 @@ impl Profile {
     /// Reads what the options of a file ask for.
     pub fn read(directives: &[Directive]) -> Result<Self, ProfileError> {
         let mut profile = Self::default();
+        let mut block = None;
         for directive in directives {
+            match directive.name.as_str() {
+                "<connection>" => {
+                    block = Some(Block { line: directive.line, around: profile.enter() });
+                    continue;
+                }
+                "</connection>" => {
+                    profile.leave(block.take());
+                    continue;
+                }
+                _ => {}
+            }
             let applies = profile.take_end(directive)?
                 || profile.take_credentials(directive)?
                 || profile.take_interface(directive)?
@@ -184,13 +233,36 @@ impl Profile {
             }
             profile.passed_over.push((directive.line, directive.name.clone()));
         }
-        Ok(profile)
+        match block {
+            Some(block) => Err(ProfileError::Open(block.line)),
+            None => Ok(profile),
+        }
+    }
+
+    /// What is said inside of `<connection>` is for its servers alone, and nothing around it is for them.
+    fn enter(&mut self) -> Around {
+        let remotes = std::mem::take(&mut self.remotes);
+        Around { remotes, port: self.port.take(), protocol: self.protocol.take() }
+    }
+
+    fn leave(&mut self, block: Option<Block>) {
+        let Some(Block { around, .. }) = block else { return };
+        let inside = self.remotes.drain(..).map(|mut remote| {
+            remote.port = remote.port.or(self.port);
+            remote.protocol = remote.protocol.or(self.protocol);
+            remote
+        });
+        let remotes = around.remotes.into_iter().chain(inside).collect();
+        self.remotes = remotes;
+        (self.port, self.protocol) = (around.port, around.protocol);
     }
 
     /// Which end, and where the other is. Gives whether the option is one of these.
     fn take_end(&mut self, directive: &Directive) -> Result<bool, ProfileError> {
         match directive.name.as_str() {
-            "client" | "tls-client" => self.role = Some(Role::Client),
+            "client" => (self.role, self.pulls) = (Some(Role::Client), true),
+            "tls-client" => self.role = Some(Role::Client),
+            "pull" => self.pulls = true,
             "tls-server" => self.role = Some(Role::Server),
             "mode" => {
                 let is_server = directive.word(0)? == "server";
@@ -207,6 +279,10 @@ impl Profile {
                 port: directive.words.get(1).map(|_| directive.number(1, "a port")).transpose()?,
                 protocol: directive.words.get(2).map(|_| directive.protocol(2)).transpose()?,
             }),
+            "remote-random" => self.is_random = true,
+            "connect-timeout" | "server-poll-timeout" => {
+                self.answer_timeout = Some(directive.seconds(0)?);
+            }
             "max-clients" => self.clients_max = Some(directive.number(0, "a count")?),
             _ => return Ok(false),
         }
@@ -236,6 +312,15 @@ impl Profile {
             "key-direction" => self.direction = Some(directive.direction(0)?),
             "tls-crypt" => self.tls_crypt = Some(directive.source()?),
             "tls-crypt-v2" => self.tls_crypt_v2 = Some(directive.source()?),
+            "tls-version-min" => {
+                // Older than 1.2 is never spoken, and which of the others it is, both ends decide.
+                if !matches!(directive.word(0)?, "1.0" | "1.1" | "1.2") {
+                    let name = format!("tls-version-min {}", directive.word(0)?);
+                    let why =
+                        "1.3 is used when the peer has it; say 1.2, or have the peer want 1.3";
+                    return Err(ProfileError::NotSpoken(directive.line, name, why));
+                }
+            }
             "auth" => {
                 let wanted = "SHA1, SHA256, SHA384 or SHA512";
                 self.digest = Some(directive.parsed(0, wanted)?);
@@ -322,8 +407,7 @@ impl Profile {
     }
 
     fn take_times(&mut self, directive: &Directive) -> Result<bool, ProfileError> {
-        let seconds =
-            |at| directive.number::<u32>(at, "seconds").map(|s| Duration::from_secs(s.into()));
+        let seconds = |at| directive.seconds(at);
         match directive.name.as_str() {
             "ping" => self.ping = Some(seconds(0)?),
             // A tunnel ends where OpenVPN would begin it anew: whoever started us decides.
@@ -337,79 +421,6 @@ impl Profile {
             _ => return Ok(false),
         }
         Ok(true)
-    }
-}
-
-impl Directive {
-    fn word(&self, at: usize) -> Result<&str, ProfileError> {
-        let word = self.words.get(at).map(String::as_str);
-        word.ok_or_else(|| ProfileError::Missing(self.line, self.name.clone()))
-    }
-
-    fn wrong<T>(&self, value: &str, wanted: &'static str) -> Result<T, ProfileError> {
-        let (line, name, value) = (self.line, self.name.clone(), value.to_owned());
-        Err(ProfileError::Value { line, name, value, wanted })
-    }
-
-    fn parsed<T: FromStr>(&self, at: usize, wanted: &'static str) -> Result<T, ProfileError> {
-        let value = self.word(at)?;
-        value.parse().map_or_else(|_| self.wrong(value, wanted), Ok)
-    }
-
-    fn number<T: FromStr>(&self, at: usize, wanted: &'static str) -> Result<T, ProfileError> {
-        self.parsed(at, wanted)
-    }
-
-    fn protocol(&self, at: usize) -> Result<Protocol, ProfileError> {
-        self.parsed(at, "udp, udp4, udp6, tcp, tcp4 or tcp6")
-    }
-
-    fn direction(&self, at: usize) -> Result<Direction, ProfileError> {
-        match self.word(at)? {
-            "0" => Ok(Direction::Normal),
-            "1" => Ok(Direction::Inverse),
-            other => self.wrong(other, "0 or 1"),
-        }
-    }
-
-    fn source(&self) -> Result<Source, ProfileError> {
-        match &self.inline {
-            Some(text) => Ok(Source::Inline(text.clone())),
-            None => Ok(Source::Path(self.word(0)?.to_owned())),
-        }
-    }
-
-    fn mtu(&self) -> Result<u32, ProfileError> {
-        let mtu = self.number(0, "a number of octets")?;
-        if (576..=65_500).contains(&mtu) {
-            Ok(mtu)
-        } else {
-            self.wrong(self.word(0)?, "between 576 and 65500")
-        }
-    }
-
-    /// What `mssfix` counts. Without a number, or with 0, it says no more than we do unasked.
-    fn mssfix(&self) -> Result<Option<Mssfix>, ProfileError> {
-        if matches!(self.words.first().map(String::as_str), None | Some("0")) {
-            return Ok(None);
-        }
-        let octets = self.mtu()?;
-        match self.words.get(1).map(String::as_str) {
-            None => Ok(Some(Mssfix::Datagram(octets))),
-            Some("mtu") => Ok(Some(Mssfix::Path(octets))),
-            Some("fixed") => Ok(Some(Mssfix::Packet(octets))),
-            Some(other) => self.wrong(other, "mtu or fixed"),
-        }
-    }
-
-    /// An IPv4 address with a netmask; with a peer's address, it is alone.
-    fn address(&self) -> Result<(IpAddr, u8), ProfileError> {
-        let address: Ipv4Addr = self.parsed(0, "an IPv4 address")?;
-        let other: Ipv4Addr = self.parsed(1, "an IPv4 address or netmask")?;
-        let bits = u32::from(other);
-        let is_mask = bits.leading_ones() + bits.trailing_zeros() == 32 && bits.leading_ones() >= 8;
-        let length = if is_mask { bits.leading_ones() as u8 } else { 32 };
-        Ok((address.into(), length))
     }
 }
 
@@ -477,6 +488,47 @@ mod tests {
         );
         assert_eq!(error("mssfix 1300 all"), "line 1: mssfix: all is not mtu or fixed");
         assert!(error("local here").starts_with("line 1: local: here is not an address"));
+    }
+
+    #[test]
+    fn what_a_file_says_of_one_server_is_not_for_the_others() {
+        let file = "port 7\nremote a\n<connection>\nremote b 443\nproto tcp\n</connection>\n\
+                    <connection>\nremote c\n</connection>\nremote d\nproto udp6\n";
+        let profile = read(file).unwrap();
+        let servers: Vec<_> = profile
+            .remotes
+            .iter()
+            .map(|r| (r.host.as_str(), r.port, r.protocol.map(|p| p.transport)))
+            .collect();
+        let tcp = Some(Transport::Tcp);
+        let wanted =
+            [("a", None, None), ("b", Some(443), tcp), ("c", None, None), ("d", None, None)];
+        assert_eq!(servers, wanted);
+        assert_eq!((profile.port, profile.protocol.unwrap().ipv6), (Some(7), Some(true)));
+        assert!(profile.passed_over.is_empty());
+        let open = read("remote a\n<connection>\nremote b").unwrap_err().to_string();
+        assert_eq!(open, "line 2: <connection> is not followed by </connection>");
+        assert!(read("</connection>").is_ok());
+    }
+
+    #[test]
+    fn what_would_let_in_more_than_the_file_wants_is_refused() {
+        for line in [
+            "auth-user-pass-verify check.sh via-env",
+            "management-client-auth",
+            "plugin auth-pam.so login",
+            "client-connect check.sh",
+            "ccd-exclusive",
+            "peer-fingerprint aa:bb",
+            "verify-hash aa:bb",
+            "remote-cert-eku 1.2.3",
+            "remote-cert-ku a0",
+            "x509-username-field ext:subjectAltName",
+            "tls-version-min 1.3",
+        ] {
+            assert!(matches!(read(line), Err(ProfileError::NotSpoken(1, ..))), "{line}");
+        }
+        assert!(read("tls-version-min 1.2").is_ok());
     }
 
     #[test]
