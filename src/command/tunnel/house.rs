@@ -1,7 +1,7 @@
 //! What all clients of one listener share: who is in, and who may come in.
 
 use std::collections::{BTreeSet, HashMap};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -43,7 +43,7 @@ struct State {
     sources: Sources,
 }
 
-/// How many handshakes each address began lately.
+/// How many handshakes each address began lately; with IPv6, each network of 64 bits, which is a host's.
 #[derive(Debug, Default)]
 struct Sources {
     counts: HashMap<IpAddr, u32>,
@@ -155,9 +155,17 @@ impl Sources {
             self.counts.clear();
             self.since = now;
         }
-        let count = self.counts.entry(from).or_default();
+        let count = self.counts.entry(source(from)).or_default();
         *count += 1;
         *count <= TUNNEL_HANDSHAKES_PER_SOURCE
+    }
+}
+
+/// Whose address it is: somebody with IPv6 has 2⁶⁴ of them.
+fn source(from: IpAddr) -> IpAddr {
+    match from.to_canonical() {
+        IpAddr::V4(address) => address.into(),
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
     }
 }
 
@@ -248,6 +256,19 @@ mod tests {
         assert!(!let_in(one, Duration::ZERO) && !let_in(one, late));
         assert!(let_in(other, late));
         assert!(let_in(one, SOURCES_PERIOD));
+    }
+
+    #[test]
+    fn who_has_many_addresses_has_no_more_handshakes_for_it() {
+        let house = House::new(20, "re6st-".to_owned(), BTreeSet::new());
+        let let_in = |from: &str| house.invite(from.parse().unwrap(), Instant::ZERO).is_some();
+        for number in 0..TUNNEL_HANDSHAKES_PER_SOURCE {
+            assert!(let_in(&format!("2001:db8::{number}:1")));
+        }
+        assert!(!let_in("2001:db8::ffff:1:1"));
+        assert!(let_in("2001:db8:0:1::1"));
+        assert!(let_in("::ffff:192.0.2.1"));
+        assert!(let_in("::ffff:192.0.2.2"));
     }
 
     #[test]

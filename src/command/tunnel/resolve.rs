@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::command::Failure;
-use crate::proto::endpoint::{Endpoint, Transport};
+use crate::proto::endpoint::{Endpoint, EndpointError, Transport};
 use crate::proto::random::Random;
 use crate::proto::tunnel::profile::{Profile, Remote};
 
@@ -31,25 +31,34 @@ fn families(remote: &Remote, profile: &Profile) -> Vec<String> {
     families.iter().map(|family| format!("{},{port},{transport}{family}", remote.host)).collect()
 }
 
-/// An endpoint whose host may be a name.
-pub async fn resolve(text: &str) -> Result<Endpoint, Failure> {
-    let usage = |error| Failure::usage(format!("{text}: {error}"));
-    let error = match text.parse::<Endpoint>() {
-        Ok(endpoint) => return Ok(endpoint),
-        Err(error) => error,
-    };
-    let Some((host, rest)) = text.split_once(',') else { return Err(usage(error)) };
-    let parse_with = |address: IpAddr| format!("{address},{rest}").parse::<Endpoint>();
-    // Wrong port or protocol: the name need not be asked for.
-    let any = [parse_with(Ipv4Addr::LOCALHOST.into()), parse_with(Ipv6Addr::LOCALHOST.into())];
-    if let [Err(error), Err(_)] = any {
-        return Err(usage(error));
+/// Whether it is a server at all: an endpoint whose host may be a name.
+pub fn check(text: &str) -> Result<(), Failure> {
+    let Err(error) = text.parse::<Endpoint>() else { return Ok(()) };
+    let usage = |error| Err(Failure::usage(format!("{text}: {error}")));
+    let Some((_, rest)) = text.split_once(',') else { return usage(error) };
+    let any = [parse(Ipv4Addr::LOCALHOST.into(), rest), parse(Ipv6Addr::LOCALHOST.into(), rest)];
+    match any {
+        [Err(error), Err(_)] => usage(error),
+        _ => Ok(()),
     }
+}
+
+/// Looks its name up.
+pub async fn resolve(text: &str) -> Result<Endpoint, Failure> {
+    check(text)?;
+    if let Ok(endpoint) = text.parse() {
+        return Ok(endpoint);
+    }
+    let (host, rest) = text.split_once(',').unwrap_or((text, ""));
     let found = tokio::net::lookup_host((host, 0)).await;
     let found =
         found.map_err(|error| Failure::failed(format!("cannot find host {host}: {error}")))?;
-    let endpoint = found.filter_map(|address| parse_with(address.ip()).ok()).next();
+    let endpoint = found.filter_map(|address| parse(address.ip(), rest).ok()).next();
     endpoint.ok_or_else(|| Failure::failed(format!("host {host} has no address for {rest}")))
+}
+
+fn parse(address: IpAddr, rest: &str) -> Result<Endpoint, EndpointError> {
+    format!("{address},{rest}").parse()
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use crate::command::tunnel::interface::{self, NAME_OCTETS, name_for};
 use crate::command::tunnel::list_file::{self, ListFile};
 use crate::command::tunnel::options::{Connect, Listen, Tunnel};
 use crate::command::tunnel::particulars::Particulars;
-use crate::command::tunnel::resolve::{resolve, servers};
+use crate::command::tunnel::resolve::{check, resolve, servers};
 use crate::command::tunnel::server::{ListenPort, ListenSettings, listen};
 use crate::command::{Failure, Outcome, runtime};
 use crate::os::{entropy, log};
@@ -178,6 +178,9 @@ async fn hold(
 fn what_to_connect(
     options: Connect,
 ) -> Result<(ConnectWish, Vec<String>, Option<ListFile>), Failure> {
+    if let Some(server) = &options.server {
+        check(server)?;
+    }
     let configuration = Configuration::read(&options.common, Role::Client)?;
     let profile = &configuration.profile;
     let interface = options.interface.or_else(|| profile.interface.clone());
