@@ -46,6 +46,7 @@ mod tests {
             for turn in 1..=10_000_u64 {
                 let packets = a_turn * turn;
                 if used.is_over(packets, packets * octets) {
+                    assert!(!used.is_over(packets, packets * octets), "once is enough");
                     assert!(packets - last < (1 << 31) + 2 * a_turn, "{a_turn}");
                     assert!((packets - last) * (octets / 16) < (1 << 36), "{a_turn}");
                     (last, renewals) = (packets, renewals + 1);

@@ -155,6 +155,14 @@ impl Negotiation {
         Self { key_id, began: now, stage, reliability, tls, ours, theirs, room }
     }
 
+    /// A client says something else of itself, as other programs do.
+    #[cfg(test)]
+    pub fn say_of_ourselves(&mut self, information: &str) {
+        if let Ours::Client(exchange) = &mut self.ours {
+            information.clone_into(&mut exchange.peer_information);
+        }
+    }
+
     /// Leaves room for protection in each packet.
     pub const fn with_room(mut self, room: Room) -> Self {
         self.room = room;

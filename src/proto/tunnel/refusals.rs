@@ -12,7 +12,7 @@ use crate::proto::tunnel::credentials::Credentials;
 use crate::proto::tunnel::pair::{End, FINE, World};
 use crate::proto::tunnel::pki::{Authority, Validity, pki};
 use crate::proto::tunnel::session::SessionSettings;
-use crate::proto::tunnel::tls::{TlsContext, Usage};
+use crate::proto::tunnel::tls::{Expectation, Tls, TlsContext, Usage};
 
 /// What two ends with these credentials come to: the client's last sentence, and the server's.
 fn outcome(
@@ -155,5 +155,41 @@ fn a_client_that_is_not_believed_is_told_why() {
     ] {
         let said = outcome([&client, &server], |_, _| {});
         assert_eq!(said, [format!("{refused}{client_says}"), server_says.to_owned()], "{what}");
+    }
+}
+
+/// A ClientHello (RFC 8446 §4.1.2) that offers no version later than this.
+fn hello(version: [u8; 2]) -> Vec<u8> {
+    let extensions = [
+        // supported_groups: x25519, secp256r1.
+        &[0, 10, 0, 6, 0, 4, 0, 29, 0, 23][..],
+        // ec_point_formats: uncompressed.
+        &[0, 11, 0, 2, 1, 0],
+        // signature_algorithms: rsa_pss_rsae_sha256, rsa_pkcs1_sha256, rsa_pkcs1_sha1.
+        &[0, 13, 0, 8, 0, 6, 8, 4, 4, 1, 2, 1],
+    ]
+    .concat();
+    let mut body = version.to_vec();
+    body.extend([7; 32]);
+    // No session; ECDHE-RSA with AES-128-GCM-SHA256 and with AES-128-CBC-SHA; no compression.
+    body.extend([0, 0, 4, 0xc0, 0x2f, 0xc0, 0x13, 1, 0, 0, extensions.len() as u8]);
+    body.extend(extensions);
+    let mut record = vec![22, 3, 1, 0, body.len() as u8 + 4, 1, 0, 0, body.len() as u8];
+    record.extend(body);
+    record
+}
+
+#[test]
+fn no_tls_before_1_2_is_spoken() {
+    let context = TlsContext::new(&pki()[1]).unwrap();
+    let hear = |version| {
+        let mut tls = Tls::server(&context, Expectation::default()).unwrap();
+        tls.receive(&hello(version));
+        tls.handshake().map_err(|error| error.to_string())
+    };
+    assert_eq!(hear([3, 3]), Ok(false));
+    for older in [[3, 2], [3, 1]] {
+        let error = hear(older).unwrap_err();
+        assert!(error.contains("unsupported protocol"), "{error}");
     }
 }

@@ -8,6 +8,8 @@ mod event;
 mod push;
 mod reason;
 mod renewal;
+#[cfg(test)]
+mod strangers;
 
 use std::time::Duration;
 
