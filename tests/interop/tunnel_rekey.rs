@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::socket::{setsockopt, sockopt};
 
-use crate::interop::tunnel_lab::{authority, certificate, events};
+use crate::interop::tunnel_lab::{KINDS, Lab, authority, certificate, events, expect_event};
 use crate::namespace::{Namespace, Process, RE6ST, eventually};
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -159,4 +159,21 @@ fn missing(from: &Namespace, to: &Namespace, address: &str, seconds: u32) -> u32
         }
         left
     })
+}
+
+/// The server's file says how much a key may protect, which is little.
+#[test]
+fn keys_change_when_they_protected_as_much_as_they_may() {
+    let lab = Lab::new();
+    std::fs::write(lab.file("server.ovpn"), "reneg-bytes 100000\n").unwrap();
+    let mut listener = lab.listen(KINDS[0], &format!("--config {}", lab.file("server.ovpn")));
+    let mut connection = lab.connect(KINDS[0], "client", "--address 10.77.0.2/24");
+    expect_event(&connection, "up");
+    lab.left.ip("address add 10.77.0.1/24 dev re6st-1-16");
+    let words = ["-c", "150", "-i", "0.005", "-s", "1000", "10.77.0.1"];
+    lab.right.run("ping", &words);
+    expect_event(&listener, "rekeyed");
+    expect_event(&connection, "rekeyed");
+    assert_eq!(connection.stop(), Some(0));
+    assert_eq!(listener.stop(), Some(0));
 }

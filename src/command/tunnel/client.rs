@@ -130,6 +130,7 @@ async fn run(
         statistics_every: settings.particulars.statistics_every,
         mtu: settings.particulars.mtu,
         mssfix: settings.particulars.mssfix,
+        key_limit: settings.particulars.key_limit,
         segments: settings.particulars.segments,
     };
     let path = DataPath { link, lane: lane_orders, heard, counters };

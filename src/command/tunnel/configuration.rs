@@ -79,6 +79,7 @@ impl Configuration {
                 .handshake_timeout
                 .or(profile.handshake_timeout)
                 .unwrap_or(Duration::from_secs(60)),
+            key_limit: profile.key_limit,
             renegotiate_after: match renewal {
                 Some(time) if time.is_zero() => NEVER,
                 time => time.unwrap_or(Duration::from_secs(3_600)),

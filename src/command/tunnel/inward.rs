@@ -251,3 +251,39 @@ pub fn is_data(packet: &[u8]) -> bool {
 
 /// How often a task receives before it looks at its orders again.
 pub const RECEIVES_A_TURN: usize = 16;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proto::tunnel::cipher::Cipher;
+    use crate::proto::tunnel::data::{DirectionKey, Sealer};
+
+    /// Who only knows a client's number cannot have its packets sent to him.
+    #[test]
+    fn a_tunnel_moves_to_where_its_packets_come_from_and_not_for_forged_or_repeated_ones() {
+        let key = DirectionKey { cipher: [7; 64], hmac: [9; 64] };
+        let mut sealer = Sealer::new(Cipher::Aes256Gcm, &key, 0, Some(3));
+        let (heard, mut told) = mpsc::channel(8);
+        let path = |text: &str| Path::to(text.parse().unwrap());
+        let (home, away) = (path("192.0.2.1:9"), path("192.0.2.2:9"));
+        let mut lane = Lane::new(home, Arc::new(Counters::default()), heard);
+        lane.obey(LaneOrder::Opener(Box::new(Opener::new(Cipher::Aes256Gcm, &key, 0))));
+        let mut sealed = || {
+            let mut packet = vec![0; sealer.overhead() + PING.len()];
+            packet[sealer.overhead()..].copy_from_slice(&PING);
+            sealer.seal(&mut packet).unwrap();
+            packet
+        };
+        let first = sealed();
+        lane.receive(&mut first.clone(), home, Instant::ZERO);
+        let mut forged = sealed();
+        *forged.last_mut().unwrap() ^= 1;
+        for mut packet in [forged, first] {
+            lane.receive(&mut packet, away, Instant::ZERO);
+            assert!(lane.path == home && told.try_recv().is_err());
+        }
+        lane.receive(&mut sealed(), away, Instant::ZERO);
+        assert!(lane.path == away);
+        assert!(matches!(told.try_recv(), Ok(Heard::Moved(path)) if path == away));
+    }
+}

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::proto::tunnel::cipher::Cipher;
 use crate::proto::tunnel::control_keys::ControlProtection;
+use crate::proto::tunnel::limit::Limit;
 use crate::proto::tunnel::mss::Mssfix;
 use crate::proto::tunnel::settings::Device;
 use crate::proto::tunnel::tls::{RevocationList, Usage};
@@ -29,6 +30,8 @@ pub struct Particulars {
     pub pulls: bool,
     /// Keys are renewed after so long at most.
     pub renegotiate_after: Duration,
+    /// After how much they are, if sooner than they must.
+    pub key_limit: Limit,
     /// How often [`EventKind::Statistics`](super::event::EventKind::Statistics) is told.
     pub statistics_every: Duration,
     /// How control packets are protected besides TLS.
@@ -77,6 +80,7 @@ impl Default for Particulars {
             addresses: Vec::new(),
             pulls: false,
             renegotiate_after: Duration::from_secs(3_600),
+            key_limit: Limit::default(),
             statistics_every: Duration::from_secs(10),
             control: ControlProtection::None,
             usage: None,

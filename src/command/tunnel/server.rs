@@ -274,6 +274,7 @@ impl Reception {
             device: self.settings.particulars.device,
             addresses: self.settings.particulars.addresses.clone(),
             pulls: false,
+            key_limit: self.settings.particulars.key_limit,
             underlay: self.underlay(from),
             endpoint: Endpoint { address: from.ip(), port: from.port(), transport: self.transport },
             statistics_every: self.settings.particulars.statistics_every,

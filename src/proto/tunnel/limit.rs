@@ -7,22 +7,39 @@
 const PACKETS: u64 = 1 << 31;
 const BLOCKS: u64 = 1 << 35;
 
+/// What an operator lets one key protect, if less than it could.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Limit {
+    /// Packets at most.
+    pub packets: Option<u64>,
+    /// Octets at most.
+    pub octets: Option<u64>,
+}
+
 /// How much was sent when keys were last renewed for having been used so much.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Use {
+    limit: Limit,
     packets: u64,
     octets: u64,
 }
 
 impl Use {
+    /// Nothing yet.
+    pub const fn up_to(limit: Limit) -> Self {
+        Self { limit, packets: 0, octets: 0 }
+    }
+
     /// Takes what was sent in all, under every key so far; whether it is time for the next one. Renewals
     /// for other reasons are not counted: at worst one comes early.
-    pub const fn is_over(&mut self, packets: u64, octets: u64) -> bool {
+    pub fn is_over(&mut self, packets: u64, octets: u64) -> bool {
         let (since_packets, since_octets) =
             (packets.saturating_sub(self.packets), octets.saturating_sub(self.octets));
-        let over = is_used_up(since_packets, since_octets);
+        let over = is_used_up(since_packets, since_octets)
+            || self.limit.packets.is_some_and(|most| since_packets >= most)
+            || self.limit.octets.is_some_and(|most| since_octets >= most);
         if over {
-            *self = Self { packets, octets };
+            (self.packets, self.octets) = (packets, octets);
         }
         over
     }
@@ -53,6 +70,17 @@ mod tests {
                 }
             }
             assert!(renewals > 10_000 * a_turn / (1 << 32), "{a_turn}: {renewals}");
+        }
+    }
+
+    #[test]
+    fn an_operator_may_have_them_renewed_earlier() {
+        let mut by_packets = Use::up_to(Limit { packets: Some(10), octets: None });
+        let mut by_octets = Use::up_to(Limit { packets: None, octets: Some(10_000) });
+        let turns = [(9, 9_999), (10, 10_000), (19, 19_999), (20, 20_000)];
+        for (turn, over) in turns.into_iter().zip([false, true, false, true]) {
+            assert_eq!(by_packets.is_over(turn.0, u64::from(u32::MAX)), over, "{turn:?}");
+            assert_eq!(by_octets.is_over(turn.0, turn.1), over, "{turn:?}");
         }
     }
 

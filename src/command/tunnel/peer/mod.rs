@@ -70,6 +70,8 @@ pub struct Surroundings {
     pub mtu: Option<MtuWish>,
     /// How large the packets of TCP connections may be at most, if it was said.
     pub mssfix: Option<Mssfix>,
+    /// After how much keys are renewed, if sooner than they must.
+    pub key_limit: limit::Limit,
     /// Whether many datagrams are handed to the kernel in one call.
     pub segments: Segments,
 }
@@ -139,6 +141,7 @@ impl Peer {
         orders: mpsc::UnboundedReceiver<PeerOrder>,
         guest: Option<Guest>,
     ) -> Self {
+        let used = limit::Use::up_to(surroundings.key_limit);
         let role = if guest.is_some() { Role::Server } else { Role::Client };
         Self {
             session,
@@ -153,7 +156,7 @@ impl Peer {
             size: None,
             statistics_at: None,
             came: (0, 0),
-            used: limit::Use::default(),
+            used,
             hole: BlackHole::default(),
             sent: 0,
             over: None,

@@ -12,6 +12,7 @@ use std::time::Duration;
 use crate::proto::endpoint::Transport;
 use crate::proto::tunnel::cipher::Cipher;
 use crate::proto::tunnel::control_keys::{Digest, Direction};
+use crate::proto::tunnel::limit::Limit;
 use crate::proto::tunnel::mss::Mssfix;
 use crate::proto::tunnel::ovpn::Directive;
 use crate::proto::tunnel::settings::{Device, Role};
@@ -80,6 +81,8 @@ pub struct Profile {
     pub handshake_timeout: Option<Duration>,
     /// After what time keys are renewed.
     pub renegotiate_after: Option<Duration>,
+    /// After how much they are.
+    pub key_limit: Limit,
     /// Clients of a server at most.
     pub clients_max: Option<usize>,
     /// What does not apply: line and option.
@@ -417,6 +420,8 @@ impl Profile {
                 self.ping_exit = Some(seconds(1)?);
             }
             "hand-window" => self.handshake_timeout = Some(seconds(0)?),
+            "reneg-pkts" => self.key_limit.packets = directive.amount(0)?,
+            "reneg-bytes" => self.key_limit.octets = directive.amount(0)?,
             "reneg-sec" => self.renegotiate_after = Some(seconds(0)?),
             _ => return Ok(false),
         }
@@ -529,6 +534,15 @@ mod tests {
             assert!(matches!(read(line), Err(ProfileError::NotSpoken(1, ..))), "{line}");
         }
         assert!(read("tls-version-min 1.2").is_ok());
+    }
+
+    #[test]
+    fn how_much_a_key_protects_may_be_said() {
+        let limit = |file: &str| read(file).unwrap().key_limit;
+        let both = Limit { packets: Some(7), octets: Some(1 << 40) };
+        assert_eq!(limit("reneg-pkts 7\nreneg-bytes 1099511627776"), both);
+        assert_eq!(limit("reneg-pkts 0\nreneg-bytes 0"), Limit::default());
+        assert!(read("reneg-bytes much").is_err());
     }
 
     #[test]

@@ -41,6 +41,11 @@ impl Directive {
         self.number::<u32>(at, "seconds").map(|seconds| Duration::from_secs(seconds.into()))
     }
 
+    /// A number, of which 0 says that there is no limit.
+    pub(super) fn amount(&self, at: usize) -> Result<Option<u64>, ProfileError> {
+        Ok(Some(self.number(at, "a number")?).filter(|&amount| amount > 0))
+    }
+
     pub(super) fn protocol(&self, at: usize) -> Result<Protocol, ProfileError> {
         self.parsed(at, "udp, udp4, udp6, tcp, tcp4 or tcp6")
     }

@@ -64,6 +64,23 @@ fn a_client_that_knows_less_is_not_given_more() {
     }
 }
 
+/// As with OpenVPN's `keepalive`: the client gives up first, and comes again.
+#[test]
+fn a_server_waits_twice_as_long_for_a_client_as_that_for_it() {
+    let mut world = World::new(2, FINE, &GCM);
+    world.settings.1.ping = Some(Duration::from_secs(10));
+    world.settings.1.ping_exit = Duration::from_secs(30);
+    world.connect();
+    let client = world.client.session.as_mut().unwrap();
+    client.pending.as_mut().unwrap().say_of_ourselves("IV_PROTO=2\nIV_NCP=2\n");
+    world.run(Duration::from_secs(1));
+    let patience = [&world.client, &world.server].map(|end| {
+        let session = end.session.as_ref().unwrap();
+        session.settings.ping_exit.as_secs()
+    });
+    assert_eq!(patience, [30, 60]);
+}
+
 #[test]
 fn keys_are_exported_from_tls_only_where_that_was_agreed() {
     let mut world = World::new(2, FINE, &GCM);
