@@ -9,7 +9,8 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::task::JoinSet;
 use tracing::{debug, info};
 
-use crate::command::babel::service::{Babel, BabelError};
+use crate::command::babel::request::BabelError;
+use crate::command::babel::service::Babel;
 use crate::proto::babel::control::{
     ControlError, Multiplied, Request, Requests, answer_dump, answer_set_cost_multiplier,
 };

@@ -6,13 +6,14 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tracing::{info, warn};
 
-use crate::command::babel::babeld::refused;
 use crate::command::babel::babeld_socket::ControlSocket;
 use crate::command::babel::control;
 use crate::command::babel::identity::{self, Identity};
+use crate::command::babel::printing::print_changes;
 use crate::command::babel::reload;
-use crate::command::babel::run::print_changes;
-use crate::command::babel::service::{Babel, BabelError};
+use crate::command::babel::request::BabelError;
+use crate::command::babel::service::Babel;
+use crate::command::babel::statements::refused;
 use crate::command::{Failure, Outcome, runtime};
 use crate::os::host_routes::HostRoutes;
 use crate::os::route::KernelSettings;

@@ -9,7 +9,7 @@ use tracing::{debug, info, trace, warn};
 
 use crate::command::babel::identity::Identity;
 use crate::command::babel::repairs::Repairs;
-use crate::command::babel::service::{Answer, BabelError, Request};
+use crate::command::babel::request::{Answer, BabelError, Request};
 use crate::os::clock::Clock;
 use crate::os::entropy;
 use crate::os::forwarding::Forwarding;

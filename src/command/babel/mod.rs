@@ -8,10 +8,13 @@ mod engine;
 pub mod identity;
 mod look;
 mod objects;
+mod printing;
 mod reload;
 mod repairs;
+pub mod request;
 mod run;
 pub mod service;
+mod statements;
 
 use clap::Subcommand;
 

@@ -10,14 +10,15 @@ use tokio::io::{AsyncBufReadExt, BufReader, Lines, Stdin};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{info, warn};
 
-use crate::command::babel::babeld::PidFile;
+use crate::command::babel::SOCKET;
 use crate::command::babel::configured::{self, Job};
 use crate::command::babel::control::ControlSocket;
 use crate::command::babel::identity::Identity;
-use crate::command::babel::objects::{changes, objects};
-use crate::command::babel::service::{Babel, BabelError};
-use crate::command::babel::{SOCKET, babeld};
-use crate::command::json::{self, Object, Tunnel, TunnelEvent};
+use crate::command::babel::printing::print_changes;
+use crate::command::babel::request::BabelError;
+use crate::command::babel::service::Babel;
+use crate::command::babel::statements::{self, PidFile};
+use crate::command::json::{Object, Tunnel, TunnelEvent};
 use crate::command::{Failure, Outcome, runtime};
 use crate::os::log;
 use crate::os::route::KernelSettings;
@@ -29,7 +30,6 @@ use crate::proto::babel::mac::{Hash, Key, Keys};
 use crate::proto::babel::router_id::RouterId;
 use crate::proto::babel::settings::{Acceptance, Announcement, InterfaceSettings, Settings};
 use crate::proto::cidr::Cidr;
-use crate::proto::limits;
 
 /// Options of `re6st babel run`.
 #[derive(Debug, clap::Args)]
@@ -123,7 +123,7 @@ fn run_configured(options: Options) -> Outcome {
     let Options { interface, config, statement, socket, json, verbose, .. } = options;
     let read = move || read_configuration(&config, &statement, &interface);
     let configuration = read()?;
-    babeld::start_log(&configuration.options, verbose)?;
+    statements::start_log(&configuration.options, verbose)?;
     let _pid_file = PidFile::of(configuration.options.pid_file.as_deref().unwrap_or_default())?;
     configured::run(Job {
         configuration,
@@ -142,13 +142,13 @@ fn read_configuration(
     let mut configuration = Configuration::default();
     let mut problems = Vec::new();
     for name in files {
-        problems.extend(babeld::read_file(&mut configuration, name)?);
+        problems.extend(statements::read_file(&mut configuration, name)?);
     }
     for statement in statements {
         problems.extend(configuration.read_option(statement));
     }
     if !problems.is_empty() {
-        return Err(babeld::refused(&problems));
+        return Err(statements::refused(&problems));
     }
     for name in interfaces {
         configuration.add_interface(name, &InterfaceOptions::default());
@@ -292,25 +292,6 @@ impl Events {
                 *self = Self::None;
                 None
             }
-        }
-    }
-}
-
-/// Prints every change until nobody reads.
-pub async fn print_changes(mut babel: Babel) {
-    let mut shown = Vec::new();
-    while let Ok(dump) = babel.dump().await {
-        let now = objects(&dump);
-        for object in changes(&shown, &now) {
-            if json::print(&object).is_err() {
-                return;
-            }
-        }
-        shown = now;
-        // Changes come in bursts.
-        tokio::time::sleep(limits::BABEL_MONITOR_PAUSE).await;
-        if babel.changed().await.is_err() {
-            return;
         }
     }
 }
