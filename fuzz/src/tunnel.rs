@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use re6st::proto::random::Random;
 use re6st::proto::time::{Instant, UnixTime};
 use re6st::proto::tunnel::agreement::{cipher_disagreement, digest_disagreement, disagreement};
+use re6st::proto::tunnel::assigned::Assigned;
 use re6st::proto::tunnel::cipher::Cipher;
 use re6st::proto::tunnel::coalesce::{Coalescer, Datagrams};
 use re6st::proto::tunnel::control_keys::ControlProtection;
@@ -14,12 +15,13 @@ use re6st::proto::tunnel::exchange::{ClientExchange, ServerExchange};
 use re6st::proto::tunnel::headers::Headers;
 use re6st::proto::tunnel::key_file::StaticKey;
 use re6st::proto::tunnel::keys::{KEYS_OCTETS, Keys};
+use re6st::proto::tunnel::kind::Device;
 use re6st::proto::tunnel::liveness::Probe;
 use re6st::proto::tunnel::ovpn;
 use re6st::proto::tunnel::packet::ControlPacket;
 use re6st::proto::tunnel::profile::Profile;
 use re6st::proto::tunnel::segment::Segments;
-use re6st::proto::tunnel::settings::{Device, PeerInformation, PushReply, choose_cipher};
+use re6st::proto::tunnel::settings::{PeerInformation, PushReply, choose_cipher};
 
 use super::choices::Choices;
 
@@ -90,8 +92,9 @@ pub fn tunnel_text(octets: &[u8]) {
     let _ = PeerInformation::parse(&text);
     let mut reply = PushReply::default();
     if reply.read(&text).is_ok() {
-        // We never say these two ourselves.
+        // We never say these ourselves.
         (reply.continues, reply.compression) = (false, None);
+        reply.assigned = Assigned::default();
         let written = reply.to_text();
         let options = written.strip_prefix("PUSH_REPLY,").unwrap_or_default();
         let mut again = PushReply::default();

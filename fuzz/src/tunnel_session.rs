@@ -18,9 +18,9 @@ use re6st::proto::tunnel::cipher::Cipher;
 use re6st::proto::tunnel::control_keys::ControlProtection;
 use re6st::proto::tunnel::cookie::Proven;
 use re6st::proto::tunnel::credentials::Credentials;
+use re6st::proto::tunnel::kind::{Device, Underlay};
 use re6st::proto::tunnel::liveness::Probe;
 use re6st::proto::tunnel::session::{Admission, Input, Output, Session, SessionSettings};
-use re6st::proto::tunnel::settings::{Device, Underlay};
 use re6st::proto::tunnel::tls::{Expectation, TlsContext};
 
 use super::choices::Choices;

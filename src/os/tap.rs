@@ -11,7 +11,7 @@ use tokio::io::unix::AsyncFd;
 
 use crate::os::offload::Offload;
 use crate::os::sys;
-use crate::proto::tunnel::settings::Device;
+use crate::proto::tunnel::kind::Device;
 
 /// A device.
 #[derive(Debug)]

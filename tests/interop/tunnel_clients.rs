@@ -25,9 +25,9 @@ use re6st::proto::tunnel::cipher::Cipher;
 use re6st::proto::tunnel::control_keys::ControlProtection;
 use re6st::proto::tunnel::credentials::Credentials;
 use re6st::proto::tunnel::data::{Opener, Sealer};
+use re6st::proto::tunnel::kind::{Device, Underlay};
 use re6st::proto::tunnel::liveness::Probe;
 use re6st::proto::tunnel::session::{EXIT, Input, Output, PING, Reason, Session, SessionSettings};
-use re6st::proto::tunnel::settings::{Device, Underlay};
 use re6st::proto::tunnel::tls::{Expectation, TlsContext};
 
 use crate::interop::tunnel_lab::{authority, certificate, events};

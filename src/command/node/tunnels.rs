@@ -10,10 +10,10 @@ use crate::command::Failure;
 use crate::command::node::network::{self, Preferences};
 use crate::command::node::options::Port;
 use crate::command::tunnel::client::{ConnectSettings, Connection, connect};
-use crate::command::tunnel::event::Role as TunnelRole;
 use crate::command::tunnel::event::{Event, EventKind, Statistics, Up};
 use crate::command::tunnel::particulars::Particulars;
-use crate::command::tunnel::server::{ListenPort, ListenSettings, Listener, Terms, listen};
+use crate::command::tunnel::server::{Listener, listen};
+use crate::command::tunnel::terms::{ListenPort, ListenSettings, Terms};
 use crate::proto::babel::event::LinkQuality;
 use crate::proto::certificate::Identity;
 use crate::proto::endpoint::{Endpoint, Transport};
@@ -21,6 +21,7 @@ use crate::proto::mesh::tunnels::{FIRST_SERVED_LINK, Link, Role};
 use crate::proto::prefix::Prefix;
 use crate::proto::registry::parameters::Parameters;
 use crate::proto::tunnel::credentials::Credentials;
+use crate::proto::tunnel::kind::Role as TunnelRole;
 use crate::proto::tunnel::tls::TlsContext;
 
 /// All of them.

@@ -9,11 +9,12 @@ use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinHandle;
 
 use crate::command::tunnel::counters::Counters;
-use crate::command::tunnel::event::{Ending, Event, EventKind, Role};
+use crate::command::tunnel::event::{Ending, Event, EventKind};
 use crate::command::tunnel::inward::{self, Lane, LaneOrders};
 use crate::command::tunnel::link::Link;
 use crate::command::tunnel::particulars::Particulars;
-use crate::command::tunnel::peer::{DataPath, Peer, PeerOrder, Surroundings};
+use crate::command::tunnel::peer::order::PeerOrder;
+use crate::command::tunnel::peer::{DataPath, Peer, Surroundings};
 use crate::os::clock::Clock;
 use crate::os::entropy;
 use crate::os::link::{LinkError, Links};
@@ -21,8 +22,8 @@ use crate::os::tcp::{self, PacketReader};
 use crate::os::udp::{Path, Udp};
 use crate::proto::endpoint::{Endpoint, Transport};
 use crate::proto::limits::TUNNEL_CONTROL_QUEUE;
+use crate::proto::tunnel::kind::{Role, Underlay};
 use crate::proto::tunnel::session::{Session, SessionSettings};
-use crate::proto::tunnel::settings::Underlay;
 use crate::proto::tunnel::tls::{Expectation, TlsContext};
 
 /// What a tunnel that we open is to be.

@@ -15,9 +15,9 @@ use crate::proto::tunnel::cipher::Cipher;
 use crate::proto::tunnel::control_keys::ControlProtection;
 use crate::proto::tunnel::credentials::Credentials;
 use crate::proto::tunnel::key_file::{ClientKey, ServerKey, StaticKey};
+use crate::proto::tunnel::kind::Role;
 use crate::proto::tunnel::ovpn;
 use crate::proto::tunnel::profile::{Profile, Source};
-use crate::proto::tunnel::settings::Role;
 use crate::proto::tunnel::tls::RevocationList;
 
 /// What both ends are told, complete.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::os::offload::Offload;
 use crate::os::tap::Tap;
 use crate::proto::tunnel::coalesce::{Coalescer, Datagrams};
-use crate::proto::tunnel::settings::Device;
+use crate::proto::tunnel::kind::Device;
 
 /// Where frames enter the kernel.
 #[derive(Debug)]

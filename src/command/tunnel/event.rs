@@ -8,6 +8,7 @@ use crate::command::json;
 use crate::os::clock;
 use crate::proto::endpoint::Endpoint;
 use crate::proto::tunnel::cipher::Cipher;
+use crate::proto::tunnel::kind::Role;
 use crate::proto::tunnel::session::Reason;
 
 /// Something happened to a tunnel.
@@ -19,15 +20,6 @@ pub struct Event {
     pub role: Role,
     /// What happened.
     pub kind: EventKind,
-}
-
-/// Which end of a tunnel we are.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Role {
-    /// We connected.
-    Client,
-    /// We listened.
-    Server,
 }
 
 /// What can happen to a tunnel.

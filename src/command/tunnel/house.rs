@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use crate::command::tunnel::interface::name_for;
-use crate::command::tunnel::peer::PeerOrder;
+use crate::command::tunnel::peer::order::PeerOrder;
 use crate::proto::limits::{TUNNEL_HALF_OPEN, TUNNEL_HANDSHAKES_PER_SOURCE, TUNNEL_SOURCES};
 use crate::proto::time::Instant;
 use crate::proto::tunnel::tls::PeerName;

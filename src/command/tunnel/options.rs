@@ -8,13 +8,13 @@ use clap::{Args, Subcommand, ValueEnum};
 
 use crate::command::Failure;
 use crate::command::tunnel::particulars::Segments;
-use crate::command::tunnel::server::ListenPort;
+use crate::command::tunnel::terms::ListenPort;
 use crate::proto::cidr::CidrError;
 use crate::proto::endpoint::Transport;
 use crate::proto::tunnel::cipher::Cipher;
 use crate::proto::tunnel::control_keys::{Digest, Direction};
+use crate::proto::tunnel::kind::Device;
 use crate::proto::tunnel::profile::{self, Profile};
-use crate::proto::tunnel::settings::Device;
 
 /// Which end of a tunnel to be.
 #[derive(Debug, Subcommand)]

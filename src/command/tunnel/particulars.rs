@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use crate::proto::tunnel::cipher::Cipher;
 use crate::proto::tunnel::control_keys::ControlProtection;
+use crate::proto::tunnel::kind::Device;
 use crate::proto::tunnel::limit::Limit;
 use crate::proto::tunnel::mss::Mssfix;
-use crate::proto::tunnel::settings::Device;
 use crate::proto::tunnel::tls::{RevocationList, Usage};
 
 /// How a tunnel is to be; what is not told is as stock networks have it.

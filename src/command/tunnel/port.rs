@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 
 use crate::command::tunnel::inward::{Heard, Lane, LaneOrder, RECEIVES_A_TURN, is_data};
 use crate::command::tunnel::link::Link;
-use crate::command::tunnel::server::{Received, Reception};
+use crate::command::tunnel::reception::{Received, Reception};
 use crate::os::udp::{Path, Udp};
 use crate::proto::limits::DATAGRAM_OCTETS_MAX;
 use crate::proto::time::Instant;

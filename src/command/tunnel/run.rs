@@ -14,14 +14,15 @@ use crate::command::tunnel::list_file::{self, ListFile};
 use crate::command::tunnel::options::{Connect, Listen, Tunnel};
 use crate::command::tunnel::particulars::Particulars;
 use crate::command::tunnel::resolve::{check, resolve, servers};
-use crate::command::tunnel::server::{ListenPort, ListenSettings, listen};
+use crate::command::tunnel::server::listen;
+use crate::command::tunnel::terms::{ListenPort, ListenSettings};
 use crate::command::{Failure, Outcome, runtime};
 use crate::os::{entropy, log};
 use crate::proto::endpoint::{Endpoint, Transport};
 use crate::proto::tunnel::agreement::Disagreement;
 use crate::proto::tunnel::credentials::Credentials;
+use crate::proto::tunnel::kind::{Device, Role};
 use crate::proto::tunnel::session::Reason;
-use crate::proto::tunnel::settings::{Device, Role};
 use crate::proto::tunnel::tls::TlsContext;
 
 /// Runs one of them until it is told to stop.

@@ -9,7 +9,7 @@ use tokio::sync::{Mutex, mpsc};
 
 use crate::command::tunnel::inward::{Heard, run_stream};
 use crate::command::tunnel::link::Link;
-use crate::command::tunnel::server::{Received, Reception};
+use crate::command::tunnel::reception::{Received, Reception};
 use crate::os::tcp::{self, PacketReader};
 use crate::os::udp::Path;
 use crate::proto::limits::TUNNEL_HALF_OPEN;

@@ -3,7 +3,7 @@
 //! OpenVPN only warns of most of these differences, and then no frame gets through.
 
 use crate::proto::tunnel::cipher::Cipher;
-use crate::proto::tunnel::settings::Device;
+use crate::proto::tunnel::kind::Device;
 
 /// What both ends want differently, so that no frame would get through.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]

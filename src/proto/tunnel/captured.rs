@@ -6,11 +6,10 @@ use crate::proto::tunnel::cipher::Cipher;
 use crate::proto::tunnel::data::{DirectionKey, Opener, Sealer};
 use crate::proto::tunnel::exchange::{ClientExchange, ServerExchange};
 use crate::proto::tunnel::keys::Keys;
+use crate::proto::tunnel::kind::{Device, Role, Underlay};
 use crate::proto::tunnel::packet::{ControlPacket, Opcode, kind};
 use crate::proto::tunnel::session::{EXIT, PING};
-use crate::proto::tunnel::settings::{
-    Device, PeerInformation, PushReply, Role, Underlay, choose_cipher, option_string,
-};
+use crate::proto::tunnel::settings::{PeerInformation, PushReply, choose_cipher, option_string};
 
 fn sessions() -> serde_json::Map<String, Value> {
     let text = include_str!("../../../tests/vectors/openvpn24.json");

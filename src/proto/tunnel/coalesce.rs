@@ -6,7 +6,7 @@
 
 use crate::proto::limits::{TUNNEL_DATAGRAMS_JOINED_MAX, TUNNEL_SUPER_FRAME_OCTETS_MAX};
 use crate::proto::tunnel::headers::{Headers, Transport, Version, set_ip_length};
-use crate::proto::tunnel::settings::Device;
+use crate::proto::tunnel::kind::Device;
 use crate::proto::tunnel::virtio::{Checksum, Kind, VirtioHeader};
 
 /// Joins frames for one device. Between two pushes it may hold back a super-frame that can still grow.

@@ -17,8 +17,8 @@ use ring::hmac;
 
 use crate::proto::limits::TUNNEL_WRAPPED_KEY_OCTETS_MAX;
 use crate::proto::tunnel::key_file::{ClientKey, Half, STATIC_OCTETS, ServerKey, StaticKey};
+use crate::proto::tunnel::kind::Role;
 use crate::proto::tunnel::packet::{Opcode, kind};
-use crate::proto::tunnel::settings::Role;
 
 /// What an operator chose.
 #[derive(Clone, Debug, Default)]

@@ -16,8 +16,8 @@ use ring::hmac;
 use crate::proto::random::Random;
 use crate::proto::time::{Instant, UnixTime};
 use crate::proto::tunnel::control_keys::{ControlKeys, ControlProtection, carries_wrapped_key};
+use crate::proto::tunnel::kind::Role;
 use crate::proto::tunnel::packet::{Acks, ControlPacket, Opcode, SessionId};
-use crate::proto::tunnel::settings::Role;
 use crate::proto::tunnel::wrapper::{can_send_key_again, seal_answer, wishes};
 
 /// What makes session numbers, for one port.

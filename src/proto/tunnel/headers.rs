@@ -1,7 +1,7 @@
 //! Where the headers of a frame lie, for what joins and cuts frames.
 
 use crate::proto::tunnel::checksum::Sum;
-use crate::proto::tunnel::settings::Device;
+use crate::proto::tunnel::kind::Device;
 
 /// The version of IP.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -6,9 +6,9 @@ use crate::proto::random::Random;
 use crate::proto::tunnel::cipher::Cipher;
 use crate::proto::tunnel::control_keys::ControlProtection;
 use crate::proto::tunnel::key_file::StaticKey;
+use crate::proto::tunnel::kind::Role;
 use crate::proto::tunnel::pair::{FINE, STORMY, World};
 use crate::proto::tunnel::session::Input;
-use crate::proto::tunnel::settings::Role;
 
 fn crypt(seed: u64) -> ControlProtection {
     let octets: [u8; 256] = Random::from_number(seed).octets();

@@ -25,7 +25,7 @@ use std::time::Duration;
 
 use crate::proto::bytes::{Reader, Short, Writer};
 use crate::proto::time::Instant;
-use crate::proto::tunnel::settings::Role;
+use crate::proto::tunnel::kind::Role;
 
 /// What a probe begins with; its length and this tell it from frames.
 pub const MAGIC: [u8; 16] = [

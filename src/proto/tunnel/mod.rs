@@ -29,6 +29,7 @@ pub mod exchange;
 pub mod headers;
 pub mod key_file;
 pub mod keys;
+pub mod kind;
 pub mod limit;
 pub mod liveness;
 pub mod mac;

@@ -3,8 +3,8 @@
 //! The largest segment size that a SYN announces (RFC 9293 §3.7.1) is lowered; its checksum is corrected
 //! as RFC 1624 §3 does it, so that damage before us is still found behind us.
 
+use crate::proto::tunnel::kind::{Device, Underlay};
 use crate::proto::tunnel::path;
-use crate::proto::tunnel::settings::{Device, Underlay};
 
 /// How large the packets of TCP connections may be at most, in the ways in which OpenVPN counts them.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -12,9 +12,9 @@ use crate::proto::random::Random;
 use crate::proto::time::Instant;
 use crate::proto::tunnel::exchange::{ClientExchange, ExchangeError, ServerExchange};
 use crate::proto::tunnel::keys::{ClientSource, EXPORTER_LABEL, KEYS_OCTETS, Keys, ServerSource};
+use crate::proto::tunnel::kind::Role;
 use crate::proto::tunnel::packet::{ControlPacket, KeyId, Opcode, SessionId};
 use crate::proto::tunnel::reliability::{Clogged, Outgoing, Reliability};
-use crate::proto::tunnel::settings::Role;
 use crate::proto::tunnel::tls::{Tls, TlsError};
 
 /// How far a negotiation is.

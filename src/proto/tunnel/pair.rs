@@ -13,12 +13,12 @@ use crate::proto::tunnel::cipher::Cipher;
 use crate::proto::tunnel::control_keys::ControlProtection;
 use crate::proto::tunnel::cookie::{Cookies, Stranger};
 use crate::proto::tunnel::data::{Opener, Sealer};
+use crate::proto::tunnel::kind::{Device, Role, Underlay};
 use crate::proto::tunnel::liveness::Probe;
 use crate::proto::tunnel::pki::pki;
 use crate::proto::tunnel::session::{
     Admission, EXIT, Established, Input, Output, Reason, Session, SessionSettings,
 };
-use crate::proto::tunnel::settings::{Device, Role, Underlay};
 use crate::proto::tunnel::tls::{Expectation, TlsContext};
 
 /// What an underlay does to packets.

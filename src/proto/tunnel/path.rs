@@ -7,7 +7,7 @@
 //! What others say of a path is believed within bounds only: nobody can make packets smaller than these
 //! for us, and what is larger than the path is sent in fragments, never lost.
 
-use crate::proto::tunnel::settings::{Device, Underlay};
+use crate::proto::tunnel::kind::{Device, Underlay};
 
 /// The smallest MTU that a link with IPv6 can have (RFC 8200 §5); Linux takes IPv6 off smaller ones.
 pub const IPV6_MTU_MIN: u32 = 1_280;

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use crate::proto::tunnel::headers::{Headers, Transport, Version};
-use crate::proto::tunnel::settings::Device;
+use crate::proto::tunnel::kind::Device;
 
 /// A flow's next octets, as super-frame and as frames.
 #[derive(Clone, Debug)]

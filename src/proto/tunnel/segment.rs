@@ -8,7 +8,7 @@ use crate::proto::tunnel::checksum::Sum;
 use crate::proto::tunnel::headers::{
     self, IPV4_OCTETS, IPV6_OCTETS, TCP_OCTETS, UDP_OCTETS, Version, set_ip_length,
 };
-use crate::proto::tunnel::settings::Device;
+use crate::proto::tunnel::kind::Device;
 use crate::proto::tunnel::virtio::{Checksum, Kind, VirtioHeader};
 
 /// The frames of one read, one after the other.

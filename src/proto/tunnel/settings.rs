@@ -5,34 +5,7 @@ use std::net::IpAddr;
 use crate::proto::endpoint::Transport;
 use crate::proto::tunnel::assigned::Assigned;
 use crate::proto::tunnel::cipher::Cipher;
-
-/// What carries a tunnel, as far as strings and sizes depend on it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Underlay {
-    /// UDP or TCP.
-    pub transport: Transport,
-    /// Whether over IPv6.
-    pub ipv6: bool,
-}
-
-/// What a tunnel carries.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum Device {
-    /// Ethernet frames.
-    #[default]
-    Tap,
-    /// IP packets.
-    Tun,
-}
-
-/// Which end of a session we are.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Role {
-    /// We connected.
-    Client,
-    /// We listened.
-    Server,
-}
+use crate::proto::tunnel::kind::{Device, Role, Underlay};
 
 /// Both ends can use data packets V2.
 const PROTO_DATA_V2: u32 = 1 << 1;

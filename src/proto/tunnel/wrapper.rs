@@ -4,9 +4,9 @@ use crate::proto::time::{Instant, UnixTime};
 use crate::proto::tunnel::control_keys::{
     ControlKeys, ControlProtection, Stamp, carries_wrapped_key, split_wrapped_key,
 };
+use crate::proto::tunnel::kind::Role;
 use crate::proto::tunnel::packet::{KeyId, Opcode};
 use crate::proto::tunnel::replay::ReplayWindow;
-use crate::proto::tunnel::settings::Role;
 
 /// Both directions of one session.
 #[derive(Debug)]

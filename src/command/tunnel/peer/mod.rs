@@ -1,6 +1,7 @@
 //! The control loop of one tunnel, the same for both roles and transports: feeds its session, performs
 //! what comes out, and owns the interface.
 
+pub mod order;
 mod size;
 
 use std::collections::VecDeque;
@@ -12,13 +13,14 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use crate::command::tunnel::counters::Counters;
-use crate::command::tunnel::event::{Ending, Event, EventKind, Role, Up};
+use crate::command::tunnel::event::{Ending, Event, EventKind, Up};
 use crate::command::tunnel::house::Guest;
 use crate::command::tunnel::interface::{Interface, InterfaceSettings};
 use crate::command::tunnel::inward::{Heard, LaneOrder, LaneOrders};
 use crate::command::tunnel::link::Link;
 use crate::command::tunnel::outward::{Outward, OutwardOrder};
 use crate::command::tunnel::particulars::{MtuWish, Segments};
+use crate::command::tunnel::peer::order::PeerOrder;
 use crate::command::tunnel::peer::size::Size;
 use crate::os::clock::Clock;
 use crate::os::link::Links;
@@ -27,22 +29,11 @@ use crate::proto::time::{Instant, earliest};
 use crate::proto::tunnel::assigned::Assigned;
 use crate::proto::tunnel::black_hole::BlackHole;
 use crate::proto::tunnel::data::Sealer;
+use crate::proto::tunnel::kind::{Device, Role, Underlay};
 use crate::proto::tunnel::limit;
 use crate::proto::tunnel::mss::Mssfix;
 use crate::proto::tunnel::session::{Admission, Established, Input, Output, Session};
-use crate::proto::tunnel::settings::{Device, Underlay};
 use crate::proto::tunnel::tls::PeerName;
-
-/// What the owner of a tunnel can want.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum PeerOrder {
-    /// Tell the peer, and end.
-    Close,
-    /// Renew the keys, for which the peer shows its certificate.
-    RenewKeys,
-    /// End without a word: the peer is no longer to be believed, or has come back anew.
-    Drop(&'static str),
-}
 
 /// Everything a tunnel's control loop needs from its surroundings.
 pub struct Surroundings {

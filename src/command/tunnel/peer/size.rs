@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::command::tunnel::event::{EventKind, Role};
+use crate::command::tunnel::event::EventKind;
 use crate::command::tunnel::inward::LaneOrder;
 use crate::command::tunnel::outward::OutwardOrder;
 use crate::command::tunnel::particulars::MtuWish;
@@ -10,21 +10,18 @@ use crate::command::tunnel::peer::Peer;
 use crate::proto::time::Instant;
 use crate::proto::tunnel::black_hole;
 use crate::proto::tunnel::cipher::Cipher;
+use crate::proto::tunnel::kind::{Device, Underlay};
 use crate::proto::tunnel::path::{frame_octets, interface_mtu, packet_octets};
-use crate::proto::tunnel::settings::{self, Device, Underlay, mtu};
+use crate::proto::tunnel::settings::{self, mtu};
 
 impl Peer {
     /// What the kernel knows of the path, and what the interface should be like.
     pub(super) fn measure(&self, cipher: Cipher, overhead: usize) -> Size {
         let surroundings = &self.surroundings;
         let underlay = surroundings.underlay;
-        let role = match self.role {
-            Role::Client => settings::Role::Client,
-            Role::Server => settings::Role::Server,
-        };
         let wanted = match surroundings.mtu {
             Some(MtuWish::Packet(octets)) => octets,
-            Some(MtuWish::Datagram(octets)) => settings::mtu_of_link(octets, role, cipher),
+            Some(MtuWish::Datagram(octets)) => settings::mtu_of_link(octets, self.role, cipher),
             None => mtu(underlay, cipher),
         };
         let look_at = surroundings.clock.now() + PATH_EVERY;

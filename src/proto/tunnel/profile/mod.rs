@@ -12,10 +12,10 @@ use std::time::Duration;
 use crate::proto::endpoint::Transport;
 use crate::proto::tunnel::cipher::Cipher;
 use crate::proto::tunnel::control_keys::{Digest, Direction};
+use crate::proto::tunnel::kind::{Device, Role};
 use crate::proto::tunnel::limit::Limit;
 use crate::proto::tunnel::mss::Mssfix;
 use crate::proto::tunnel::ovpn::Directive;
-use crate::proto::tunnel::settings::{Device, Role};
 use crate::proto::tunnel::tls::Usage;
 
 /// What a file asks for. What it does not mention is empty.

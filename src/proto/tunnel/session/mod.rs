@@ -21,14 +21,13 @@ use crate::proto::tunnel::cipher::Cipher;
 use crate::proto::tunnel::control_keys::ControlProtection;
 use crate::proto::tunnel::cookie::Proven;
 use crate::proto::tunnel::data::Sealer;
+use crate::proto::tunnel::kind::{Device, Role, Underlay};
 use crate::proto::tunnel::liveness::{self, Liveness};
 use crate::proto::tunnel::negotiation::{Negotiation, Ours, Room};
 use crate::proto::tunnel::packet::{ControlPacket, KeyId, Opcode, SessionId};
 use crate::proto::tunnel::session::push::PUSH_REPEAT;
 use crate::proto::tunnel::session::renewal::after;
-use crate::proto::tunnel::settings::{
-    Device, PeerInformation, PushReply, Role, Underlay, option_string,
-};
+use crate::proto::tunnel::settings::{PeerInformation, PushReply, option_string};
 use crate::proto::tunnel::tls::{Expectation, Tls, TlsContext};
 use crate::proto::tunnel::wrapper::Wrapper;
 

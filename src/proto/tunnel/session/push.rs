@@ -9,12 +9,13 @@ use crate::proto::tunnel::agreement::{
 };
 use crate::proto::tunnel::assigned::Assigned;
 use crate::proto::tunnel::cipher::Cipher;
+use crate::proto::tunnel::kind::Role;
 use crate::proto::tunnel::liveness::Liveness;
 use crate::proto::tunnel::negotiation::{Negotiation, Stage};
 use crate::proto::tunnel::session::{
     Admission, Established, Output, Progress, Protection, Reason, Session,
 };
-use crate::proto::tunnel::settings::{PeerInformation, PushReply, Role, choose_cipher};
+use crate::proto::tunnel::settings::{PeerInformation, PushReply, choose_cipher};
 
 /// How long a native peer may be silent before the tunnel is over.
 const NATIVE_SILENCE: Duration = Duration::from_secs(60);

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use crate::proto::time::Instant;
 use crate::proto::tunnel::data::{Opener, Sealer};
+use crate::proto::tunnel::kind::Role;
 use crate::proto::tunnel::negotiation::{Negotiation, NegotiationError, Room};
 use crate::proto::tunnel::packet::{KeyId, Opcode};
 use crate::proto::tunnel::session::{Output, Reason, Session};
-use crate::proto::tunnel::settings::Role;
 use crate::proto::tunnel::tls::{PeerName, Tls};
 
 /// How long the old key is used at most for sending after the new one was begun.

@@ -5,9 +5,9 @@ use std::time::Duration;
 use crate::proto::time::Instant;
 use crate::proto::tunnel::agreement::Disagreement;
 use crate::proto::tunnel::cipher::Cipher;
+use crate::proto::tunnel::kind::Role;
 use crate::proto::tunnel::pair::{FINE, World};
 use crate::proto::tunnel::session::{Input, Progress, Reason, Session};
-use crate::proto::tunnel::settings::Role;
 
 const GCM: [Cipher; 1] = [Cipher::Aes256Gcm];
 
