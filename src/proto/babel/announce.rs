@@ -111,7 +111,7 @@ impl Router {
         }
         let mut heard = self.neighbours.on(index).peekable();
         let is_settled = heard.peek().is_some() && heard.all(|(_, it)| it.cost != u16::MAX);
-        interface.hello_again(is_settled, now, &mut self.random);
+        interface.plan_next_hello(is_settled, now, &mut self.random);
     }
 
     /// Queues the whole table for a link.

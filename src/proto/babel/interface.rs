@@ -23,7 +23,7 @@ pub struct Interface {
     /// When the last Hello was sent.
     pub hello_sent: Option<Instant>,
     /// How soon the next Hello follows while a neighbour is to be found or won.
-    courting: Duration,
+    backoff: Duration,
     /// When the whole table is due.
     pub update_at: Instant,
     /// What is to be said to everyone on it.
@@ -42,7 +42,7 @@ impl Interface {
             hello_seqno: random.u16(),
             hello_at: now,
             hello_sent: None,
-            courting: Self::COURTING,
+            backoff: Self::BACKOFF,
             update_at: now + random.between(update_interval / 2, update_interval),
             outbox: Outbox::new(body_octets_max(&link, keys)),
             is_full: false,
@@ -64,18 +64,18 @@ impl Interface {
     /// A Hello is being sent: when the next is due. While no neighbour is heard, or one cannot be used yet,
     /// something of what makes a link work may have been lost: said again soon, then less and less so, it
     /// need not wait for a whole interval.
-    pub fn hello_again(&mut self, is_settled: bool, now: Instant, random: &mut Random) {
+    pub fn plan_next_hello(&mut self, is_settled: bool, now: Instant, random: &mut Random) {
         let interval = self.link.settings.hello_interval;
-        let after = if is_settled { interval } else { interval.min(self.courting) };
-        self.courting = interval.min(2 * after);
+        let after = if is_settled { interval } else { interval.min(self.backoff) };
+        self.backoff = interval.min(2 * after);
         self.hello_sent = Some(now);
         self.hello_seqno = self.hello_seqno.wrapping_add(1);
         self.hello_at = now + random.between(after.mul_f64(0.9), after);
     }
 
     /// Somebody new is there.
-    pub const fn court(&mut self) {
-        self.courting = Self::COURTING;
+    pub const fn reset_backoff(&mut self) {
+        self.backoff = Self::BACKOFF;
     }
 
     /// Says Hello at once, unless it was said just now.
@@ -92,7 +92,7 @@ impl Interface {
     }
 
     /// How soon the second Hello follows the first.
-    const COURTING: Duration = Duration::from_millis(500);
+    const BACKOFF: Duration = Duration::from_millis(500);
     /// Hellos are at least this far apart, however many neighbours appear.
     const HELLO_PAUSE: Duration = Duration::from_millis(100);
 

@@ -95,7 +95,7 @@ impl Router {
         }
         self.version += 1;
         let link = self.interfaces.get_mut(&interface)?;
-        link.court();
+        link.reset_backoff();
         let outbox = link.unicast_outbox(self.settings.keys.as_ref());
         Some(self.neighbours.add(Neighbour::new(interface, path.from, outbox, now)))
     }
