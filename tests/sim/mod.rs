@@ -1,8 +1,10 @@
 //! The cores in one thread: virtual time, seeds, invariants after every step.
 
 mod babel;
+mod bench;
 mod filters;
 mod grid;
 mod mesh;
+mod statements;
 mod survive;
 mod world;

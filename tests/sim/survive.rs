@@ -1,129 +1,14 @@
 //! One Babel router and neighbours that are many, loud, mistaken or gone, in virtual time.
 
-use std::net::{IpAddr, Ipv6Addr};
-use std::time::Duration;
-
-use re6st::proto::babel::composer::Composer;
 use re6st::proto::babel::destination::Destination;
-use re6st::proto::babel::dump::Dump;
-use re6st::proto::babel::event::{Input, Link, Notice, Output};
-use re6st::proto::babel::hello::{Hello, HelloKind};
-use re6st::proto::babel::ihu::Ihu;
-use re6st::proto::babel::mac::{GROUP, Hash, Key, Keys, Path};
+use re6st::proto::babel::event::{Input, Notice, Output};
+use re6st::proto::babel::mac::{Hash, Key, Keys};
 use re6st::proto::babel::requests::{RouteRequest, SeqnoRequest};
-use re6st::proto::babel::router::Router;
-use re6st::proto::babel::router_id::RouterId;
-use re6st::proto::babel::settings::{
-    Announcement, Authentication, InterfaceSettings, Settings, V4ViaV6,
-};
+use re6st::proto::babel::settings::{Announcement, Authentication, InterfaceSettings, V4ViaV6};
 use re6st::proto::babel::update::Update;
 use re6st::proto::limits;
-use re6st::proto::random::Random;
-use re6st::proto::time::Instant;
 
-const SECOND: Duration = Duration::from_secs(1);
-const OURS: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1);
-const LINK: u32 = 7;
-
-/// A router on one link, and all it wanted done.
-struct Bench {
-    router: Router,
-    now: Instant,
-    out: Vec<Output>,
-}
-
-fn link(index: u32, settings: InterfaceSettings) -> Link {
-    let name = format!("link{index}");
-    Link { index, name, address: OURS, address_v4: None, mtu: 1400, settings }
-}
-
-fn router_id(number: usize) -> RouterId {
-    RouterId::new((number as u64 + 1).to_be_bytes()).unwrap()
-}
-
-fn neighbour(number: usize) -> Ipv6Addr {
-    Ipv6Addr::from_bits(0xfe80 << 112 | (number as u128 + 0x100))
-}
-
-fn prefix(number: usize) -> Destination {
-    let address = Ipv6Addr::from_bits(0x2001_0db8 << 96 | (number as u128) << 64);
-    Destination::from_anywhere(format!("{address}/64").parse().unwrap())
-}
-
-/// The packets that a body of TLVs takes.
-fn packets(fill: impl FnOnce(&mut Composer)) -> Vec<Vec<u8>> {
-    let mut composer = Composer::new(1300);
-    fill(&mut composer);
-    let framed = |body: Vec<u8>| {
-        let length = u16::try_from(body.len()).unwrap().to_be_bytes();
-        [&[42, 2], &length[..], &body].concat()
-    };
-    composer.take().into_iter().map(framed).collect()
-}
-
-fn put_hello(composer: &mut Composer, seqno: u16) {
-    let hello = Hello { kind: HelloKind::Multicast, seqno, next_within: Some(SECOND), sent: None };
-    composer.put(Hello::TYPE, |body| hello.put(body));
-    let ihu = Ihu { address: Some(IpAddr::V6(OURS)), rxcost: 96, next_within: SECOND, echo: None };
-    composer.put(Ihu::TYPE, |body| ihu.put(body));
-}
-
-fn put_update(composer: &mut Composer, from: usize, destination: Destination) {
-    let update = Update {
-        destination: Some(destination),
-        router_id: Some(router_id(from)),
-        next_hop: None,
-        seqno: 1,
-        metric: 0,
-        next_within: Duration::from_secs(60),
-    };
-    composer.update(&update, &destination, None);
-}
-
-impl Bench {
-    fn new() -> Self {
-        let settings = Settings {
-            router_id: RouterId::new([9; 8]).unwrap(),
-            announced: vec![Announcement { destination: prefix(0), metric: 0 }],
-            accepted: Vec::new(),
-            keys: None,
-        };
-        let router = Router::new(settings, Random::from_number(1));
-        let mut bench = Self { router, now: Instant::ZERO, out: Vec::new() };
-        bench.handle(Input::InterfaceUp(link(LINK, InterfaceSettings::wired(SECOND))));
-        bench
-    }
-
-    fn handle(&mut self, input: Input<'_>) {
-        self.router.handle(input, self.now, &mut self.out);
-    }
-
-    fn hear(&mut self, from: usize, fill: impl FnOnce(&mut Composer)) {
-        for octets in packets(fill) {
-            let path = Path { from: neighbour(from), to: GROUP };
-            self.handle(Input::Received { interface: LINK, path, octets: &octets });
-        }
-    }
-
-    /// Lets time pass, timers included.
-    fn wait(&mut self, time: Duration) {
-        let end = self.now + time;
-        while let Some(due) = self.router.deadline().filter(|&due| due <= end) {
-            self.now = self.now.max(due);
-            self.handle(Input::Timer);
-        }
-        self.now = end;
-    }
-
-    /// Everything that was wanted since this was last asked.
-    fn wanted(&mut self) -> Vec<Output> {
-        std::mem::take(&mut self.out)
-    }
-
-    fn dump(&self) -> Dump {
-        self.router.dump(self.now)
-    }
-}
+use super::bench::{Bench, LINK, OURS, SECOND, link, prefix, put_hello, put_update, router_id};
 
 fn installed(out: &[Output]) -> usize {
     out.iter().filter(|output| matches!(output, Output::Install { .. })).count()
@@ -145,7 +30,7 @@ fn notices(out: &[Output], wanted: impl Fn(&Notice) -> bool) -> usize {
 /// Method: ten links that come up at different moments; a minute of Hellos.
 #[test]
 fn babel_wakes_up_once_for_the_hellos_of_all_links() {
-    let mut bench = Bench::new();
+    let mut bench = Bench::on_a_link();
     for index in 1..10 {
         bench.wait(SECOND * index / 13);
         bench.handle(Input::InterfaceUp(link(LINK + index, InterfaceSettings::wired(SECOND))));
@@ -170,7 +55,7 @@ fn babel_wakes_up_once_for_the_hellos_of_all_links() {
 /// Goal: two hundred neighbours on one link are all routed to, told that they are heard, and let go.
 #[test]
 fn babel_survives_two_hundred_neighbours_on_one_link() {
-    let mut bench = Bench::new();
+    let mut bench = Bench::on_a_link();
     for round in 0..4 {
         for from in 0..200 {
             bench.hear(from, |composer| {
@@ -194,7 +79,7 @@ fn babel_survives_two_hundred_neighbours_on_one_link() {
 /// Goal: neighbours beyond the limit are ignored, the operator is told once, and those that are known stay.
 #[test]
 fn babel_tells_once_of_too_many_neighbours() {
-    let mut bench = Bench::new();
+    let mut bench = Bench::on_a_link();
     for round in 0..3 {
         for from in 0..limits::BABEL_NEIGHBOURS_MAX + 100 {
             bench.hear(from, |composer| put_hello(composer, round));
@@ -210,7 +95,7 @@ fn babel_tells_once_of_too_many_neighbours() {
 /// Goal: a table larger than the limit is cut there, the operator is told once, and the rest works on.
 #[test]
 fn babel_tells_once_of_a_table_that_is_full() {
-    let mut bench = Bench::new();
+    let mut bench = Bench::on_a_link();
     for round in 0..2 {
         bench.hear(0, |composer| put_hello(composer, round));
     }
@@ -243,7 +128,7 @@ fn babel_tells_once_of_a_table_that_is_full() {
 #[test]
 fn babel_asks_for_a_route_before_it_expires() {
     for answers in [true, false] {
-        let mut bench = Bench::new();
+        let mut bench = Bench::on_a_link();
         for round in 0..3 {
             bench.hear(0, |composer| put_hello(composer, round));
         }
@@ -287,7 +172,7 @@ fn asks_for_a_route(output: &Output) -> bool {
 /// one's route stays.
 #[test]
 fn babel_survives_a_neighbour_that_floods() {
-    let mut bench = Bench::new();
+    let mut bench = Bench::on_a_link();
     for round in 0..3 {
         bench.hear(0, |composer| put_hello(composer, round));
         bench.hear(1, |composer| {
@@ -328,7 +213,7 @@ fn babel_survives_a_neighbour_that_floods() {
 /// Goal: a machine that was suspended, or whose clock jumped, finds its neighbours again at once.
 #[test]
 fn babel_survives_an_hour_without_time() {
-    let mut bench = Bench::new();
+    let mut bench = Bench::on_a_link();
     let meet = |bench: &mut Bench, first: u16| {
         for round in 0..3 {
             bench.hear(1, |composer| {
@@ -353,7 +238,7 @@ fn babel_survives_an_hour_without_time() {
 /// Goal: each link has the keys that it was given: with one's the other's packets are not signed.
 #[test]
 fn babel_signs_on_each_link_with_its_own_key() {
-    let mut bench = Bench::new();
+    let mut bench = Bench::on_a_link();
     let keys = |octet| {
         let key = Key::new(Hash::Blake2s128, &[octet; 16]).unwrap();
         Keys { sign: vec![key], accept: Vec::new() }
@@ -381,7 +266,7 @@ fn babel_signs_on_each_link_with_its_own_key() {
 #[test]
 fn babel_announces_ipv4_through_ipv6_where_it_is_told_to() {
     for (v4_via_v6, expected) in [(V4ViaV6::On, true), (V4ViaV6::Off, false)] {
-        let mut bench = Bench::new();
+        let mut bench = Bench::on_a_link();
         let ipv4 = Destination::from_anywhere("10.9.0.0/24".parse().unwrap());
         bench.handle(Input::Announced(vec![Announcement { destination: ipv4, metric: 0 }]));
         let settings = InterfaceSettings { v4_via_v6, ..InterfaceSettings::wired(SECOND) };

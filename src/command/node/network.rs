@@ -1,11 +1,11 @@
 //! The network's parameters: from the registry, kept in the state folder, and what they mean for each part.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use serde_json::{Map, json};
 
 use crate::os::store::Value;
+use crate::proto::babel::configuration::words;
 use crate::proto::babel::mac::{Hash, Key, Keys};
 use crate::proto::babel::settings::{InterfaceSettings, RttSettings};
 use crate::proto::certificate::Authority;
@@ -170,18 +170,20 @@ pub fn babel_lan(parameters: &Parameters) -> InterfaceSettings {
     InterfaceSettings::wired(parameters.hello)
 }
 
-fn rtt(words: &str) -> RttSettings {
+fn rtt(text: &str) -> RttSettings {
     let mut settings = RttSettings::RE6ST;
-    let words: Vec<&str> = words.split_whitespace().collect();
-    for pair in words.windows(2) {
-        let milliseconds = || pair[1].parse().ok().map(|ms: f64| Duration::from_secs_f64(ms / 1e3));
+    let pairs: Vec<&str> = text.split_whitespace().collect();
+    for pair in pairs.windows(2) {
+        let round_trip = || words::round_trip(pair[1]);
         match pair[0] {
-            "rtt-min" => settings.min = milliseconds().unwrap_or(settings.min),
-            "rtt-max" => settings.max = milliseconds().unwrap_or(settings.max),
+            "rtt-min" => settings.min = round_trip().unwrap_or(settings.min),
+            "rtt-max" => settings.max = round_trip().unwrap_or(settings.max),
             "max-rtt-penalty" => {
                 settings.penalty_max = pair[1].parse().unwrap_or(settings.penalty_max);
             }
-            "rtt-decay" => settings.decay = pair[1].parse().unwrap_or(settings.decay),
+            "rtt-decay" => {
+                settings.decay = words::number16(pair[1], 1..=256).unwrap_or(settings.decay);
+            }
             _ => {}
         }
     }
@@ -195,6 +197,8 @@ pub fn ciphers(parameters: &Parameters) -> Vec<Cipher> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn parameters() -> Parameters {
@@ -229,6 +233,15 @@ mod tests {
         let rtt = babel_tunnel(&parameters()).rtt.unwrap();
         assert_eq!((rtt.penalty_max, rtt.max), (5000, Duration::from_micros(400_500)));
         assert_eq!(rtt.decay, RttSettings::RE6ST.decay);
+    }
+
+    #[test]
+    fn delay_that_makes_no_sense_does_not_count() {
+        for nonsense in ["rtt-min -5", "rtt-max 1e300 rtt-min NaN", "rtt-decay 257", "rtt-decay 0"]
+        {
+            assert_eq!(super::rtt(nonsense), RttSettings::RE6ST, "{nonsense}");
+        }
+        assert_eq!(super::rtt("rtt-decay 256").decay, 256);
     }
 
     #[test]

@@ -29,7 +29,7 @@ impl Rtt {
     }
 
     /// Takes the timestamps of an IHU (ours, theirs) and of the Hello in the same packet.
-    pub fn handle_echo(&mut self, echo: (u32, u32), sent: u32, now: Instant, decay: u8) {
+    pub fn handle_echo(&mut self, echo: (u32, u32), sent: u32, now: Instant, decay: u16) {
         let (our_hello, arrived) = echo;
         let whole = now.micros_u32().wrapping_sub(our_hello);
         let held = sent.wrapping_sub(arrived);

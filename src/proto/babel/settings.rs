@@ -138,8 +138,8 @@ pub struct RttSettings {
     pub max: Duration,
     /// The whole penalty.
     pub penalty_max: u16,
-    /// Weight of a new sample, out of 256.
-    pub decay: u8,
+    /// Weight of a new sample, out of 256; with 256, older ones do not count.
+    pub decay: u16,
 }
 
 impl RttSettings {

@@ -221,7 +221,7 @@ impl InterfaceOptions {
             min: self.rtt_min.unwrap_or(Duration::from_millis(10)),
             max: self.rtt_max.unwrap_or(Duration::from_millis(120)),
             penalty_max,
-            decay: self.rtt_decay.unwrap_or(42).try_into().unwrap_or(u8::MAX),
+            decay: self.rtt_decay.unwrap_or(42),
         })
     }
 }

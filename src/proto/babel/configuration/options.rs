@@ -176,11 +176,11 @@ fn refuse(word: &str, words: &mut Words) -> Result<(), Fault> {
         }
         "local-port" | "local-port-readwrite" => {
             words.value(NUMBER, number)?;
-            without_effect("local-port", "nothing listens there, `re6st babel dump` shows routes")
+            without_effect("local-port", NO_CLIENTS)
         }
         "local-path" | "local-path-readwrite" => {
             words.text(FILE)?;
-            without_effect("local-path", "nothing listens there, `re6st babel dump` shows routes")
+            without_effect("local-path", NO_CLIENTS)
         }
         _ => Err(Fault::Statement(word.to_owned())),
     }
@@ -199,6 +199,8 @@ fn diversity(text: &str) -> Option<u32> {
     named.or_else(|| words::number(text, &(0..=3)))
 }
 
+const NO_CLIENTS: &str = "clients of babeld are not served: start the router by `re6st babel run` and ask it \
+                          by `re6st babel dump` or `monitor`";
 const NUMBER: &str = "a number from 1 to 65534";
 const BOOLEAN: &str = "true or false";
 const FILE: &str = "the name of a file";
