@@ -1923,7 +1923,7 @@ _re6st() {
             return 0
             ;;
         re6st__subcmd__tunnel__subcmd__connect)
-            opts="-v -h --peer --interface --config --ca --cert --key --crl --revoked --tls-auth --key-direction --auth --tls-crypt --tls-crypt-v2 --device --cipher --address --mtu --udp-gso --ping-exit --handshake-timeout --renegotiate-after --statistics-every --json --verbose --help"
+            opts="-v -h --peer --interface --config --ca --cert --key --extra-certs --crl --revoked --tls-auth --key-direction --auth --tls-crypt --tls-crypt-v2 --device --cipher --address --mtu --udp-gso --ping-exit --handshake-timeout --renegotiate-after --statistics-every --json --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1950,6 +1950,10 @@ _re6st() {
                     return 0
                     ;;
                 --key)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --extra-certs)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -2025,7 +2029,7 @@ _re6st() {
             return 0
             ;;
         re6st__subcmd__tunnel__subcmd__listen)
-            opts="-v -h --port --protocol --bind --max-clients --interface-prefix --dh --config --ca --cert --key --crl --revoked --tls-auth --key-direction --auth --tls-crypt --tls-crypt-v2 --device --cipher --address --mtu --udp-gso --ping-exit --handshake-timeout --renegotiate-after --statistics-every --json --verbose --help"
+            opts="-v -h --port --protocol --bind --max-clients --interface-prefix --dh --config --ca --cert --key --extra-certs --crl --revoked --tls-auth --key-direction --auth --tls-crypt --tls-crypt-v2 --device --cipher --address --mtu --udp-gso --ping-exit --handshake-timeout --renegotiate-after --statistics-every --json --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2068,6 +2072,10 @@ _re6st() {
                     return 0
                     ;;
                 --key)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --extra-certs)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -255,10 +255,11 @@ complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subc
 complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from listen" -l interface-prefix -d 'What interfaces\' names begin with; the client\'s common name follows' -r
 complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from listen" -l dh -d 'Diffie-Hellman parameters; accepted and not used, for every peer knows elliptic curves' -r -F
 complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from listen" -l config -d 'OpenVPN configuration file (.ovpn) to take from what is not said here; files that it names are looked for beside it, and options that do not apply are named' -r -F
-complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from listen" -l ca -d 'Certificate of the authority, PEM' -r -F
-complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from listen" -l cert -d 'Our certificate, PEM' -r -F
+complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from listen" -l ca -d 'Certificate of the authority, PEM, or of each of several' -r -F
+complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from listen" -l cert -d 'Our certificate, PEM; those that lead from it to its authority may follow' -r -F
 complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from listen" -l key -d 'Its key, PEM' -r -F
-complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from listen" -l crl -d 'The authority\'s list of revoked certificates, PEM; read again when it changes' -r -F
+complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from listen" -l extra-certs -d 'Certificates that lead from ours to its authority, PEM, if they are not in its file' -r -F
+complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from listen" -l crl -d 'The authority\'s list of revoked certificates, PEM, or that of each; read again when it changes' -r -F
 complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from listen" -l revoked -d 'Serial number of a certificate that is not believed' -r
 complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from listen" -l tls-auth -d 'Key that authenticates the control channel (`openvpn --genkey secret`): who has it not is not answered' -r -F
 complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from listen" -l key-direction -d 'Which half of that key is for sending; the other end has the other [default: one for both]' -r -f -a "0\t''
@@ -283,10 +284,11 @@ complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subc
 complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from connect" -l peer -d 'Common name that the server\'s certificate must have [default: any]' -r
 complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from connect" -l interface -d 'Name of the interface [default: re6st-tunnel]' -r
 complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from connect" -l config -d 'OpenVPN configuration file (.ovpn) to take from what is not said here; files that it names are looked for beside it, and options that do not apply are named' -r -F
-complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from connect" -l ca -d 'Certificate of the authority, PEM' -r -F
-complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from connect" -l cert -d 'Our certificate, PEM' -r -F
+complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from connect" -l ca -d 'Certificate of the authority, PEM, or of each of several' -r -F
+complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from connect" -l cert -d 'Our certificate, PEM; those that lead from it to its authority may follow' -r -F
 complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from connect" -l key -d 'Its key, PEM' -r -F
-complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from connect" -l crl -d 'The authority\'s list of revoked certificates, PEM; read again when it changes' -r -F
+complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from connect" -l extra-certs -d 'Certificates that lead from ours to its authority, PEM, if they are not in its file' -r -F
+complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from connect" -l crl -d 'The authority\'s list of revoked certificates, PEM, or that of each; read again when it changes' -r -F
 complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from connect" -l revoked -d 'Serial number of a certificate that is not believed' -r
 complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from connect" -l tls-auth -d 'Key that authenticates the control channel (`openvpn --genkey secret`): who has it not is not answered' -r -F
 complete -c re6st -n "__fish_re6st_using_subcommand tunnel; and __fish_seen_subcommand_from connect" -l key-direction -d 'Which half of that key is for sending; the other end has the other [default: one for both]' -r -f -a "0\t''

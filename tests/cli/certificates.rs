@@ -88,6 +88,38 @@ fn a_node_does_not_start_with_a_revoked_certificate() {
     assert_eq!(node.namespace.ip("-6 route show table main").matches("2001:db8:42").count(), 0);
 }
 
+/// A tunnel is tried all the same, for it may be a clock that is wrong.
+#[test]
+fn a_tunnel_warns_of_certificates_that_expired() {
+    let directory = TempDir::new().unwrap();
+    let (now, past) = (directory.path().join("now"), directory.path().join("past"));
+    Authority::new(NETWORK, VALID).issue(&now, "1/16", VALID);
+    Authority::new(NETWORK, EXPIRED).issue(&past, "1/16", EXPIRED);
+    fs::write(directory.path().join("none.ovpn"), "").unwrap();
+    let file = |folder: &Path, name: &str| folder.join(name).display().to_string();
+    let config = file(directory.path(), "none.ovpn");
+    let said = |ca: &str, folder: &Path| {
+        let (cert, key) = (file(folder, "cert.crt"), file(folder, "cert.key"));
+        let end = ["--ca", ca, "--cert", &cert, "--key", &key];
+        // It ends before there is a tunnel, for there is no server.
+        let output =
+            super::re6st(&[&["tunnel", "connect", "--config", &config], &end[..]].concat());
+        assert_refusal("no server", &output, 2, &["name a server"]);
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+    let expired = "no peer believes it, unless a clock is wrong";
+    assert!(!said(&file(&now, "ca.crt"), &now).contains("expired"));
+    let warned = said(&file(&now, "ca.crt"), &past);
+    assert!(warned.contains("past/cert.crt expired on 2") && warned.contains(expired), "{warned}");
+    assert!(said(&file(&past, "ca.crt"), &now).contains("past/ca.crt expired on 2"));
+    // Of several authorities, the others may do.
+    let both = [now.join("ca.crt"), past.join("ca.crt")].map(|path| fs::read(path).unwrap());
+    fs::write(directory.path().join("both.crt"), both.concat()).unwrap();
+    let warned = said(&file(directory.path(), "both.crt"), &now);
+    let wanted = "both.crt: the certificate of re6st.example.com expired on 2";
+    assert!(warned.contains(wanted) && !warned.contains(expired), "{warned}");
+}
+
 #[test]
 fn cert_verify_says_what_is_wrong() {
     for (what, spoil, words) in CASES {

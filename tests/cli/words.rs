@@ -109,6 +109,8 @@ fn values_that_make_no_sense_are_named() {
         (&format!("{listen} --port 1194 --protocol udp --cipher ROT13"), "ROT13"),
         (&format!("{connect} 203.0.113.7"), "203.0.113.7"),
         (&format!("{connect} 203.0.113.7,1194,sctp"), "sctp"),
+        (&format!("{connect} 203.0.113.7,1194,udp6"), "family"),
+        (&format!("{connect} 203.0.113.7,0,udp"), "port"),
         ("ping-matrix run --targets - --planes ipv4,ipv9", "ipv9"),
         ("ping-matrix report --format tiff", "tiff"),
     ] {

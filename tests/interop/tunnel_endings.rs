@@ -4,7 +4,7 @@
 use std::fs;
 
 use crate::interop::tunnel_lab::{KINDS, Lab, PATIENCE, events, expect_event};
-use crate::namespace::{Process, eventually};
+use crate::namespace::{Process, RE6ST, eventually};
 
 /// Seconds of silence that end a tunnel here.
 const SILENCE: u64 = 3;
@@ -155,6 +155,76 @@ fn a_name_that_is_taken_is_called_that_before_anybody_is_asked() {
     assert!(events(&connection, "connecting").is_empty(), "{printed}");
     assert_eq!(events(&listener, "up").len(), 1);
     assert_eq!(first.stop(), Some(0));
+}
+
+/// Whether there can be an interface is tried once, however many servers there are.
+#[test]
+fn the_interface_is_tried_once_for_all_servers() {
+    let lab = Lab::new();
+    let monitor = lab.right.spawn(lab.folder.path(), "monitor", "ip", &["monitor", "link"]);
+    let servers: String = (1..=3).map(|n| format!("remote 10.9.0.1 {}\n", 2000 + n)).collect();
+    fs::write(lab.file("servers.ovpn"), servers).unwrap();
+    let words = "tunnel connect --json --interface tried --handshake-timeout 1s --config";
+    let words = format!("{words} {}", lab.file("servers.ovpn"));
+    let seen = || {
+        let gone = |line: &&str| line.starts_with("Deleted") && line.contains("tried");
+        monitor.printed().lines().filter(gone).count()
+    };
+    // The monitor prints nothing when it begins.
+    eventually("a monitor", PATIENCE, || {
+        lab.right.ip("tuntap add tried mode tap");
+        lab.right.ip("tuntap delete tried mode tap");
+        (seen() > 0).then_some(())
+    });
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    let before = seen();
+    let mut connection = lab.spawn(&lab.right, "connect", RE6ST, &words, "client");
+    eventually("an end", PATIENCE, || (!connection.is_running()).then_some(()));
+    assert_eq!(connection.stop(), Some(1));
+    assert_eq!(events(&connection, "connecting").len(), 3, "{}", connection.printed());
+    assert_eq!(seen() - before, 1, "{}", monitor.printed());
+}
+
+/// Who stops it while a name is looked up does not wait for whoever does not answer.
+#[test]
+fn a_name_that_is_looked_up_slowly_holds_up_nobody() {
+    let lab = Lab::new();
+    let rules = "add table inet cut; add chain inet cut in { type filter hook input priority 0; }; \
+                 add rule inet cut in udp dport 53 drop";
+    lab.left.run("nft", &[rules]);
+    let resolver = Resolver::new(&lab);
+    let words = "tunnel connect slow.example,1194,udp --json";
+    let mut connection = lab.spawn(&lab.right, "connect", RE6ST, words, "client");
+    let sockets = || lab.right.run("ss", &["-Hun"]);
+    eventually("a question", PATIENCE, || sockets().contains("10.9.0.1:53").then_some(()));
+    connection.signal("INT");
+    #[allow(clippy::disallowed_methods, reason = "waits for a real process")]
+    let start = std::time::Instant::now();
+    assert_eq!(connection.stop(), Some(0), "{}", connection.printed());
+    assert!(start.elapsed().as_secs() < 4, "after {:?}", start.elapsed());
+    drop(resolver);
+}
+
+/// Names are asked of the host on the left by that on the right.
+struct Resolver(std::path::PathBuf);
+
+impl Resolver {
+    fn new(lab: &Lab) -> Self {
+        // `ip netns exec` puts what lies there over what lies in /etc.
+        let folder = std::path::Path::new("/etc/netns").join(&lab.right.name);
+        fs::create_dir_all(&folder).unwrap();
+        let settings = "nameserver 10.9.0.1\noptions timeout:10 attempts:2\n";
+        fs::write(folder.join("resolv.conf"), settings).unwrap();
+        Self(folder)
+    }
+}
+
+impl Drop for Resolver {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+        // Others may have theirs there.
+        let _ = fs::remove_dir("/etc/netns");
+    }
 }
 
 #[test]

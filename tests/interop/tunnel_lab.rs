@@ -195,9 +195,15 @@ pub(super) fn spawn(
 }
 
 pub(super) fn authority(folder: &Path) {
+    authority_called(folder, "test");
+}
+
+pub(super) fn authority_called(folder: &Path, name: &str) {
     let (key, certificate) = (folder.join("ca.key"), folder.join("ca.crt"));
-    let words = "req -x509 -newkey rsa:2048 -nodes -days 2 -sha512 -set_serial 0x120010db80042 \
-                 -subj /CN=test -keyout";
+    let words = format!(
+        "req -x509 -newkey rsa:2048 -nodes -days 2 -sha512 -set_serial 0x120010db80042 -subj /CN={name} \
+         -keyout"
+    );
     let mut arguments: Vec<&str> = words.split_whitespace().collect();
     arguments.extend([key.to_str().unwrap(), "-out", certificate.to_str().unwrap()]);
     run("openssl", &arguments);

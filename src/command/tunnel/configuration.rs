@@ -11,6 +11,7 @@ use crate::command::tunnel::options::Common;
 use crate::command::tunnel::particulars::{MtuWish, Particulars};
 use crate::os::clock;
 use crate::proto::certificate::{Certificate, CertificateError, PrivateKey};
+use crate::proto::time::UnixTime;
 use crate::proto::tunnel::cipher::Cipher;
 use crate::proto::tunnel::control_keys::ControlProtection;
 use crate::proto::tunnel::credentials::Credentials;
@@ -18,7 +19,7 @@ use crate::proto::tunnel::key_file::{ClientKey, ServerKey, StaticKey};
 use crate::proto::tunnel::kind::Role;
 use crate::proto::tunnel::ovpn;
 use crate::proto::tunnel::profile::{Profile, Source};
-use crate::proto::tunnel::tls::RevocationList;
+use crate::proto::tunnel::revocation::RevocationList;
 
 /// What both ends are told, complete.
 pub struct Configuration {
@@ -158,24 +159,26 @@ impl Files<'_> {
         let ca = need(common.ca.as_ref(), profile.ca.as_ref(), "ca")?;
         let cert = need(common.cert.as_ref(), profile.certificate.as_ref(), "cert")?;
         let key = need(common.key.as_ref(), profile.key.as_ref(), "key")?;
+        let chain =
+            self.find(common.extra_certs.as_ref(), profile.chain.as_ref(), "extra-certs")?;
         let is_none = |found: &Found, what| {
             Failure::failed(format!("{} is not a {what} in PEM form", found.name))
         };
-        for found in [&ca, &cert] {
-            let certificate = Certificate::from_pem(&found.octets);
-            let certificate = certificate.map_err(|_| is_none(found, "certificate"))?;
-            if certificate.not_after() < clock::unix_time() {
-                let (name, then) = (&found.name, certificate.not_after());
-                tracing::warn!(
-                    "{name} expired on {then}: no peer believes it, unless a clock is wrong"
-                );
-            }
+        for found in [Some(&ca), Some(&cert), chain.as_ref()].into_iter().flatten() {
+            let certificates = Certificate::all_from_pem(&found.octets);
+            let certificates = certificates.map_err(|_| is_none(found, "certificate"))?;
+            warn_of_the_expired(&found.name, &certificates, clock::unix_time());
         }
         PrivateKey::from_pem(&key.octets).map_err(|error| match error {
             CertificateError::Protected => Failure::failed(format!("{} {error}", key.name)),
             _ => is_none(&key, "key"),
         })?;
-        Credentials::from_pem(&ca.octets, &cert.octets, &key.octets).map_err(|error| {
+        let credentials = Credentials::from_pem(&ca.octets, &cert.octets, &key.octets);
+        let credentials = match &chain {
+            Some(chain) => credentials.and_then(|found| found.with_chain(&chain.octets)),
+            None => credentials,
+        };
+        credentials.map_err(|error| {
             Failure::failed(match error {
                 CertificateError::OtherKey => {
                     format!("{} is not the key of {}", key.name, cert.name)
@@ -231,6 +234,21 @@ impl Files<'_> {
                     .map_err(|error| wrong(&name, error)),
             },
             _ => Err(Failure::usage("use one of tls-auth, tls-crypt and tls-crypt-v2")),
+        }
+    }
+}
+
+/// With such a certificate there is a tunnel only if the peer's clock is wrong; of several, others may do.
+fn warn_of_the_expired(name: &str, certificates: &[Certificate], now: UnixTime) {
+    for certificate in certificates.iter().filter(|found| found.not_after() < now) {
+        let then = certificate.not_after();
+        if certificates.len() == 1 {
+            tracing::warn!(
+                "{name} expired on {then}: no peer believes it, unless a clock is wrong"
+            );
+        } else {
+            let who = certificate.common_name().unwrap_or_default();
+            tracing::warn!("{name}: the certificate of {who} expired on {then}");
         }
     }
 }

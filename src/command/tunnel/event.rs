@@ -54,6 +54,8 @@ pub enum EventKind {
 pub enum Ending {
     /// The session ended.
     Session(Reason),
+    /// The TCP connection did.
+    Hangup,
     /// Something around it did.
     Other(String),
 }
@@ -62,6 +64,7 @@ impl fmt::Display for Ending {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Session(reason) => reason.fmt(f),
+            Self::Hangup => f.write_str("the connection ended"),
             Self::Other(reason) => f.write_str(reason),
         }
     }

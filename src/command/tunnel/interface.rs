@@ -1,5 +1,6 @@
 //! The interface of a tunnel: made when the tunnel comes up, gone when it ends.
 
+use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -54,7 +55,7 @@ pub struct InterfaceSettings {
 pub enum InterfaceError {
     /// The device could not be made.
     #[error("cannot make interface {0}: {1} ({advice})", advice = advice(.1))]
-    Device(String, #[source] std::io::Error),
+    Device(String, #[source] io::Error),
     /// It could not be set up.
     #[error("{0}")]
     Link(#[from] LinkError),
@@ -64,11 +65,23 @@ pub enum InterfaceError {
 }
 
 /// What to do about a device that cannot be made.
-fn advice(error: &std::io::Error) -> &'static str {
+fn advice(error: &io::Error) -> &'static str {
     match error.kind() {
-        std::io::ErrorKind::ResourceBusy => "there is one of that name: choose another",
-        _ => "is /dev/net/tun there, and are we root?",
+        // A device of ours or of somebody else's; an interface of another kind.
+        io::ErrorKind::ResourceBusy | io::ErrorKind::InvalidInput => {
+            "there is one of that name: choose another"
+        }
+        io::ErrorKind::PermissionDenied => "that takes root or CAP_NET_ADMIN",
+        _ => "is /dev/net/tun there, and the kernel's module tun?",
     }
+}
+
+/// Whether the kernel would have an interface of that name.
+pub fn is_name(name: &str) -> bool {
+    let is_wrong = |c: char| c.is_whitespace() || c.is_control() || matches!(c, '/' | ':' | '%');
+    (1..=NAME_OCTETS).contains(&name.len())
+        && !name.contains(is_wrong)
+        && !matches!(name, "." | "..")
 }
 
 /// Whether an interface of that name can be made; it is gone again afterwards.
@@ -144,6 +157,16 @@ pub fn name_for(prefix: &str, common_name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_name_may_not_have_is_known() {
+        for name in ["e0", "re6st-1-16", "fifteen-letters", "é", "a.b"] {
+            assert!(is_name(name), "{name}");
+        }
+        for name in ["", "sixteen--letters", "a/b", "a b", "a:1", "a\n", ".", "..", "tap%d"] {
+            assert!(!is_name(name), "{name}");
+        }
+    }
 
     #[test]
     fn names_are_short_and_differ() {

@@ -10,7 +10,7 @@ use tokio::time::Interval;
 use crate::command::Failure;
 use crate::os::{clock, file};
 use crate::proto::tunnel::credentials::Credentials;
-use crate::proto::tunnel::tls::RevocationList;
+use crate::proto::tunnel::revocation::RevocationList;
 
 /// A list, and the file it is from.
 pub struct ListFile {

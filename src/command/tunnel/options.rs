@@ -78,16 +78,19 @@ pub struct Common {
     /// looked for beside it, and options that do not apply are named
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// Certificate of the authority, PEM
+    /// Certificate of the authority, PEM, or of each of several
     #[arg(long, value_name = "FILE", required_unless_present = "config")]
     pub ca: Option<PathBuf>,
-    /// Our certificate, PEM
+    /// Our certificate, PEM; those that lead from it to its authority may follow
     #[arg(long, value_name = "FILE", required_unless_present = "config")]
     pub cert: Option<PathBuf>,
     /// Its key, PEM
     #[arg(long, value_name = "FILE", required_unless_present = "config")]
     pub key: Option<PathBuf>,
-    /// The authority's list of revoked certificates, PEM; read again when it changes
+    /// Certificates that lead from ours to its authority, PEM, if they are not in its file
+    #[arg(long, value_name = "FILE")]
+    pub extra_certs: Option<PathBuf>,
+    /// The authority's list of revoked certificates, PEM, or that of each; read again when it changes
     #[arg(long, value_name = "FILE")]
     pub crl: Option<PathBuf>,
     /// Serial number of a certificate that is not believed
@@ -176,6 +179,9 @@ impl Listen {
     /// Where clients may come.
     pub fn ports(&self, profile: &Profile) -> Result<Vec<ListenPort>, Failure> {
         let number = self.port.or(profile.port).unwrap_or(1194);
+        if number == 0 {
+            return Err(Failure::usage("--port takes a number between 1 and 65535"));
+        }
         let mut protocols = self.protocol.clone();
         if protocols.is_empty() {
             protocols.push(profile.protocol.map_or(Protocol::Udp, Protocol::of));

@@ -9,7 +9,8 @@ use crate::proto::tunnel::control_keys::ControlProtection;
 use crate::proto::tunnel::kind::Device;
 use crate::proto::tunnel::limit::Limit;
 use crate::proto::tunnel::mss::Mssfix;
-use crate::proto::tunnel::tls::{RevocationList, Usage};
+use crate::proto::tunnel::revocation::RevocationList;
+use crate::proto::tunnel::tls::Usage;
 
 /// How a tunnel is to be; what is not told is as stock networks have it.
 #[derive(Clone, Debug)]
@@ -38,7 +39,7 @@ pub struct Particulars {
     pub control: ControlProtection,
     /// What the peer's certificate must be for.
     pub usage: Option<Usage>,
-    /// The authority's list of revoked certificates.
+    /// The authorities' list of revoked certificates.
     pub list: Option<RevocationList>,
     /// Octets of the interface's largest packet; as stock networks have it if `None`.
     pub mtu: Option<MtuWish>,

@@ -35,7 +35,10 @@ fn families(remote: &Remote, profile: &Profile) -> Vec<String> {
 pub fn check(text: &str) -> Result<(), Failure> {
     let Err(error) = text.parse::<Endpoint>() else { return Ok(()) };
     let usage = |error| Err(Failure::usage(format!("{text}: {error}")));
-    let Some((_, rest)) = text.split_once(',') else { return usage(error) };
+    let Some((host, rest)) = text.split_once(',') else { return usage(error) };
+    if host.parse::<IpAddr>().is_ok() {
+        return usage(error);
+    }
     let any = [parse(Ipv4Addr::LOCALHOST.into(), rest), parse(Ipv6Addr::LOCALHOST.into(), rest)];
     match any {
         [Err(error), Err(_)] => usage(error),
@@ -69,6 +72,18 @@ mod tests {
     fn of(file: &str) -> Vec<String> {
         let profile = Profile::read(&parse(file.as_bytes()).unwrap()).unwrap();
         servers(&profile, &mut Random::from_number(1))
+    }
+
+    #[test]
+    fn what_is_no_server_is_asked_wrongly() {
+        for text in
+            ["192.0.2.1", "192.0.2.1,1194", "192.0.2.1,1194,udp6", "host,0,udp", "host,1194,sctp"]
+        {
+            assert!(check(text).is_err_and(|failure| failure.exit_code() == 2), "{text}");
+        }
+        for text in ["192.0.2.1,1,tcp", "2001:db8::1,1,udp6", "host,1194,udp", "host,1194,tcp6"] {
+            assert!(check(text).is_ok(), "{text}");
+        }
     }
 
     #[test]

@@ -29,7 +29,7 @@ use crate::proto::tunnel::tls::TlsContext;
 pub fn run(tunnel: Tunnel) -> Outcome {
     let runtime = runtime::start();
     let runtime = runtime.map_err(|error| Failure::failed(format!("cannot start: {error}")))?;
-    match tunnel {
+    let outcome = match tunnel {
         Tunnel::Listen(options) => {
             log::start(2 + options.common.verbose);
             runtime.block_on(run_listen(*options))
@@ -38,7 +38,10 @@ pub fn run(tunnel: Tunnel) -> Outcome {
             log::start(2 + options.common.verbose);
             runtime.block_on(run_connect(*options))
         }
-    }
+    };
+    // A name may still be looked up, which nothing can cut short: nobody waits for it.
+    runtime.shutdown_background();
+    outcome
 }
 
 async fn run_listen(options: Listen) -> Outcome {
@@ -62,9 +65,8 @@ async fn run_listen(options: Listen) -> Outcome {
     )?;
     let mut list = configuration.list_file;
     let (events, mut received) = mpsc::channel(64);
-    let listener = listen(settings, events)
-        .await
-        .map_err(|error| Failure::failed(format!("{error}; is another program there?")))?;
+    let listener =
+        listen(settings, events).await.map_err(|error| Failure::failed(error.to_string()))?;
     for ListenPort { bind, transport } in ports {
         let over = if transport == Transport::Udp { "UDP" } else { "TCP" };
         tracing::info!("listening on {bind}, {over}");
@@ -94,6 +96,9 @@ async fn run_connect(options: Connect) -> Outcome {
     let mut stop = Stop::new()?;
     let as_json = options.common.json;
     let (settings, servers, mut list) = what_to_connect(options)?;
+    if !servers.is_empty() {
+        try_out(&settings.interface, &settings.particulars)?;
+    }
     let mut failure = None;
     for server in servers {
         let found = tokio::select! {
@@ -108,7 +113,6 @@ async fn run_connect(options: Connect) -> Outcome {
                 continue;
             }
         };
-        try_out(&settings.interface, &settings.particulars)?;
         match hold(settings.to(remote), as_json, &mut list, &mut stop).await? {
             Attempt::Over => return Ok(()),
             Attempt::Failed(error) => failure = Some(error),
@@ -186,10 +190,12 @@ fn what_to_connect(
     let profile = &configuration.profile;
     let interface = options.interface.or_else(|| profile.interface.clone());
     let interface = interface.unwrap_or_else(|| "re6st-tunnel".to_owned());
-    if interface.is_empty() || interface.len() > NAME_OCTETS {
+    if !interface::is_name(&interface) {
         let name = name_for("", &interface);
+        let name = if interface::is_name(&name) { name } else { "re6st-tunnel".to_owned() };
         return Err(Failure::usage(format!(
-            "--interface takes a name of at most {NAME_OCTETS} letters, for example {name}"
+            "--interface takes a name of at most {NAME_OCTETS} letters, without spaces, colons and \
+             slashes, for example {name}"
         )));
     }
     let servers = match options.server {
@@ -266,8 +272,15 @@ impl Stop {
 
 /// The last sentence of a client that got no tunnel, with what to do about it.
 fn no_tunnel(remote: Endpoint, ending: &Ending) -> String {
-    let Ending::Session(reason) = ending else {
-        return format!("no tunnel to {remote}: {ending}");
+    let reason = match ending {
+        Ending::Session(reason) => reason,
+        Ending::Hangup => {
+            return format!(
+                "no tunnel to {remote}: {ending}: is it a server of OpenVPN, and have both ends the same \
+                 tls-auth or tls-crypt key?"
+            );
+        }
+        Ending::Other(_) => return format!("no tunnel to {remote}: {ending}"),
     };
     let advice = match reason {
         Reason::Disagreement(Disagreement::PeerIsPlain(_)) => {

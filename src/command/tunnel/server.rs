@@ -89,12 +89,22 @@ pub async fn listen(
 
 /// Why a port cannot be opened.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot listen on {bind}: {cause}")]
+#[error("cannot listen on {bind}: {cause} ({advice})", advice = advice(cause))]
 pub struct ListenError {
     bind: SocketAddr,
     /// What the kernel says.
     #[source]
     pub cause: io::Error,
+}
+
+/// What to do about a port that cannot be opened.
+fn advice(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => "another program is there: choose another port, or end it",
+        io::ErrorKind::AddrNotAvailable => "this host has no such address",
+        io::ErrorKind::PermissionDenied => "ports below 1024 take root or CAP_NET_BIND_SERVICE",
+        _ => "is another program there?",
+    }
 }
 
 fn open(

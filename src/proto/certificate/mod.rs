@@ -86,6 +86,14 @@ impl Certificate {
         X509::from_pem(pem).map(Self).map_err(|_| CertificateError::Malformed)
     }
 
+    /// Reads PEM of one or more, in their order.
+    pub fn all_from_pem(pem: &[u8]) -> Result<Vec<Self>, CertificateError> {
+        match X509::stack_from_pem(pem) {
+            Ok(found) if !found.is_empty() => Ok(found.into_iter().map(Self).collect()),
+            _ => Err(CertificateError::Malformed),
+        }
+    }
+
     /// Reads DER.
     pub fn from_der(der: &[u8]) -> Result<Self, CertificateError> {
         X509::from_der(der).map(Self).map_err(|_| CertificateError::Malformed)

@@ -5,35 +5,49 @@ use openssl::x509::X509;
 
 use crate::proto::certificate::{Certificate, CertificateError, Identity, PrivateKey};
 
-/// An authority, a certificate of its, and that certificate's key: a node's, or any OpenVPN user's.
+/// Authorities, a certificate and its key: a node's, or any OpenVPN user's.
 #[derive(Clone, Debug)]
 pub struct Credentials {
-    authority: Certificate,
+    authorities: Vec<Certificate>,
     certificate: Certificate,
+    chain: Vec<Certificate>,
     key: PrivateKey,
 }
 
 impl Credentials {
-    /// Reads the three PEM texts and checks that certificate and key belong together. Unlike
-    /// [`Identity`], names and serial numbers may be any.
+    /// Reads the PEM texts and checks that certificate and key belong together. There may be several
+    /// authorities, and what leads from the certificate to its own may follow it. Unlike [`Identity`], names
+    /// and serial numbers may be any.
     pub fn from_pem(ca: &[u8], certificate: &[u8], key: &[u8]) -> Result<Self, CertificateError> {
-        let authority = Certificate::from_pem(ca)?;
-        let certificate = Certificate::from_pem(certificate)?;
+        let authorities = Certificate::all_from_pem(ca)?;
+        let mut chain = Certificate::all_from_pem(certificate)?;
+        let certificate = chain.remove(0);
         let key = PrivateKey::from_pem(key)?;
         if !certificate.x509().public_key()?.public_eq(key.pkey()) {
             return Err(CertificateError::OtherKey);
         }
-        Ok(Self { authority, certificate, key })
+        Ok(Self { authorities, certificate, chain, key })
     }
 
-    /// The authority that must have issued the peer's certificate.
-    pub fn authority(&self) -> &X509 {
-        self.authority.x509()
+    /// The same, showing more certificates on the way to the authority.
+    pub fn with_chain(mut self, pem: &[u8]) -> Result<Self, CertificateError> {
+        self.chain.extend(Certificate::all_from_pem(pem)?);
+        Ok(self)
+    }
+
+    /// The authorities, one of which must have issued the peer's certificate, or that of who did.
+    pub fn authorities(&self) -> impl Iterator<Item = &X509> {
+        self.authorities.iter().map(Certificate::x509)
     }
 
     /// Our certificate.
     pub fn certificate(&self) -> &X509 {
         self.certificate.x509()
+    }
+
+    /// What leads from it to its authority, if there is something between.
+    pub fn chain(&self) -> impl Iterator<Item = &X509> {
+        self.chain.iter().map(Certificate::x509)
     }
 
     /// Its key.
@@ -45,8 +59,9 @@ impl Credentials {
 impl From<&Identity> for Credentials {
     fn from(identity: &Identity) -> Self {
         Self {
-            authority: identity.authority.certificate().clone(),
+            authorities: vec![identity.authority.certificate().clone()],
             certificate: identity.certificate.clone(),
+            chain: Vec::new(),
             key: PrivateKey::clone(&identity.key),
         }
     }

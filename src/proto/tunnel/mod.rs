@@ -42,6 +42,7 @@ pub mod path;
 pub mod profile;
 pub mod reliability;
 pub mod replay;
+pub mod revocation;
 pub mod segment;
 pub mod session;
 pub mod settings;

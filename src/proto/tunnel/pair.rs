@@ -491,3 +491,30 @@ fn garbage_and_spoofed_packets_change_nothing() {
     }
     assert!(world.client.established.is_some() && world.passes_both_ways());
 }
+
+/// Who knows the sessions' numbers but puts another one beside an acknowledgement changes nothing.
+#[test]
+fn an_acknowledgement_that_names_another_session_counts_for_nothing() {
+    for (is_forged, repeats) in [(true, true), (false, false)] {
+        let mut world = World::new(11, FINE, &[Cipher::Aes256Gcm]);
+        world.record = true;
+        world.connect();
+        world.run(Duration::from_secs(1));
+        let recorded = std::mem::take(&mut world.recorded);
+        let number = |receiver: Role| {
+            let (_, packet) = recorded.iter().find(|&&(to, _)| to == receiver).unwrap();
+            packet[1..9].to_vec()
+        };
+        let (server, mut client) = (number(Role::Client), number(Role::Server));
+        world.weather.loss = 1.0;
+        world.give(Role::Client, Input::Renegotiate);
+        world.recorded.clear();
+        client[7] ^= u8::from(is_forged);
+        // P_ACK_V1 under key 1, of packet 0.
+        let ack = [&[5 << 3 | 1][..], &server, &[1, 0, 0, 0, 0], &client].concat();
+        world.give(Role::Client, Input::Packet(&ack));
+        world.run(Duration::from_secs(2));
+        let is_reset = |(_, packet): &(Role, Vec<u8>)| packet[0] == 3 << 3 | 1;
+        assert_eq!(world.recorded.iter().any(is_reset), repeats, "forged: {is_forged}");
+    }
+}

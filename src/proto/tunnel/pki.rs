@@ -54,6 +54,28 @@ impl Authority {
         Self { key, certificate }
     }
 
+    /// One whose certificate is signed by this one.
+    pub(super) fn authorize(&self, name: &str) -> Self {
+        let mut builder = X509::builder().unwrap();
+        builder.set_version(2).unwrap();
+        let constraints = BasicConstraints::new().critical().ca().build().unwrap();
+        builder.append_extension(constraints).unwrap();
+        let key = key();
+        let certificate = build(builder, (name, 77), Validity::Now, &key, Some(self));
+        Self { key, certificate }
+    }
+
+    /// Who has a certificate and would like to be one.
+    pub(super) fn from_credentials(credentials: &Credentials) -> Self {
+        let (key, certificate) = (credentials.key().clone(), credentials.certificate().clone());
+        Self { key, certificate }
+    }
+
+    /// Its certificate.
+    pub(super) fn pem(&self) -> Vec<u8> {
+        self.certificate.to_pem().unwrap()
+    }
+
     /// Credentials for `name`, with a certificate of version 1.
     pub(super) fn issue(&self, name: &str, serial: u32, validity: Validity) -> Credentials {
         self.finish(X509::builder().unwrap(), name, serial, validity)

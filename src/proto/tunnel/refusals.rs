@@ -158,6 +158,63 @@ fn a_client_that_is_not_believed_is_told_why() {
     }
 }
 
+/// Credentials read from files as people have them: authorities, our certificate and what follows it.
+fn read(authorities: &[&Authority], own: &Credentials, chain: &[&Authority]) -> Credentials {
+    let pem = |of: &[&Authority]| of.iter().flat_map(|one| one.pem()).collect::<Vec<u8>>();
+    let certificate = [own.certificate().to_pem().unwrap(), pem(chain)].concat();
+    let key = own.key().private_key_to_pem_pkcs8().unwrap();
+    Credentials::from_pem(&pem(authorities), &certificate, &key).unwrap()
+}
+
+#[test]
+fn an_authority_between_is_believed_if_either_end_shows_it() {
+    let root = Authority::new(Validity::Now);
+    let between = root.authorize("between");
+    let own = [between.issue("1/16", 7, Validity::Now), between.issue("0/16", 8, Validity::Now)];
+    let rooted = [0, 1].map(|end| read(&[&root], &own[end], &[&between]));
+    assert_eq!(outcome([&rooted[0], &rooted[1]], |_, _| {}), ["up", "up"]);
+    // What is among our authorities is shown, too.
+    let all = [0, 1].map(|end| read(&[&between, &root], &own[end], &[]));
+    assert_eq!(outcome([&all[0], &rooted[1]], |_, _| {}), ["up", "up"]);
+    assert_eq!(outcome([&rooted[0], &all[1]], |_, _| {}), ["up", "up"]);
+    let added = read(&[&root], &own[1], &[]).with_chain(&between.pem()).unwrap();
+    assert_eq!(outcome([&rooted[0], &added], |_, _| {}), ["up", "up"]);
+
+    let silent = read(&[&root], &own[1], &[]);
+    let stranger = "the peer's certificate is of an authority that is not ours";
+    assert_eq!(outcome([&rooted[0], &silent], |_, _| {}), [stranger, NOTHING]);
+    let rootless = read(&[&between], &own[0], &[]);
+    let said = outcome([&rootless, &silent], |_, _| {});
+    assert!(said[0].contains("name the certificates of both as authorities"), "{said:?}");
+}
+
+#[test]
+fn several_authorities_are_believed_side_by_side() {
+    let [one, other] = [Authority::new(Validity::Now), Authority::of_another_name()];
+    let server = other.issue("0/16", 8, Validity::Now);
+    for authority in [&one, &other] {
+        let own = authority.issue("1/16", 7, Validity::Now);
+        let client = read(&[&one, &other], &own, &[]);
+        let both = read(&[&one, &other], &server, &[]);
+        assert_eq!(outcome([&client, &both], |_, _| {}), ["up", "up"]);
+    }
+    let client = read(&[&one, &other], &one.issue("1/16", 7, Validity::Now), &[]);
+    let said = outcome([&client, &read(&[&other], &server, &[])], |_, _| {});
+    assert_eq!(said[1], "the peer's certificate is of an authority that is not ours");
+}
+
+#[test]
+fn who_has_a_certificate_is_no_authority() {
+    let ca = Authority::new(Validity::Now);
+    let stolen = ca.issue("9/16", 9, Validity::Now);
+    let forger = Authority::from_credentials(&stolen);
+    let forged = read(&[&ca], &forger.issue("0/16", 8, Validity::Now), &[&forger]);
+    let said = outcome([&ca.issue("1/16", 7, Validity::Now), &forged], |_, _| {});
+    let wanted =
+        "the peer's certificate is of an authority whose own is not valid: invalid CA certificate";
+    assert_eq!(said, [wanted, NOTHING]);
+}
+
 /// A ClientHello (RFC 8446 §4.1.2) that offers no version later than this.
 fn hello(version: [u8; 2]) -> Vec<u8> {
     let extensions = [

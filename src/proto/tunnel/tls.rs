@@ -5,21 +5,20 @@
 
 use std::collections::BTreeSet;
 use std::io::{self, Read, Write};
-use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
-use openssl::asn1::Asn1Time;
 use openssl::error::ErrorStack;
 use openssl::ssl::{
     ErrorCode, Ssl, SslContext, SslContextBuilder, SslMethod, SslMode, SslOptions,
     SslSessionCacheMode, SslStream, SslVerifyMode, SslVersion,
 };
 use openssl::x509::store::X509StoreBuilder;
-use openssl::x509::{CrlStatus, X509Crl, X509ExtendedKeyUsage, X509Ref, X509StoreContextRef};
+use openssl::x509::{X509ExtendedKeyUsage, X509Ref, X509StoreContextRef};
 
 use crate::proto::certificate::Certificate;
 use crate::proto::limits::TUNNEL_RECORD_OCTETS;
-use crate::proto::time::UnixTime;
 use crate::proto::tunnel::credentials::Credentials;
+use crate::proto::tunnel::revocation::RevocationList;
 
 /// What all sessions with the same credentials share; copies are the same one.
 #[derive(Clone)]
@@ -32,66 +31,10 @@ pub struct Expectation {
     pub common_name: Option<String>,
     /// Serial numbers that are not believed.
     pub revoked: Arc<BTreeSet<u64>>,
-    /// The authority's own list of those that are not.
+    /// The authorities' own lists of those that are not.
     pub list: Option<RevocationList>,
     /// What its certificate must say it is for; anything, or nothing, if `None`.
     pub usage: Option<Usage>,
-}
-
-/// An authority's list of revoked certificates (RFC 5280 §5); copies are the same one.
-#[derive(Clone)]
-pub struct RevocationList(Arc<RwLock<X509Crl>>);
-
-/// Why a list is not believed.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-pub enum ListError {
-    /// It is none.
-    #[error("is not a list of revoked certificates in PEM form")]
-    Malformed,
-    /// Somebody else made it.
-    #[error("was not signed by the authority")]
-    OtherAuthority,
-}
-
-impl RevocationList {
-    /// Reads PEM, and checks that the authority signed it.
-    pub fn from_pem(pem: &[u8], credentials: &Credentials) -> Result<Self, ListError> {
-        Ok(Self(Arc::new(RwLock::new(read_list(pem, credentials)?))))
-    }
-
-    /// Takes a newer one in its place: for new sessions, and for old ones when they next renew their keys.
-    pub fn renew(&self, pem: &[u8], credentials: &Credentials) -> Result<(), ListError> {
-        let list = read_list(pem, credentials)?;
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = list;
-        Ok(())
-    }
-
-    /// Whether the authority should have made another one since.
-    pub fn is_outdated(&self, today: UnixTime) -> bool {
-        let today = i64::try_from(today.as_secs()).unwrap_or(i64::MAX);
-        let today = Asn1Time::from_unix(today);
-        match (self.list().next_update(), today) {
-            (Some(next), Ok(today)) => *next < *today,
-            _ => false,
-        }
-    }
-
-    fn has(&self, certificate: &X509Ref) -> bool {
-        matches!(self.list().get_by_serial(certificate.serial_number()), CrlStatus::Revoked(_))
-    }
-
-    fn list(&self) -> RwLockReadGuard<'_, X509Crl> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-fn read_list(pem: &[u8], credentials: &Credentials) -> Result<X509Crl, ListError> {
-    let list = X509Crl::from_pem(pem).map_err(|_| ListError::Malformed)?;
-    let key = credentials.authority().public_key().map_err(|_| ListError::OtherAuthority)?;
-    match list.verify(&key) {
-        Ok(true) => Ok(list),
-        _ => Err(ListError::OtherAuthority),
-    }
 }
 
 /// What a certificate says it is for: its extended key usage (RFC 5280 §4.2.1.12).
@@ -144,6 +87,11 @@ pub enum Distrust {
     /// Its authority's own is not to be believed.
     #[error("is of an authority whose own is not valid: {0}")]
     Authority(&'static str),
+    /// Its authority is one of ours, and nobody is known who signed that.
+    #[error(
+        "is of an authority that another one signed: name the certificates of both as authorities"
+    )]
+    NoRoot,
     /// Not the one we want.
     #[error("names {found}, not {wanted}")]
     OtherName {
@@ -158,6 +106,9 @@ pub enum Distrust {
     /// The authority's list has it.
     #[error("was revoked by its authority")]
     Listed,
+    /// A list has one of those between it and the authority.
+    #[error("is of an authority that was revoked")]
+    AuthorityListed,
     /// It was revoked.
     #[error("with serial number {0} was revoked")]
     Revoked(u64),
@@ -203,11 +154,17 @@ fn prepare(credentials: &Credentials) -> Result<SslContext, ErrorStack> {
     context.set_num_tickets(0)?;
     context.set_session_cache_mode(SslSessionCacheMode::OFF);
     let mut store = X509StoreBuilder::new()?;
-    store.add_cert(credentials.authority().clone())?;
+    for authority in credentials.authorities() {
+        store.add_cert(authority.clone())?;
+        context.add_client_ca(authority)?;
+    }
     context.set_cert_store(store.build());
     context.set_certificate(credentials.certificate())?;
+    // Without these, OpenSSL looks for whoever signed ours among the authorities.
+    for between in credentials.chain() {
+        context.add_extra_chain_cert(between.clone())?;
+    }
     context.set_private_key(credentials.key())?;
-    context.add_client_ca(credentials.authority())?;
     Ok(context.build())
 }
 
@@ -344,9 +301,10 @@ fn alert(reason: &str) -> Option<&'static str> {
     })
 }
 
-/// OpenSSL's numbers (x509_vfy.h): no certificate is known that issued this one; the peer showed one that is
-/// not believed; the signature is not the issuer's.
+/// OpenSSL's numbers (x509_vfy.h): no certificate is known that issued this one; the same of one of ours; the
+/// peer showed one that is not believed; the signature is not the issuer's.
 const UNKNOWN_ISSUER: i32 = 20;
+const UNKNOWN_ISSUER_OF_OURS: i32 = 2;
 const UNKNOWN_ROOT: i32 = 19;
 const BAD_SIGNATURE: i32 = 7;
 
@@ -358,18 +316,23 @@ fn judge(
     if !valid {
         let error = chain.error();
         return Err(match (error.as_raw(), chain.error_depth()) {
-            (UNKNOWN_ISSUER, 0) | (UNKNOWN_ROOT, _) => Distrust::OtherAuthority,
+            (UNKNOWN_ISSUER, _) | (UNKNOWN_ROOT, _) => Distrust::OtherAuthority,
+            (UNKNOWN_ISSUER_OF_OURS, _) => Distrust::NoRoot,
             (BAD_SIGNATURE, 0) => Distrust::OtherSignature,
             (_, 0) => Distrust::Invalid(error.error_string()),
             _ => Distrust::Authority(error.error_string()),
         });
     }
-    if chain.error_depth() > 0 {
-        return Ok(());
-    }
     let Some(certificate) = chain.current_cert() else { return Ok(()) };
-    if expectation.list.as_ref().is_some_and(|list| list.has(certificate)) {
-        return Err(Distrust::Listed);
+    let (depth, signers) = (chain.error_depth(), chain.chain());
+    let signer = signers.and_then(|signers| signers.get(depth as usize + 1));
+    if let (Some(list), Some(signer)) = (&expectation.list, signer)
+        && list.has(certificate, signer)
+    {
+        return Err(if depth == 0 { Distrust::Listed } else { Distrust::AuthorityListed });
+    }
+    if depth > 0 {
+        return Ok(());
     }
     if let Some(usage) = expectation.usage.filter(|&usage| !is_for(certificate, usage)) {
         return Err(Distrust::OtherUsage(usage));
@@ -414,12 +377,6 @@ impl Write for Memory {
 impl std::fmt::Debug for Tls {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Tls")
-    }
-}
-
-impl std::fmt::Debug for RevocationList {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("RevocationList")
     }
 }
 

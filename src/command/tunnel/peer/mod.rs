@@ -190,9 +190,7 @@ impl Peer {
                 self.give(Input::Probe(probe)).await;
             }
             Heard::Exit => self.give(Input::PeerExit).await,
-            Heard::Disconnected => {
-                self.over = Some(Ending::Other("the connection ended".to_owned()))
-            }
+            Heard::Disconnected => self.over = Some(Ending::Hangup),
             Heard::Moved(path) => {
                 let address = path.remote;
                 tracing::info!("{}: the peer moved to {address}", self.surroundings.interface);

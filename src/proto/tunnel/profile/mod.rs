@@ -35,10 +35,12 @@ pub struct Profile {
     pub answer_timeout: Option<Duration>,
     /// The address to listen on.
     pub bind: Option<IpAddr>,
-    /// The authority's certificate.
+    /// The authorities' certificates.
     pub ca: Option<Source>,
     /// Our certificate.
     pub certificate: Option<Source>,
+    /// What leads from it to its authority.
+    pub chain: Option<Source>,
     /// Its key.
     pub key: Option<Source>,
     /// The list of revoked certificates.
@@ -297,6 +299,7 @@ impl Profile {
         match directive.name.as_str() {
             "ca" => self.ca = Some(directive.source()?),
             "cert" => self.certificate = Some(directive.source()?),
+            "extra-certs" => self.chain = Some(directive.source()?),
             "key" => self.key = Some(directive.source()?),
             "crl-verify" => {
                 if directive.words.get(1).is_some_and(|word| word == "dir") {
