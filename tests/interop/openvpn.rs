@@ -5,12 +5,22 @@ use std::time::Duration;
 use crate::interop::tunnel_lab::{KINDS, Kind, Lab, PATIENCE, events, expect_event};
 use crate::namespace::{Namespace, RE6ST, eventually, run};
 
+/// What an interface of ours is to take for a 2.4 at the other end to take it, too.
+fn mtu(kind: Kind) -> u32 {
+    match (kind.protocol, kind.cipher) {
+        ("tcp", _) => 1500,
+        (_, "none") => 1372,
+        _ => 1348,
+    }
+}
+
 fn serves_openvpn(kind: Kind) {
     let lab = Lab::new();
     let mut listener = lab.listen(kind, "");
     let mut client = lab.openvpn_client(kind, "--reneg-sec 3");
     let up = expect_event(&listener, "up");
     assert_eq!((&up["peer"], &up["cipher"]), (&"1/16".into(), &kind.cipher.into()));
+    assert_eq!(up["mtu_octets"], mtu(kind));
     lab.raise_openvpn_client();
     lab.assert_both_ways("re6st-1-16", "ovc");
     assert!(client.printed().contains("tls-ekm"), "{}", client.printed());
@@ -47,6 +57,7 @@ fn is_served_by_openvpn(kind: Kind) {
     let mut connection = lab.connect(kind, "client", "--peer 0/16");
     let up = expect_event(&connection, "up");
     assert_eq!((&up["peer"], &up["cipher"]), (&"0/16".into(), &kind.cipher.into()));
+    assert_eq!(up["mtu_octets"], mtu(kind));
     assert_eq!(up["external_ip"], "192.0.2.9");
     lab.assert_both_ways("ovs", "re6st-tunnel");
     assert!(server.printed().contains("tls-ekm"), "{}", server.printed());

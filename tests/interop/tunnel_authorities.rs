@@ -6,6 +6,7 @@ use std::fs;
 use crate::interop::tunnel_lab::{
     KINDS, Lab, PATIENCE, authority_called, certificate, events, expect_event,
 };
+use crate::interop::tunnel_revocation::Authority;
 use crate::namespace::{Process, RE6ST, eventually, run};
 
 impl Lab {
@@ -101,6 +102,78 @@ fn a_chain_beside_a_certificate_is_shown_and_believed() {
     let mut listener = lab.listen(KINDS[0], &extra);
     let _client = lab.openvpn_client(KINDS[0], &extra);
     expect_event(&listener, "up");
+    assert_eq!(listener.stop(), Some(0));
+}
+
+/// Each authority's list is for those that it issued: number 2 of one is not number 2 of another.
+#[test]
+fn the_lists_of_several_authorities_are_kept_apart() {
+    let lab = Lab::with_an_authority_between();
+    lab.show_between();
+    let authority = Authority::new(&lab);
+    let list_of = |signer: &str, revoked: &str| {
+        fs::write(lab.file("index"), "").unwrap();
+        authority.write_list_as(signer, revoked);
+        lab.text("crl.pem")
+    };
+    // Of the client's number, but of the root, which issued no client.
+    let of_root = list_of("root", "client");
+    let none_between = list_of("between", "");
+    let of_client = list_of("between", "client");
+    let of_between = list_of("root", "between");
+    let none_of_root = list_of("root", "");
+    let revoked = "the peer's certificate was revoked by its authority";
+    let above = "the peer's certificate is of an authority that was revoked";
+    for (lists, wanted) in [
+        ([&of_root, &none_between], None),
+        ([&none_of_root, &of_client], Some(revoked)),
+        ([&of_client, &none_of_root], Some(revoked)),
+        ([&none_between, &of_between], Some(above)),
+    ] {
+        fs::write(lab.file("crl.pem"), lists.map(String::as_str).concat()).unwrap();
+        let words = format!("--verbose --crl {}", lab.file("crl.pem"));
+        let mut listener = lab.listen(KINDS[0], &words);
+        let mut connection = lab.connect(KINDS[0], "client", "");
+        match wanted {
+            None => drop(expect_event(&connection, "up")),
+            Some(reason) => {
+                is_over(&mut connection);
+                let printed = listener.printed();
+                assert!(printed.contains(reason), "{printed}");
+            }
+        }
+        connection.stop();
+        listener.stop();
+        fs::remove_file(&connection.log).unwrap();
+        fs::remove_file(&listener.log).unwrap();
+    }
+}
+
+/// A server's file that names its one client lets in nobody else; a client's names its server in any form.
+#[test]
+fn names_are_expected_at_both_ends_in_every_form() {
+    let lab = Lab::new();
+    fs::write(lab.file("one.ovpn"), "verify-x509-name 1/16 name\n").unwrap();
+    let mut listener = lab.listen(KINDS[0], &format!("--config {}", lab.file("one.ovpn")));
+    let mut other = lab.connect(KINDS[0], "other", "");
+    is_over(&mut other);
+    assert_eq!(other.stop(), Some(1));
+    assert!(events(&listener, "up").is_empty());
+    for (line, fits) in [
+        ("'CN=0/16' subject", true),
+        ("CN=0/16", true),
+        ("0/ name-prefix", true),
+        ("0/1", false),
+        ("1/ name-prefix", false),
+    ] {
+        fs::write(lab.file("name.ovpn"), format!("verify-x509-name {line}\n")).unwrap();
+        let config = format!("--config {}", lab.file("name.ovpn"));
+        let mut connection = lab.connect(KINDS[0], "client", &config);
+        let event = expect_event(&connection, if fits { "up" } else { "down" });
+        assert!(fits || event["reason"].as_str().unwrap().contains("names"), "{event}");
+        assert_eq!(connection.stop(), Some(if fits { 0 } else { 1 }), "{line}");
+        fs::remove_file(&connection.log).unwrap();
+    }
     assert_eq!(listener.stop(), Some(0));
 }
 

@@ -371,7 +371,7 @@ fn settings(clock: &Clock) -> SessionSettings {
         underlay: Underlay { transport: Transport::Udp, ipv6: false },
         device: Device::Tap,
         ciphers: Cipher::ENCRYPTING.to_vec(),
-        expectation: Expectation { common_name: Some("0/16".into()), ..Expectation::default() },
+        expectation: Expectation { name: Some("0/16".into()), ..Expectation::default() },
         handshake_timeout: Duration::from_secs(300),
         ping_exit: Duration::from_secs(60),
         renegotiate_after: Duration::from_secs(3_600),

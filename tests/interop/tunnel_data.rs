@@ -71,3 +71,28 @@ fn segments_fit_whichever_end_begins_though_only_ours_sees_to_it() {
     }
     assert_eq!(connection.stop(), Some(0));
 }
+
+/// A network that says `link-mtu` has interfaces as 2.4 would make them, and its frames pass.
+#[test]
+fn link_mtu_gives_the_interfaces_of_2_4() {
+    let lab = Lab::new();
+    for (kind, at_server, at_client) in [(KINDS[1], 1372, 1372), (KINDS[0], 1372, 1348)] {
+        for (file, octets) in [("server", 1525), ("client", 1432)] {
+            std::fs::write(lab.file(&format!("{file}.ovpn")), format!("link-mtu {octets}\n"))
+                .unwrap();
+        }
+        let config = |file: &str| format!("--config {}", lab.file(&format!("{file}.ovpn")));
+        let mut listener = lab.listen(kind, &config("server"));
+        let mut connection = lab.connect(kind, "client", &config("client"));
+        let mtu = |process: &Process| expect_event(process, "up")["mtu_octets"].as_u64();
+        assert_eq!((mtu(&listener), mtu(&connection)), (Some(at_server), Some(at_client)));
+        let link = lab.right.ip("link show re6st-tunnel");
+        assert!(link.contains(&format!("mtu {at_client} ")), "{link}");
+        lab.assert_both_ways("re6st-1-16", "re6st-tunnel");
+        assert_eq!(connection.stop(), Some(0));
+        assert_eq!(listener.stop(), Some(0));
+        for process in [&listener, &connection] {
+            std::fs::remove_file(&process.log).unwrap();
+        }
+    }
+}

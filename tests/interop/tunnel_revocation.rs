@@ -41,10 +41,10 @@ fn a_list_of_revoked_certificates_counts_as_soon_as_it_changes() {
 }
 
 /// `openssl ca` with its folder.
-struct Authority<'a>(&'a Lab);
+pub(super) struct Authority<'a>(&'a Lab);
 
 impl<'a> Authority<'a> {
-    fn new(lab: &'a Lab) -> Self {
+    pub(super) fn new(lab: &'a Lab) -> Self {
         let settings = format!(
             "[ca]\ndefault_ca=it\n[it]\ndatabase={}\ndefault_md=sha256\ndefault_crl_days=1\n",
             lab.file("index")
@@ -55,9 +55,15 @@ impl<'a> Authority<'a> {
     }
 
     /// Revokes one more, and makes a list of all.
-    fn write_list(&self, revoked: &str) {
+    pub(super) fn write_list(&self, revoked: &str) {
+        self.write_list_as("ca", revoked);
+    }
+
+    /// The same with the key of another.
+    pub(super) fn write_list_as(&self, signer: &str, revoked: &str) {
         let file = |name: &str| self.0.file(name);
-        let (key, certificate, settings) = (file("ca.key"), file("ca.crt"), file("ca.cnf"));
+        let (key, certificate) = (file(&format!("{signer}.key")), file(&format!("{signer}.crt")));
+        let settings = file("ca.cnf");
         let words = ["ca", "-config", &settings, "-keyfile", &key, "-cert", &certificate];
         if !revoked.is_empty() {
             run("openssl", &[&words[..], &["-revoke", &file(&format!("{revoked}.crt"))]].concat());

@@ -22,6 +22,7 @@ use crate::proto::prefix::Prefix;
 use crate::proto::registry::parameters::Parameters;
 use crate::proto::tunnel::credentials::Credentials;
 use crate::proto::tunnel::kind::Role as TunnelRole;
+use crate::proto::tunnel::name::ExpectedName;
 use crate::proto::tunnel::tls::TlsContext;
 
 /// All of them.
@@ -136,8 +137,10 @@ impl Tunnels {
     pub fn connect(&mut self, link: Link, peer: Prefix, endpoint: Endpoint) {
         let interface = self.free_name(&format!("re6c-{}", short(peer)));
         let settings = ConnectSettings {
-            peer: Some(peer.to_string()),
-            particulars: self.particulars(HANDSHAKE),
+            particulars: Particulars {
+                peer: Some(ExpectedName::Common(peer.to_string())),
+                ..self.particulars(HANDSHAKE)
+            },
             ..ConnectSettings::new(endpoint, self.context.clone(), interface.clone())
         };
         let connection = Some(connect(settings, self.events.clone()));

@@ -35,8 +35,6 @@ pub struct ConnectSettings {
     pub context: TlsContext,
     /// The name of the interface.
     pub interface: String,
-    /// The common name the server must have; any of the authority's if `None`.
-    pub peer: Option<String>,
     /// How the tunnel is to be.
     pub particulars: Particulars,
 }
@@ -44,7 +42,7 @@ pub struct ConnectSettings {
 impl ConnectSettings {
     /// What a stock network has: every cipher that encrypts, 60 s, an hour for keys.
     pub fn new(remote: Endpoint, context: TlsContext, interface: String) -> Self {
-        Self { remote, context, interface, peer: None, particulars: Particulars::default() }
+        Self { remote, context, interface, particulars: Particulars::default() }
     }
 }
 
@@ -175,7 +173,7 @@ fn session_settings(settings: &ConnectSettings, clock: Clock) -> SessionSettings
         device: settings.particulars.device,
         ciphers: settings.particulars.ciphers.clone(),
         expectation: Expectation {
-            common_name: settings.peer.clone(),
+            name: settings.particulars.peer.clone(),
             revoked: Arc::new(settings.particulars.revoked.clone()),
             list: settings.particulars.list.clone(),
             usage: settings.particulars.usage,

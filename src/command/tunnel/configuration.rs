@@ -60,6 +60,7 @@ impl Configuration {
         let renewal = common.renegotiate_after.or(profile.renegotiate_after);
         let particulars = Particulars {
             control: files.control(role)?,
+            peer: profile.peer.clone(),
             usage: profile.usage,
             list,
             mtu: common

@@ -9,6 +9,7 @@ use crate::proto::tunnel::control_keys::ControlProtection;
 use crate::proto::tunnel::kind::Device;
 use crate::proto::tunnel::limit::Limit;
 use crate::proto::tunnel::mss::Mssfix;
+use crate::proto::tunnel::name::ExpectedName;
 use crate::proto::tunnel::revocation::RevocationList;
 use crate::proto::tunnel::tls::Usage;
 
@@ -37,6 +38,8 @@ pub struct Particulars {
     pub statistics_every: Duration,
     /// How control packets are protected besides TLS.
     pub control: ControlProtection,
+    /// The name that the peer's certificate must have; any if `None`.
+    pub peer: Option<ExpectedName>,
     /// What the peer's certificate must be for.
     pub usage: Option<Usage>,
     /// The authorities' list of revoked certificates.
@@ -84,6 +87,7 @@ impl Default for Particulars {
             key_limit: Limit::default(),
             statistics_every: Duration::from_secs(10),
             control: ControlProtection::None,
+            peer: None,
             usage: None,
             list: None,
             mtu: None,

@@ -128,6 +128,7 @@ impl Reception {
             ciphers: terms.ciphers,
             // Who is revoked hears it after the handshake, as from OpenVPN: AUTH_FAILED.
             expectation: Expectation {
+                name: self.settings.particulars.peer.clone(),
                 list: self.settings.particulars.list.clone(),
                 usage: self.settings.particulars.usage,
                 ..Expectation::default()

@@ -22,6 +22,7 @@ use crate::proto::endpoint::{Endpoint, Transport};
 use crate::proto::tunnel::agreement::Disagreement;
 use crate::proto::tunnel::credentials::Credentials;
 use crate::proto::tunnel::kind::{Device, Role};
+use crate::proto::tunnel::name::ExpectedName;
 use crate::proto::tunnel::session::Reason;
 use crate::proto::tunnel::tls::TlsContext;
 
@@ -203,17 +204,16 @@ fn what_to_connect(
         None => servers(profile, &mut entropy::random()),
     };
     let mut particulars = configuration.particulars;
+    if let Some(name) = options.peer {
+        particulars.peer = Some(ExpectedName::Common(name));
+    }
     if let (None, Some(time), 2..) =
         (options.common.handshake_timeout, profile.answer_timeout, servers.len())
     {
         particulars.handshake_timeout = particulars.handshake_timeout.min(time);
     }
-    let wish = ConnectWish {
-        context: context(&configuration.credentials)?,
-        interface,
-        peer: options.peer.or_else(|| profile.peer.clone()),
-        particulars,
-    };
+    let wish =
+        ConnectWish { context: context(&configuration.credentials)?, interface, particulars };
     Ok((wish, servers, configuration.list_file))
 }
 
@@ -221,14 +221,12 @@ fn what_to_connect(
 struct ConnectWish {
     context: TlsContext,
     interface: String,
-    peer: Option<String>,
     particulars: Particulars,
 }
 
 impl ConnectWish {
     fn to(&self, remote: Endpoint) -> ConnectSettings {
         ConnectSettings {
-            peer: self.peer.clone(),
             particulars: self.particulars.clone(),
             ..ConnectSettings::new(remote, self.context.clone(), self.interface.clone())
         }

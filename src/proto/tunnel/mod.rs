@@ -35,6 +35,7 @@ pub mod liveness;
 pub mod mac;
 pub mod moderation;
 pub mod mss;
+pub mod name;
 pub mod negotiation;
 pub mod ovpn;
 pub mod packet;

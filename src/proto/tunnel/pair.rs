@@ -375,7 +375,7 @@ fn both_may_renew_at_the_same_moment() {
 #[test]
 fn a_server_of_another_name_or_authority_hears_nothing_more() {
     let mut world = World::new(5, FINE, &[Cipher::Aes256Gcm]);
-    world.settings.0.expectation.common_name = Some("2/16".into());
+    world.settings.0.expectation.name = Some("2/16".into());
     world.connect();
     world.run(Duration::from_secs(1));
     let reason = world.client.closed.clone().unwrap().to_string();

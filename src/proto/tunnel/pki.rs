@@ -5,11 +5,10 @@ use std::sync::OnceLock;
 use openssl::asn1::Asn1Time;
 use openssl::bn::BigNum;
 use openssl::hash::MessageDigest;
-use openssl::nid::Nid;
 use openssl::pkey::{PKey, Private};
 use openssl::rsa::Rsa;
 use openssl::x509::extension::{BasicConstraints, ExtendedKeyUsage};
-use openssl::x509::{X509, X509Builder, X509NameBuilder};
+use openssl::x509::{X509, X509Builder, X509Name, X509NameBuilder, X509NameRef};
 
 use crate::proto::tunnel::credentials::Credentials;
 
@@ -50,7 +49,8 @@ impl Authority {
         builder.set_version(2).unwrap();
         let constraints = BasicConstraints::new().critical().ca().build().unwrap();
         builder.append_extension(constraints).unwrap();
-        let certificate = build(builder, (name, 0x1_2001), validity, &key, None);
+        let certificate =
+            build(builder, (&subject(&[("CN", name)]), 0x1_2001), validity, &key, None);
         Self { key, certificate }
     }
 
@@ -61,7 +61,8 @@ impl Authority {
         let constraints = BasicConstraints::new().critical().ca().build().unwrap();
         builder.append_extension(constraints).unwrap();
         let key = key();
-        let certificate = build(builder, (name, 77), Validity::Now, &key, Some(self));
+        let certificate =
+            build(builder, (&subject(&[("CN", name)]), 77), Validity::Now, &key, Some(self));
         Self { key, certificate }
     }
 
@@ -97,6 +98,11 @@ impl Authority {
         Credentials::from_pem(&pem(&self.certificate), &pem(other.certificate()), &key).unwrap()
     }
 
+    /// Credentials with a whole subject, field by field.
+    pub(super) fn issue_to(&self, fields: &[(&str, &str)], serial: u32) -> Credentials {
+        self.sign(X509::builder().unwrap(), &subject(fields), serial, Validity::Now)
+    }
+
     fn finish(
         &self,
         builder: X509Builder,
@@ -104,8 +110,18 @@ impl Authority {
         serial: u32,
         validity: Validity,
     ) -> Credentials {
+        self.sign(builder, &subject(&[("CN", name)]), serial, validity)
+    }
+
+    fn sign(
+        &self,
+        builder: X509Builder,
+        subject: &X509NameRef,
+        serial: u32,
+        validity: Validity,
+    ) -> Credentials {
         let key = key();
-        let certificate = build(builder, (name, serial), validity, &key, Some(self));
+        let certificate = build(builder, (subject, serial), validity, &key, Some(self));
         let pem = |x509: &X509| x509.to_pem().unwrap();
         let key = key.private_key_to_pem_pkcs8().unwrap();
         Credentials::from_pem(&pem(&self.certificate), &pem(&certificate), &key).unwrap()
@@ -126,18 +142,23 @@ fn key() -> PKey<Private> {
     PKey::from_rsa(Rsa::generate(2048).unwrap()).unwrap()
 }
 
+fn subject(fields: &[(&str, &str)]) -> X509Name {
+    let mut subject = X509NameBuilder::new().unwrap();
+    for (field, value) in fields {
+        subject.append_entry_by_text(field, value).unwrap();
+    }
+    subject.build()
+}
+
 fn build(
     mut builder: X509Builder,
-    (name, serial): (&str, u32),
+    (subject, serial): (&X509NameRef, u32),
     validity: Validity,
     key: &PKey<Private>,
     ca: Option<&Authority>,
 ) -> X509 {
-    let mut subject = X509NameBuilder::new().unwrap();
-    subject.append_entry_by_nid(Nid::COMMONNAME, name).unwrap();
-    let subject = subject.build();
-    builder.set_subject_name(&subject).unwrap();
-    builder.set_issuer_name(ca.map_or(&*subject, |ca| ca.certificate.subject_name())).unwrap();
+    builder.set_subject_name(subject).unwrap();
+    builder.set_issuer_name(ca.map_or(subject, |ca| ca.certificate.subject_name())).unwrap();
     let serial = BigNum::from_u32(serial).unwrap().to_asn1_integer().unwrap();
     builder.set_serial_number(&serial).unwrap();
     let days = |days| Asn1Time::days_from_now(days).unwrap();

@@ -94,7 +94,7 @@ fn a_server_of_another_name_or_use_or_revoked_hears_nothing_more() {
     let client = ca.issue("1/16", 7, Validity::Now);
     let server = ca.issue("0/16", 8, Validity::Now);
     let said = outcome([&client, &server], |client, _| {
-        client.expectation.common_name = Some("2/16".to_owned());
+        client.expectation.name = Some("2/16".into());
     });
     assert_eq!(said, ["the peer's certificate names 0/16, not 2/16", NOTHING]);
     let said = outcome([&client, &server], |client, _| {

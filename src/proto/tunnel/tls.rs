@@ -18,6 +18,7 @@ use openssl::x509::{X509ExtendedKeyUsage, X509Ref, X509StoreContextRef};
 use crate::proto::certificate::Certificate;
 use crate::proto::limits::TUNNEL_RECORD_OCTETS;
 use crate::proto::tunnel::credentials::Credentials;
+use crate::proto::tunnel::name::ExpectedName;
 use crate::proto::tunnel::revocation::RevocationList;
 
 /// What all sessions with the same credentials share; copies are the same one.
@@ -27,8 +28,8 @@ pub struct TlsContext(Arc<RwLock<SslContext>>);
 /// Whom we expect at the other end.
 #[derive(Clone, Debug, Default)]
 pub struct Expectation {
-    /// The common name it must have; any if `None`.
-    pub common_name: Option<String>,
+    /// The name it must have; any if `None`.
+    pub name: Option<ExpectedName>,
     /// Serial numbers that are not believed.
     pub revoked: Arc<BTreeSet<u64>>,
     /// The authorities' own lists of those that are not.
@@ -337,13 +338,13 @@ fn judge(
     if let Some(usage) = expectation.usage.filter(|&usage| !is_for(certificate, usage)) {
         return Err(Distrust::OtherUsage(usage));
     }
-    let certificate = Certificate::from_x509(certificate.to_owned());
-    if let Some(wanted) = &expectation.common_name {
-        let found = certificate.common_name().unwrap_or_default();
-        if found != *wanted {
-            return Err(Distrust::OtherName { found, wanted: wanted.clone() });
-        }
+    if let Some(wanted) = &expectation.name {
+        wanted.check(certificate).map_err(|found| {
+            let wanted = wanted.to_string();
+            Distrust::OtherName { found, wanted }
+        })?;
     }
+    let certificate = Certificate::from_x509(certificate.to_owned());
     match certificate.serial().filter(|serial| expectation.revoked.contains(serial)) {
         Some(serial) => Err(Distrust::Revoked(serial)),
         None => Ok(()),

@@ -15,6 +15,7 @@ use crate::proto::tunnel::control_keys::{Digest, Direction};
 use crate::proto::tunnel::kind::{Device, Role};
 use crate::proto::tunnel::limit::Limit;
 use crate::proto::tunnel::mss::Mssfix;
+use crate::proto::tunnel::name::ExpectedName;
 use crate::proto::tunnel::ovpn::Directive;
 use crate::proto::tunnel::tls::Usage;
 
@@ -61,8 +62,8 @@ pub struct Profile {
     pub interface: Option<String>,
     /// The ciphers of the data channel, the preferred first.
     pub ciphers: Vec<Cipher>,
-    /// The common name that the peer must have.
-    pub peer: Option<String>,
+    /// The name that the peer's certificate must have.
+    pub peer: Option<ExpectedName>,
     /// What the peer's certificate must be for.
     pub usage: Option<Usage>,
     /// Addresses of the interface.
@@ -193,6 +194,9 @@ const NOT_SPOKEN: &[(&str, &str)] = &[
     ("plugin", ADMISSION),
     ("client-connect", ADMISSION),
     ("ccd-exclusive", ADMISSION),
+    ("client-config-dir", ADMISSION),
+    ("tls-crypt-v2-verify", ADMISSION),
+    ("tls-remote", "use verify-x509-name"),
     ("peer-fingerprint", "name the authority's certificate with ca, and the peer's name"),
     ("verify-hash", "name that authority alone with ca"),
     ("remote-cert-eku", "use remote-cert-tls server or client"),
@@ -335,12 +339,17 @@ impl Profile {
                 self.take_ciphers(directive)?;
             }
             "verify-x509-name" => {
-                if directive.words.get(1).is_none_or(|word| word != "name") {
-                    let name = "verify-x509-name without `name`".to_owned();
-                    let why = "only the common name is compared: verify-x509-name NAME name";
-                    return Err(ProfileError::NotSpoken(directive.line, name, why));
-                }
-                self.peer = Some(directive.word(0)?.to_owned());
+                let name = directive.word(0)?.to_owned();
+                self.peer = Some(match directive.words.get(1).map(String::as_str) {
+                    None | Some("subject") => ExpectedName::Subject(name),
+                    Some("name") => ExpectedName::Common(name),
+                    Some("name-prefix") => ExpectedName::Beginning(name),
+                    Some(other) => {
+                        return directive
+                            .wrong(other, "subject, name or name-prefix")
+                            .map(|()| true);
+                    }
+                });
             }
             "remote-cert-tls" | "ns-cert-type" => {
                 self.usage = Some(match directive.word(0)? {
@@ -465,8 +474,8 @@ mod tests {
         assert_eq!(profile.digest, Some(Digest::Sha256));
         assert_eq!(profile.ciphers, [Cipher::Aes128Gcm, Cipher::Aes256Gcm]);
         assert_eq!(
-            (profile.usage, profile.peer.as_deref()),
-            (Some(Usage::Server), Some("s.example"))
+            (profile.usage, profile.peer),
+            (Some(Usage::Server), Some(ExpectedName::from("s.example")))
         );
         assert_eq!(profile.ping_exit, Some(Duration::from_secs(60)));
         assert_eq!(profile.addresses, [("10.8.0.2".parse().unwrap(), 24)]);
@@ -491,8 +500,9 @@ mod tests {
         assert_eq!(error("tun-mtu 1"), "line 1: tun-mtu: 1 is not between 576 and 65500");
         let ciphers = "line 1: data-ciphers: BF-CBC is not AES-256-GCM, AES-128-GCM, CHACHA20-POLY1305 or none";
         assert_eq!(error("data-ciphers BF-CBC"), ciphers);
-        assert!(
-            error("verify-x509-name 'C=NL, CN=x'").contains("only the common name is compared")
+        assert_eq!(
+            error("verify-x509-name x dn"),
+            "line 1: verify-x509-name: dn is not subject, name or name-prefix"
         );
         assert_eq!(error("mssfix 1300 all"), "line 1: mssfix: all is not mtu or fixed");
         assert!(error("local here").starts_with("line 1: local: here is not an address"));
@@ -527,6 +537,9 @@ mod tests {
             "plugin auth-pam.so login",
             "client-connect check.sh",
             "ccd-exclusive",
+            "client-config-dir clients",
+            "tls-crypt-v2-verify check.sh",
+            "tls-remote server",
             "peer-fingerprint aa:bb",
             "verify-hash aa:bb",
             "remote-cert-eku 1.2.3",
@@ -537,6 +550,16 @@ mod tests {
             assert!(matches!(read(line), Err(ProfileError::NotSpoken(1, ..))), "{line}");
         }
         assert!(read("tls-version-min 1.2").is_ok());
+    }
+
+    #[test]
+    fn a_peer_may_be_named_in_every_form() {
+        let peer = |words: &str| read(&format!("verify-x509-name {words}")).unwrap().peer.unwrap();
+        let subject = ExpectedName::Subject("C=NL, CN=x".to_owned());
+        assert_eq!(peer("'C=NL, CN=x'"), subject);
+        assert_eq!(peer("'C=NL, CN=x' subject"), subject);
+        assert_eq!(peer("x name"), ExpectedName::Common("x".to_owned()));
+        assert_eq!(peer("x- name-prefix"), ExpectedName::Beginning("x-".to_owned()));
     }
 
     #[test]
