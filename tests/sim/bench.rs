@@ -66,12 +66,21 @@ pub fn put_hello(composer: &mut Composer, seqno: u16) {
 }
 
 pub fn put_update(composer: &mut Composer, from: usize, destination: Destination) {
+    put_update_with(composer, from, destination, 0);
+}
+
+pub fn put_update_with(
+    composer: &mut Composer,
+    from: usize,
+    destination: Destination,
+    metric: u16,
+) {
     let update = Update {
         destination: Some(destination),
         router_id: Some(router_id(from)),
         next_hop: None,
         seqno: 1,
-        metric: 0,
+        metric,
         next_within: Duration::from_secs(60),
     };
     composer.update(&update, &destination, None);

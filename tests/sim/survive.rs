@@ -8,7 +8,9 @@ use re6st::proto::babel::settings::{Announcement, Authentication, InterfaceSetti
 use re6st::proto::babel::update::Update;
 use re6st::proto::limits;
 
-use super::bench::{Bench, LINK, OURS, SECOND, link, prefix, put_hello, put_update, router_id};
+use super::bench::{
+    Bench, LINK, OURS, SECOND, link, prefix, put_hello, put_update, put_update_with, router_id,
+};
 
 fn installed(out: &[Output]) -> usize {
     out.iter().filter(|output| matches!(output, Output::Install { .. })).count()
@@ -153,6 +155,34 @@ fn babel_asks_for_a_route_before_it_expires() {
         let routes = bench.dump().routes;
         assert_eq!(routes.iter().any(|route| route.installed), answers, "{routes:?}");
     }
+}
+
+/// Goal: the better of two ways is taken at once, and one whose metric trembles does not take the other
+/// along: within a minute of a change the next must have been better for a while.
+/// Method: one neighbour's metric stays; the other's is better, then changes every second.
+#[test]
+fn babel_takes_the_better_way_at_once_and_does_not_tremble() {
+    let mut bench = Bench::on_a_link();
+    let second = |bench: &mut Bench, round: u16, other: u16| {
+        bench.hear(1, |composer| {
+            put_hello(composer, round);
+            put_update_with(composer, 1, prefix(1), 200);
+        });
+        bench.hear(0, |composer| {
+            put_hello(composer, round);
+            put_update_with(composer, 0, prefix(1), other);
+        });
+        bench.wait(SECOND);
+        installed(&bench.wanted())
+    };
+    for round in 0..3 {
+        second(&mut bench, round, 300);
+    }
+    assert_eq!(second(&mut bench, 3, 150), 1, "the better way is not taken");
+    let trembling = (4..60).map(|round| second(&mut bench, round, 100 + round % 2 * 200));
+    assert_eq!(trembling.sum::<usize>(), 0, "the way changes all the time");
+    let worse: Vec<usize> = (60..70).map(|round| second(&mut bench, round, 300)).collect();
+    assert_eq!(worse.iter().sum::<usize>(), 1, "the better way is not taken: {worse:?}");
 }
 
 /// Whether a packet has a Route Request.

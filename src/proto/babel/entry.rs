@@ -23,6 +23,8 @@ pub struct Entry {
     pub selected: Option<NeighbourId>,
     /// Since when another offer is better than the one taken.
     pub better_since: Option<Tick>,
+    /// When an offer was last left for a better one.
+    pub changed_mind_at: Option<Tick>,
     /// What the kernel has.
     pub kernel: Kernel,
     /// What neighbours were told last.
@@ -76,6 +78,7 @@ impl Entry {
             sources: Sources::default(),
             selected: None,
             better_since: None,
+            changed_mind_at: None,
             kernel: Kernel::Absent,
             said: Said::Nothing,
             held_until: None,
@@ -125,6 +128,6 @@ mod tests {
 
     #[test]
     fn an_entry_is_small_because_there_are_many() {
-        assert!(size_of::<Option<Entry>>() <= 112, "{}", size_of::<Option<Entry>>());
+        assert!(size_of::<Option<Entry>>() <= 120, "{}", size_of::<Option<Entry>>());
     }
 }

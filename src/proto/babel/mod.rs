@@ -27,8 +27,9 @@
 //!   neither neighbour nor destination stands beside it, and router-ids are kept once. An update needs one
 //!   look-up, none if it comes in the order of last time; a repeated offer only moves its expiry, and one
 //!   that is not better than what is taken is only noted.
-//! - Hysteresis is a time, not a smoothed metric for each offer: an offer must have been better for some
-//!   seconds without pause, measured by a timer and not by the next update, or be twice as good. What a
+//! - Hysteresis is a time, not a smoothed metric for each offer. Where costs are measured, and for a minute
+//!   after any change of mind, an offer must have been better for some seconds without pause, by a timer
+//!   and not by the next update, or be twice as good; else the better one is taken at once. What a
 //!   neighbour costs is smoothed where it is measured.
 //! - A neighbour whose Hellos begin anew forgot how far it claimed to be: its offers are void at once.
 //!   The simulation found the loop that closes otherwise.

@@ -57,8 +57,19 @@ pub enum Decision {
     Lose,
 }
 
-/// Decides; `better_since` tells since when there has been a better one without pause.
-pub fn decide(comparison: &Comparison, better_since: Option<Instant>, now: Instant) -> Decision {
+/// What is known beside the offers themselves.
+#[derive(Clone, Copy, Debug)]
+pub struct Past {
+    /// Since when there has been a better offer without pause.
+    pub better_since: Option<Instant>,
+    /// When an offer was last left for a better one.
+    pub changed_mind_at: Option<Instant>,
+    /// Whether what the two neighbours cost is measured, so that metrics tremble.
+    pub trembles: bool,
+}
+
+/// Decides.
+pub fn decide(comparison: &Comparison, past: Past, now: Instant) -> Decision {
     match (comparison.current, comparison.best) {
         (_, None) => Decision::Lose,
         (None, Some((neighbour, _))) => Decision::Switch(neighbour),
@@ -66,11 +77,13 @@ pub fn decide(comparison: &Comparison, better_since: Option<Instant>, now: Insta
             if current - best < margin(current) {
                 return Decision::Keep;
             }
-            // So much better that it is no question of trembling.
-            if best <= current / 2 {
+            let is_calm =
+                !past.trembles && past.changed_mind_at.is_none_or(|changed| now - changed >= CALM);
+            // Half as far is no question of trembling.
+            if is_calm || best <= current / 2 {
                 return Decision::Switch(neighbour);
             }
-            let due = better_since.unwrap_or(now) + PATIENCE;
+            let due = past.better_since.unwrap_or(now) + PATIENCE;
             if due <= now { Decision::Switch(neighbour) } else { Decision::Wait(due) }
         }
     }
@@ -83,6 +96,8 @@ fn margin(current: u16) -> u16 {
 
 /// How long another offer must have been better: two IHUs of a tunnel under test, or one of a quiet one.
 const PATIENCE: Duration = Duration::from_secs(4);
+/// How long after a change of mind the next one needs patience: a whole table of each neighbour's.
+const CALM: Duration = Duration::from_secs(60);
 
 #[cfg(test)]
 mod tests {
@@ -96,22 +111,38 @@ mod tests {
 
     #[test]
     fn the_table_of_decisions() {
-        let now = Instant::ZERO + Duration::from_secs(10);
-        let ago = |seconds: u64| Some(Instant::ZERO + Duration::from_secs(10 - seconds));
+        let now = Instant::ZERO + Duration::from_secs(100);
+        let ago = |seconds: u64| Some(Instant::ZERO + Duration::from_secs(100 - seconds));
         let take = Decision::Switch(Neighbours::test_id());
+        let wait = |seconds: u64| Decision::Wait(now + Duration::from_secs(seconds));
+        // The offer taken, the best one, since when it is better, when the mind was changed last.
         let cases = [
-            (None, None, None, Decision::Lose),
-            (None, Some(9000), None, take),
-            (Some(1000), Some(1000), None, Decision::Keep),
-            (Some(1000), Some(980), ago(9), Decision::Keep),
-            (Some(1000), Some(900), None, Decision::Wait(now + PATIENCE)),
-            (Some(1000), Some(900), ago(1), Decision::Wait(now + Duration::from_secs(3))),
-            (Some(1000), Some(900), ago(4), take),
-            (Some(1000), Some(500), None, take),
+            (None, None, None, None, Decision::Lose),
+            (None, Some(9000), None, ago(1), take),
+            (Some(1000), Some(1000), None, None, Decision::Keep),
+            (Some(1000), Some(980), ago(9), None, Decision::Keep),
+            (Some(1000), Some(900), None, None, take),
+            (Some(1000), Some(900), None, ago(60), take),
+            (Some(1000), Some(900), None, ago(59), wait(4)),
+            (Some(1000), Some(900), ago(1), ago(59), wait(3)),
+            (Some(1000), Some(900), ago(4), ago(59), take),
+            (Some(1000), Some(500), None, ago(1), take),
         ];
-        for (current, best, since, expected) in cases {
-            let decision = decide(&comparison(current, best), since, now);
-            assert_eq!(decision, expected, "{current:?} against {best:?} since {since:?}");
+        for (current, best, better_since, changed_mind_at, expected) in cases {
+            let past = Past { better_since, changed_mind_at, trembles: false };
+            let decision = decide(&comparison(current, best), past, now);
+            assert_eq!(decision, expected, "{current:?} against {best:?} after {past:?}");
         }
+    }
+
+    #[test]
+    fn what_is_measured_must_be_better_for_a_while_even_the_first_time() {
+        let now = Instant::ZERO + Duration::from_secs(100);
+        let past = Past { better_since: None, changed_mind_at: None, trembles: true };
+        let offers = comparison(Some(1000), Some(900));
+        assert_eq!(decide(&offers, past, now), Decision::Wait(now + PATIENCE));
+        let past = Past { better_since: Some(now), ..past };
+        let decision = decide(&offers, past, now + PATIENCE);
+        assert_eq!(decision, Decision::Switch(Neighbours::test_id()));
     }
 }

@@ -153,6 +153,12 @@ impl RttSettings {
 }
 
 impl InterfaceSettings {
+    /// Whether cost follows from measurements, and so trembles; else it only changes when a neighbour comes
+    /// or goes.
+    pub const fn is_measured(&self) -> bool {
+        self.rtt.is_some() || matches!(self.loss, Loss::Counted)
+    }
+
     /// A tunnel between nodes of a re6st network whose Hello interval is `hello_interval`.
     pub const fn tunnel(hello_interval: Duration) -> Self {
         Self {

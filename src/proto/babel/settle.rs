@@ -9,7 +9,7 @@ use crate::proto::babel::pending::Novelty;
 use crate::proto::babel::places::{DestinationId, NeighbourId};
 use crate::proto::babel::requests::SeqnoRequest;
 use crate::proto::babel::router::Router;
-use crate::proto::babel::selection::{Comparison, Decision, compare, decide, metric};
+use crate::proto::babel::selection::{Comparison, Decision, Past, compare, decide, metric};
 use crate::proto::babel::table::Table;
 use crate::proto::babel::tick::Tick;
 use crate::proto::time::Instant;
@@ -42,16 +42,27 @@ impl Router {
             return None;
         }
         let better_since = entry.better_since.map(Tick::instant);
+        let changed_mind_at = entry.changed_mind_at.map(Tick::instant);
+        let selected = entry.selected;
         let comparison = compare(&self.table, id, |neighbour| neighbours.cost(neighbour));
+        let best = comparison.best.map(|(neighbour, _)| neighbour);
+        let past = Past {
+            better_since,
+            changed_mind_at,
+            trembles: [selected, best].into_iter().flatten().any(|id| self.is_measured(id)),
+        };
         let entry = self.table.get_mut(id)?;
         let mut wait = None;
-        match decide(&comparison, better_since, now) {
+        match decide(&comparison, past, now) {
             Decision::Keep => entry.better_since = None,
             Decision::Wait(due) => {
                 entry.better_since.get_or_insert(Tick::at(now));
                 wait = Some(due);
             }
             Decision::Switch(neighbour) => {
+                if comparison.current.is_some() {
+                    entry.changed_mind_at = Some(Tick::at(now));
+                }
                 entry.selected = Some(neighbour);
                 entry.better_since = None;
             }
@@ -62,6 +73,12 @@ impl Router {
         }
         self.ask_for_unfeasible(id, &comparison, now);
         wait
+    }
+
+    /// Whether what a neighbour costs is measured.
+    fn is_measured(&self, id: NeighbourId) -> bool {
+        let interface = self.neighbours.get(id).and_then(|at| self.interfaces.get(&at.interface));
+        interface.is_some_and(|interface| interface.link.settings.is_measured())
     }
 
     /// An offer that may not be taken, but would be good, is asked for afresh: RFC 8966 §3.8.2.1 and
