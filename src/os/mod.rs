@@ -22,6 +22,7 @@ pub mod namespace;
 pub mod netlink;
 pub mod offload;
 pub mod ping;
+pub mod radio;
 pub mod route;
 pub mod route_changes;
 pub mod route_owner;

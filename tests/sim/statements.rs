@@ -23,7 +23,7 @@ fn configured(arguments: &str) -> Bench {
     let mut bench = Bench::new();
     for interface in configuration.resolve_interfaces().unwrap() {
         let index = interface.name.strip_prefix("link").unwrap().parse().unwrap();
-        bench.handle(Input::InterfaceUp(link(index, interface.settings)));
+        bench.handle(Input::InterfaceUp(link(index, interface.behaviour.settings)));
     }
     bench
 }

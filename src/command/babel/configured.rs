@@ -94,7 +94,7 @@ async fn route(job: Job, interfaces: Vec<Interface>) -> Outcome {
     let (babel, _notices) = Babel::start(settings, kernel, identity).map_err(failed)?;
     babel.set_filters(configuration.filters.clone()).await.map_err(failed)?;
     for interface in interfaces {
-        babel.add_interface(&interface.name, interface.settings).await.map_err(failed)?;
+        babel.add_interface(&interface.name, interface.behaviour).await.map_err(failed)?;
     }
     let (reload_requests, mut reloads) = mpsc::channel(limits::BABEL_RELOADS_MAX);
     if let Some(asked) = &mut asked {
@@ -174,7 +174,7 @@ async fn reload(
         babel.remove_interface(name).await.map_err(failed)?;
     }
     for interface in interfaces {
-        babel.add_interface(&interface.name, interface.settings).await.map_err(failed)?;
+        babel.add_interface(&interface.name, interface.behaviour).await.map_err(failed)?;
     }
     if next.filters != configuration.filters {
         babel.set_filters(next.filters.clone()).await.map_err(failed)?;

@@ -15,6 +15,7 @@ use crate::os::entropy;
 use crate::os::forwarding::Forwarding;
 use crate::os::link_changes::{LinkChanges, UsableLink};
 use crate::os::multicast::MulticastSocket;
+use crate::os::radio;
 use crate::os::route::{Change, KernelSettings, Routes};
 use crate::os::route_changes::{RouteChanges, Told};
 use crate::os::route_owner::RouteOwner;
@@ -22,7 +23,7 @@ use crate::proto::babel::configuration::options::KernelSetup;
 use crate::proto::babel::event::{Datagram, Input, KernelChange, Link, Output};
 use crate::proto::babel::mac::{GROUP, PORT, Path};
 use crate::proto::babel::router::Router;
-use crate::proto::babel::settings::{CostMultiplier, InterfaceSettings, Settings};
+use crate::proto::babel::settings::{Behaviour, CostMultiplier, Settings};
 use crate::proto::limits;
 
 /// A router and all it needs of the world.
@@ -36,7 +37,7 @@ pub struct Engine {
     repairs: Repairs,
     links: LinkChanges,
     /// Interfaces to run on, whether they are there or not.
-    wanted: BTreeMap<String, InterfaceSettings>,
+    wanted: BTreeMap<String, Behaviour>,
     /// Interfaces the router runs on.
     active: BTreeMap<String, UsableLink>,
     notices: mpsc::Sender<String>,
@@ -162,10 +163,10 @@ impl Engine {
     async fn answer(&mut self, request: Request) -> Next {
         // Whoever asked may have gone: an answer that nobody waits for is not an error.
         match request {
-            Request::AddInterface(name, settings, answer) => {
-                self.wanted.insert(name.clone(), settings.clone());
+            Request::AddInterface(name, behaviour, answer) => {
+                self.wanted.insert(name.clone(), behaviour.clone());
                 match self.active.get(&name).cloned() {
-                    Some(link) => self.enter(link, settings),
+                    Some(link) => self.enter(link, &behaviour),
                     None => {
                         self.check_links().await;
                         if !self.active.contains_key(&name) {
@@ -204,7 +205,7 @@ impl Engine {
             }
             Request::SetDefaults(settings, answer) => {
                 for wanted in self.wanted.values_mut() {
-                    wanted.clone_from(&settings);
+                    *wanted = settings.clone().into();
                 }
                 self.handle(Input::Settings(settings));
                 let _ = answer.send(Ok(()));
@@ -360,15 +361,15 @@ impl Engine {
         if self.active.values().any(|link| losses.without_address.contains(&link.index)) {
             self.repairs.add(KernelChange::Any, self.clock.now());
         }
-        for (name, settings) in self.wanted.clone() {
+        for (name, behaviour) in self.wanted.clone() {
             let Some(link) = usable.get(&name) else { continue };
             if self.active.get(&name) != Some(link) {
-                self.enter(link.clone(), settings);
+                self.enter(link.clone(), &behaviour);
             }
         }
     }
 
-    fn enter(&mut self, link: UsableLink, settings: InterfaceSettings) {
+    fn enter(&mut self, link: UsableLink, behaviour: &Behaviour) {
         if let Err(error) = self.socket.join(link.index) {
             return warn!("cannot listen on interface {}: {error}", link.name);
         }
@@ -377,7 +378,8 @@ impl Engine {
         }
         self.active.insert(link.name.clone(), link.clone());
         let UsableLink { name, index, mtu, address, address_v4 } = link;
-        debug!("runs on {name}");
+        let settings = behaviour.on(|| radio::is_radio(&name, index)).clone();
+        debug!("runs on {name}, {:?}", settings.kind);
         self.handle(Input::InterfaceUp(Link { index, name, address, address_v4, mtu, settings }));
     }
 

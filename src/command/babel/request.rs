@@ -9,7 +9,7 @@ use crate::proto::babel::dump::Dump;
 use crate::proto::babel::event::LinkQuality;
 use crate::proto::babel::filter::Filters;
 use crate::proto::babel::mac::{BadSignatures, Keys};
-use crate::proto::babel::settings::{Announcement, CostMultiplier, InterfaceSettings};
+use crate::proto::babel::settings::{Announcement, Behaviour, CostMultiplier, InterfaceSettings};
 
 /// Why a router did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -43,7 +43,7 @@ pub enum BabelError {
 #[derive(Debug)]
 pub enum Request {
     /// Run on this interface, as soon as it is up and has a link-local address.
-    AddInterface(String, InterfaceSettings, Answer<()>),
+    AddInterface(String, Behaviour, Answer<()>),
     /// Forget this interface with its neighbours and routes.
     RemoveInterface(String, Answer<()>),
     /// Multiply what it costs to reach this neighbour.

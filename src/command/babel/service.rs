@@ -12,7 +12,9 @@ use crate::proto::babel::dump::Dump;
 use crate::proto::babel::event::LinkQuality;
 use crate::proto::babel::filter::Filters;
 use crate::proto::babel::mac::{BadSignatures, Keys};
-use crate::proto::babel::settings::{Announcement, CostMultiplier, InterfaceSettings, Settings};
+use crate::proto::babel::settings::{
+    Announcement, Behaviour, CostMultiplier, InterfaceSettings, Settings,
+};
 
 /// A handle on a running router. Copies speak to the same one.
 ///
@@ -48,9 +50,10 @@ impl Babel {
     pub async fn add_interface(
         &self,
         name: &str,
-        settings: InterfaceSettings,
+        behaviour: impl Into<Behaviour>,
     ) -> Result<(), BabelError> {
-        self.ask(|answer| Request::AddInterface(name.to_owned(), settings, answer)).await
+        let behaviour = behaviour.into();
+        self.ask(|answer| Request::AddInterface(name.to_owned(), behaviour, answer)).await
     }
 
     /// Leaves this interface, or is told that its link is dead: neighbours and routes go at once.

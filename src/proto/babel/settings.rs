@@ -82,6 +82,28 @@ pub struct InterfaceSettings {
     pub authentication: Option<Authentication>,
 }
 
+/// How a link behaves, by what it turns out to be made of.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Behaviour {
+    /// In general.
+    pub settings: InterfaceSettings,
+    /// If the host says that it is radio; `None` if that does not matter.
+    pub on_radio: Option<InterfaceSettings>,
+}
+
+impl From<InterfaceSettings> for Behaviour {
+    fn from(settings: InterfaceSettings) -> Self {
+        Self { settings, on_radio: None }
+    }
+}
+
+impl Behaviour {
+    /// On a link of which the host says whether it is radio.
+    pub fn on(&self, is_radio: impl FnOnce() -> bool) -> &InterfaceSettings {
+        self.on_radio.as_ref().filter(|_| is_radio()).unwrap_or(&self.settings)
+    }
+}
+
 /// Whether IPv4 routes are announced with an IPv6 next hop.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum V4ViaV6 {

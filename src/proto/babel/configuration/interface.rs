@@ -5,13 +5,13 @@ use std::time::Duration;
 use crate::proto::babel::configuration::problem::Fault;
 use crate::proto::babel::configuration::words::{self, Words};
 use crate::proto::babel::settings::{
-    InterfaceSettings, LinkKind, Loss, RttSettings, SplitHorizon, V4ViaV6,
+    Behaviour, InterfaceSettings, LinkKind, Loss, RttSettings, SplitHorizon, V4ViaV6,
 };
 
 /// Parameters of a link; what is not given is left to the defaults, and then to its kind.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct InterfaceOptions {
-    /// What the link is made of; `auto` is not given.
+    /// What the link is made of; with `auto` it is not given.
     pub kind: Option<LinkKind>,
     /// Whether loss counts.
     pub link_quality: Option<bool>,
@@ -50,7 +50,7 @@ pub struct InterfaceDefaults {
     pub wireless_hello_interval: Duration,
     /// How often Hello is said on other links.
     pub hello_interval: Duration,
-    /// What a link is made of.
+    /// What a link is made of, unless the host says that it is radio.
     pub kind: LinkKind,
     /// Whether what was learned on a link that is not radio is kept from it.
     pub split_horizon: SplitHorizon,
@@ -181,9 +181,16 @@ impl InterfaceOptions {
         }
     }
 
-    /// What the router is told about the link.
-    pub fn settings(&self, defaults: &InterfaceDefaults) -> InterfaceSettings {
-        let kind = self.kind.unwrap_or(defaults.kind);
+    /// What the router is told about the link; the host is asked what it is made of if nothing says that.
+    pub fn behaviour(&self, defaults: &InterfaceDefaults) -> Behaviour {
+        let is_asked = self.kind.is_none() && defaults.kind != WIRELESS;
+        Behaviour {
+            settings: self.settings(defaults, self.kind.unwrap_or(defaults.kind)),
+            on_radio: is_asked.then(|| self.settings(defaults, WIRELESS)),
+        }
+    }
+
+    fn settings(&self, defaults: &InterfaceDefaults, kind: LinkKind) -> InterfaceSettings {
         let wireless = kind == WIRELESS;
         let hello_interval = self.hello_interval.unwrap_or(if wireless {
             defaults.wireless_hello_interval

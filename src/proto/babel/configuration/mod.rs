@@ -29,7 +29,7 @@ use crate::proto::babel::configuration::problem::{Fault, Place, Problem};
 use crate::proto::babel::configuration::words::Words;
 use crate::proto::babel::filter::Filters;
 use crate::proto::babel::mac::{BadSignatures, Key, Keys};
-use crate::proto::babel::settings::{Authentication, InterfaceSettings};
+use crate::proto::babel::settings::{Authentication, Behaviour, InterfaceSettings};
 
 /// All that babeld's language can say.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -58,7 +58,7 @@ pub struct Interface {
     /// Its name.
     pub name: String,
     /// How it behaves, and how its packets are signed.
-    pub settings: InterfaceSettings,
+    pub behaviour: Behaviour,
 }
 
 impl Configuration {
@@ -154,8 +154,14 @@ impl Configuration {
             };
             let keys = options.key.as_deref().and_then(|id| self.keys_to_sign_with(id));
             let authentication = keys.map(|keys| Authentication { keys, bad_signatures });
-            let settings = InterfaceSettings { authentication, ..options.settings(&self.defaults) };
-            Interface { name: name.clone(), settings }
+            let complete = |settings: InterfaceSettings| InterfaceSettings {
+                authentication: authentication.clone(),
+                ..settings
+            };
+            let Behaviour { settings, on_radio } = options.behaviour(&self.defaults);
+            let behaviour =
+                Behaviour { settings: complete(settings), on_radio: on_radio.map(complete) };
+            Interface { name: name.clone(), behaviour }
         };
         Ok(self.interfaces.iter().map(resolve).collect())
     }

@@ -56,7 +56,7 @@ fn the_command_line_of_re6stnet_is_read_whole() {
     let interfaces = configuration.resolve_interfaces().unwrap();
     let names: Vec<&str> = interfaces.iter().map(|interface| interface.name.as_str()).collect();
     assert_eq!(names, ["re6stnet1", "re6stnet-tcp"]);
-    let settings = &interfaces[0].settings;
+    let settings = &interfaces[0].behaviour.settings;
     assert_eq!((settings.kind, settings.rxcost), (LinkKind::Tunnel, 96));
     assert_eq!(settings.hello_interval, Duration::from_secs(15));
     assert_eq!(settings.update_interval, Duration::from_secs(60));
@@ -227,9 +227,8 @@ fn interfaces_inherit_and_later_statements_win() {
         "interface eth0 rxcost 10\ndefault rxcost 20 hello-interval 2\ninterface eth0 type tunnel\n\
          interface wlan0 type wireless\ndefault hello-interval 3\n",
     );
-    let [eth0, wlan0] = &configuration.resolve_interfaces().unwrap()[..] else {
-        panic!("two interfaces");
-    };
+    let interfaces = configuration.resolve_interfaces().unwrap();
+    let [eth0, wlan0] = [0, 1].map(|at| &interfaces[at].behaviour);
     assert_eq!((eth0.settings.rxcost, eth0.settings.kind), (10, LinkKind::Tunnel));
     assert_eq!(eth0.settings.rtt.map(|rtt| (rtt.penalty_max, rtt.decay)), Some((96, 42)));
     assert_eq!(eth0.settings.update_interval, Duration::from_secs(12));
@@ -238,10 +237,29 @@ fn interfaces_inherit_and_later_statements_win() {
 }
 
 #[test]
+fn the_host_is_asked_what_a_link_is_made_of_if_nothing_says_it() {
+    let kinds = |words: &str| {
+        let mut line = CommandLine::parse(&shlex::split(words).unwrap()).unwrap();
+        line.add_interfaces();
+        let behaviour = line.configuration.resolve_interfaces().unwrap().remove(0).behaviour;
+        let settings = |is_radio| behaviour.on(|| is_radio).clone();
+        [false, true].map(|is_radio| (settings(is_radio).kind, settings(is_radio).rxcost))
+    };
+    let (wired, radio) = ((LinkKind::Wired, 96), (LinkKind::Wireless, 256));
+    assert_eq!(kinds("wlan0"), [wired, radio]);
+    assert_eq!(kinds("-C 'interface wlan0 type auto'"), [wired, radio]);
+    assert_eq!(kinds("-w eth0"), [radio, radio]);
+    assert_eq!(kinds("-w -C 'interface eth0 type wired'"), [wired, wired]);
+    assert_eq!(kinds("-C 'interface wlan0 type wired'"), [wired, wired]);
+    assert_eq!(kinds("-C 'interface tun0 type tunnel'"), [(LinkKind::Tunnel, 96); 2]);
+    assert_eq!(kinds("-C 'default type wireless' eth0"), [radio, radio]);
+}
+
+#[test]
 fn a_key_must_exist_and_may_come_later() {
     let later = configured("interface eth0 key a\nkey id a type hmac-sha256 value 00ff\n");
     let key = Key::new(Hash::HmacSha256, &[0, 255]).unwrap();
-    let settings = later.resolve_interfaces().unwrap().remove(0).settings;
+    let settings = later.resolve_interfaces().unwrap().remove(0).behaviour.settings;
     assert_eq!(settings.authentication.unwrap().keys, Keys { sign: vec![key], accept: vec![] });
     let problem = |line| format!("babeld.conf:{line}: no statement `key id b …` defines this key");
     let problems = |text: &str| -> Vec<String> {
