@@ -203,6 +203,8 @@ fn asks_for_a_route(output: &Output) -> bool {
 #[test]
 fn babel_survives_a_neighbour_that_floods() {
     let mut bench = Bench::on_a_link();
+    let own = |number: usize| Announcement { destination: prefix(10_000 + number), metric: 0 };
+    bench.handle(Input::Announced((0..1000).map(own).collect()));
     for round in 0..3 {
         bench.hear(0, |composer| put_hello(composer, round));
         bench.hear(1, |composer| {
@@ -238,6 +240,75 @@ fn babel_survives_a_neighbour_that_floods() {
     let dump = bench.dump();
     let route = dump.routes.iter().find(|route| route.destination == prefix(1)).unwrap();
     assert!(route.installed, "{route:?}");
+}
+
+/// Goal: a router's number grows by one for each request that asks for more, whatever it asks for: whoever
+/// could set it could make what it announces look old to everyone.
+#[test]
+fn babel_raises_its_number_by_one_whatever_is_asked() {
+    let mut bench = Bench::on_a_link();
+    bench.hear(0, |composer| put_hello(composer, 0));
+    let before = bench.router.state();
+    for asked in [1000, 1000, 30_000] {
+        bench.hear(0, |composer| {
+            let request = SeqnoRequest {
+                destination: prefix(0),
+                seqno: before.seqno.wrapping_add(asked),
+                hop_count: 64,
+                router_id: before.router_id,
+            };
+            composer.put(SeqnoRequest::TYPE, |body| request.put(body));
+        });
+    }
+    assert_eq!(bench.router.state().seqno, before.seqno.wrapping_add(3));
+}
+
+/// Goal: a router whose name is taken takes another one, but whoever takes every name of it makes it do so
+/// once a minute and no more.
+#[test]
+fn babel_takes_another_name_at_most_once_a_minute() {
+    let mut bench = Bench::on_a_link();
+    let mut names = vec![bench.router.state().router_id];
+    for _ in 0..130 {
+        let claimed = Update {
+            destination: Some(prefix(1)),
+            router_id: Some(bench.router.state().router_id),
+            next_hop: None,
+            seqno: 1,
+            metric: 0,
+            next_within: SECOND,
+        };
+        bench.hear(0, |composer| composer.update(&claimed, &prefix(1), None));
+        names.push(bench.router.state().router_id);
+        bench.wait(SECOND);
+    }
+    names.dedup();
+    assert_eq!(names.len(), 1 + 3, "at 0, 60 and 120 seconds");
+    let told = notices(&bench.wanted(), |notice| *notice == Notice::DuplicateRouterId);
+    assert_eq!(told, 3);
+}
+
+/// Goal: what a neighbour offered before it began anew is not taken any more: it forgot how far it claimed
+/// to be, and could mean to come back through us.
+#[test]
+fn babel_takes_nothing_that_a_neighbour_said_before_it_began_anew() {
+    for (next, is_kept) in [(3, true), (5000, false)] {
+        let mut bench = Bench::on_a_link();
+        for round in 0..3 {
+            bench.hear(0, |composer| {
+                put_hello(composer, round);
+                put_update(composer, 0, prefix(1));
+            });
+            bench.wait(SECOND);
+        }
+        for round in next..next + 3 {
+            bench.hear(0, |composer| put_hello(composer, round));
+        }
+        let routes = bench.dump().routes;
+        assert_eq!(routes.iter().any(|route| route.installed), is_kept, "{next}: {routes:?}");
+        bench.hear(0, |composer| put_update(composer, 0, prefix(1)));
+        assert!(bench.dump().routes.iter().any(|route| route.installed), "{next}: said again");
+    }
 }
 
 /// Goal: a machine that was suspended, or whose clock jumped, finds its neighbours again at once.

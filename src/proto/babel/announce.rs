@@ -136,8 +136,7 @@ impl Router {
         }
         let table = self.in_order();
         for neighbour in self.neighbours.iter_mut().filter(|n| is_due(n.dump_at)) {
-            neighbour.dump_at = None;
-            neighbour.dumped_at = Some(now);
+            neighbour.dump(now);
             neighbour.outbox.queue_all(&table);
         }
     }
@@ -257,8 +256,6 @@ impl Router {
 
     /// Changes that come together are announced together.
     const TRIGGER_DELAY: Duration = Duration::from_millis(20);
-    /// A neighbour gets the whole table at most this often.
-    pub(super) const DUMP_PAUSE: Duration = Duration::from_millis(500);
 }
 
 /// What we have for a destination right now.

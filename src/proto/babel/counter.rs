@@ -193,6 +193,8 @@ const NONCE_OCTETS_MAX: usize = 192;
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::proto::babel::packet::Packet;
     use crate::proto::babel::vectors;
@@ -266,5 +268,19 @@ mod tests {
             PeerCounter::default().check(body, HelloKind::Unicast, Instant::ZERO, &mut random);
         assert_eq!(verdict.reply.as_deref(), Some(&body[2..10]));
         assert!(verdict.challenge.is_some());
+    }
+
+    #[test]
+    fn challenges_are_answered_at_intervals() {
+        let mut random = Random::from_number(1);
+        let mut peer = PeerCounter::default();
+        let is_answered = |at: Duration| {
+            let body = [CHALLENGE_REQUEST, 2, 7, 7];
+            let now = Instant::ZERO + at;
+            peer.check(&body, HelloKind::Unicast, now, &mut random).reply.is_some()
+        };
+        let interval = limits::BABEL_CHALLENGE_INTERVAL;
+        let at = [0, 1, 2, 3, 4].map(|part| interval * part / 2);
+        assert_eq!(at.map(is_answered), [true, false, true, false, true]);
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
+use std::time::Duration;
 
 use crate::proto::babel::counter::PeerCounter;
 use crate::proto::babel::history::History;
@@ -56,7 +57,9 @@ pub struct Neighbour {
     /// When it gets the whole table.
     pub dump_at: Option<Instant>,
     /// When it last got the whole table.
-    pub dumped_at: Option<Instant>,
+    dumped_at: Option<Instant>,
+    /// Whether it began anew since.
+    has_forgotten: bool,
     /// When it was last heard.
     pub heard_at: Instant,
     next_hops: Vec<IpAddr>,
@@ -82,6 +85,7 @@ impl Neighbour {
             outbox,
             dump_at: None,
             dumped_at: None,
+            has_forgotten: false,
             heard_at: now,
             next_hops: vec![IpAddr::V6(address)],
         }
@@ -94,7 +98,24 @@ impl Neighbour {
         self.rtt = Rtt::default();
         self.loss = LossEstimate::default();
         self.greetings = Self::GREETINGS;
-        self.dumped_at = None;
+        self.has_forgotten = true;
+    }
+
+    /// It is to get the whole table: at once, or, if it just got it, in a while. However often it begins
+    /// anew, it costs little.
+    pub fn plan_dump(&mut self, now: Instant) {
+        let due = self.dumped_at.map_or(now, |at| now.max(at + Self::DUMP_PAUSE));
+        self.dump_at = Some(self.dump_at.map_or(due, |at| at.min(due)));
+    }
+
+    /// It gets the whole table.
+    pub fn dump(&mut self, now: Instant) {
+        (self.dump_at, self.dumped_at, self.has_forgotten) = (None, Some(now), false);
+    }
+
+    /// Whether it has just got the whole table, and has not begun anew since.
+    pub fn was_dumped_lately(&self, now: Instant) -> bool {
+        !self.has_forgotten && self.dumped_at.is_some_and(|at| now - at < Self::DUMP_PAUSE)
     }
 
     /// Whether enough of its Hellos arrive.
@@ -192,6 +213,8 @@ impl Neighbour {
         self.next_hops.get(usize::from(place)).copied().unwrap_or(IpAddr::V6(self.address))
     }
 
+    /// It gets the whole table at most this often.
+    const DUMP_PAUSE: Duration = Duration::from_millis(500);
     /// Hellos sent at once to somebody new: with two it can be sure of us, one may get lost.
     const GREETINGS: u8 = 3;
 }
@@ -281,8 +304,6 @@ impl Neighbours {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::proto::babel::hello::{Hello, HelloKind};
 
@@ -314,5 +335,21 @@ mod tests {
         assert!((330..360).contains(&rxcost), "{rxcost}");
         // 1 / (3/4 · 3/4)
         assert!((440..480).contains(&both), "{both}");
+    }
+
+    #[test]
+    fn a_neighbour_names_no_more_next_hops_than_the_limits_say() {
+        let mut neighbour =
+            Neighbour::new(1, Ipv6Addr::LOCALHOST, Outbox::new(1000), Instant::ZERO);
+        // Its own address is the first.
+        let further = 1..limits::BABEL_NEXT_HOPS_MAX + 10;
+        let address = |at: usize| IpAddr::V6(Ipv6Addr::from_bits(0xfe80 << 112 | at as u128));
+        let places: Vec<usize> = further
+            .filter_map(|at| neighbour.next_hop_place(address(at)))
+            .map(usize::from)
+            .collect();
+        assert_eq!(places, (1..limits::BABEL_NEXT_HOPS_MAX).collect::<Vec<_>>());
+        assert_eq!(neighbour.next_hop_place(address(3)), Some(3), "what is known is known");
+        assert_eq!(neighbour.next_hop(3), address(3));
     }
 }

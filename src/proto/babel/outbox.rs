@@ -124,6 +124,9 @@ impl Outbox {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::proto::babel::destination::Destination;
+    use crate::proto::babel::router_id::RouterId;
+    use crate::proto::cidr::Cidr;
 
     #[test]
     fn no_more_waits_than_the_limits_say() {
@@ -134,5 +137,38 @@ mod tests {
         }
         outbox.queue_all(&vec![id; 10].into());
         assert_eq!(outbox.updates(), limits::BABEL_DESTINATIONS_MAX);
+    }
+
+    #[test]
+    fn no_more_requests_wait_than_the_limits_say() {
+        let mut outbox = Outbox::new(1000);
+        let request = SeqnoRequest {
+            destination: Destination::from_anywhere(Cidr::IPV6_DEFAULT),
+            seqno: 1,
+            hop_count: 9,
+            router_id: RouterId::new([1; 8]).unwrap(),
+        };
+        for _ in 0..limits::BABEL_REQUESTS_MAX + 10 {
+            outbox.request(request);
+        }
+        let wait = std::iter::from_fn(|| outbox.next_request(Instant::ZERO)).count();
+        assert_eq!(wait, limits::BABEL_REQUESTS_MAX);
+    }
+
+    #[test]
+    fn a_burst_has_as_many_packets_as_the_limits_say_and_a_pause_follows() {
+        let mut outbox = Outbox::new(1000);
+        outbox.queue_all(&vec![DestinationId::default(); 1000].into());
+        let mut now = Instant::ZERO;
+        for _ in 0..3 {
+            while outbox.next(now).is_some() {
+                // Four of them fill a packet.
+                outbox.composer.put(100, |body| body.extend([0; 240]));
+            }
+            assert_eq!(outbox.composer.take().len(), limits::BABEL_BURST_PACKETS + 1);
+            assert!(outbox.next(now).is_none(), "not before the pause is over");
+            assert_eq!(outbox.deadline(), Some(now + Outbox::PAUSE));
+            now += Outbox::PAUSE;
+        }
     }
 }

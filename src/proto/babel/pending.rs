@@ -250,4 +250,18 @@ mod tests {
             "given up"
         );
     }
+
+    #[test]
+    fn no_more_requests_wait_than_the_limits_say() {
+        let mut pending = Pending::default();
+        let place = |at| DestinationId::new(at).unwrap();
+        for at in 0..limits::BABEL_REQUESTS_MAX {
+            assert_eq!(pending.add(place(at), request(5), None, after(0)), Novelty::New);
+        }
+        let further = place(limits::BABEL_REQUESTS_MAX);
+        assert_eq!(pending.add(further, request(5), None, after(0)), Novelty::Known);
+        assert_eq!(pending.requests.len(), limits::BABEL_REQUESTS_MAX);
+        pending.answer(place(0), request(5).router_id, 5).unwrap();
+        assert_eq!(pending.add(further, request(5), None, after(0)), Novelty::New);
+    }
 }

@@ -335,9 +335,9 @@ impl Router {
         let Some(neighbour) = self.neighbours.get_mut(id) else { return };
         let Some(destination) = request.destination else {
             // It has just got all, or is getting it.
-            let lately = neighbour.dumped_at.is_some_and(|at| now - at < Self::DUMP_PAUSE);
+            let lately = neighbour.was_dumped_lately(now);
             if !lately && neighbour.outbox.updates() <= self.table.len() / 2 {
-                neighbour.dump_at = Some(now);
+                neighbour.plan_dump(now);
                 self.run_dumps(now);
             }
             return;

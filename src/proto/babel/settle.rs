@@ -187,7 +187,7 @@ impl Router {
         let before = std::mem::replace(&mut neighbour.cost, cost);
         let (name, address) = (interface.link.name.clone(), neighbour.address);
         if before == u16::MAX {
-            neighbour.dump_at = Some(now);
+            neighbour.plan_dump(now);
             out.push(Output::Notice(Notice::NeighbourUp { interface: name, address, cost }));
             self.request_table(id);
             self.run_dumps(now);

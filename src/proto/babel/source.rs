@@ -127,4 +127,21 @@ mod tests {
         assert!(!is_newer(u16::MAX, 0));
         assert!(!is_newer(5, 5));
     }
+
+    #[test]
+    fn the_originator_heard_of_longest_ago_is_forgotten_first() {
+        let mut routers = Routers::default();
+        let mut router = |at: usize| {
+            routers.intern(RouterId::new((at as u64 + 1).to_be_bytes()).unwrap()).unwrap()
+        };
+        let mut sources = Sources::default();
+        let second = |at: usize| Instant::ZERO + Duration::from_secs(at as u64);
+        for at in 0..=limits::BABEL_SOURCES_MAX {
+            sources.announce(router(at), 1, 96, second(at));
+        }
+        assert_eq!(sources.routers().count(), limits::BABEL_SOURCES_MAX);
+        assert!(sources.find(router(0)).is_none());
+        assert!(sources.find(router(1)).is_some());
+        assert!(sources.find(router(limits::BABEL_SOURCES_MAX)).is_some());
+    }
 }
