@@ -3,6 +3,8 @@
 //! What would make the tunnel not work, or less safe than the file wants it, is an error. What belongs to
 //! other parts of OpenVPN (routes, scripts, logs, privileges) is passed over, and said so.
 
+mod connection;
+mod refused;
 mod words;
 
 use std::net::IpAddr;
@@ -105,19 +107,6 @@ pub struct Remote {
     pub protocol: Option<Protocol>,
 }
 
-/// The options of one server of several.
-struct Block {
-    line: usize,
-    around: Around,
-}
-
-/// What was said of servers before such options began.
-struct Around {
-    remotes: Vec<Remote>,
-    port: Option<u16>,
-    protocol: Option<Protocol>,
-}
-
 /// What carries a tunnel.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Protocol {
@@ -180,39 +169,6 @@ impl FromStr for Protocol {
     }
 }
 
-/// Compression, user names and the like: why they are not spoken.
-const COMPRESSION: &str = "compression leaks what is encrypted; take it out at both ends";
-const PASSWORDS: &str =
-    "clients are known by their certificates, not by passwords: ask for a server without them";
-const ADMISSION: &str = "everybody with a certificate is let in; use crl-verify, or take it out";
-const NOT_SPOKEN: &[(&str, &str)] = &[
-    ("comp-lzo", COMPRESSION),
-    ("compress", COMPRESSION),
-    ("auth-user-pass", PASSWORDS),
-    ("auth-user-pass-verify", PASSWORDS),
-    ("management-client-auth", PASSWORDS),
-    ("plugin", ADMISSION),
-    ("client-connect", ADMISSION),
-    ("ccd-exclusive", ADMISSION),
-    ("client-config-dir", ADMISSION),
-    ("tls-crypt-v2-verify", ADMISSION),
-    ("tls-remote", "use verify-x509-name"),
-    ("peer-fingerprint", "name the authority's certificate with ca, and the peer's name"),
-    ("verify-hash", "name that authority alone with ca"),
-    ("remote-cert-eku", "use remote-cert-tls server or client"),
-    ("remote-cert-ku", "use remote-cert-tls server or client"),
-    ("x509-username-field", "names are common names"),
-    ("secret", "tunnels are negotiated by TLS"),
-    ("fragment", "it is for tunnels between two fixed ends; use tun-mtu or mssfix"),
-    ("pkcs12", "name ca, cert and key"),
-    ("pkcs11-id", "keys are files"),
-    ("capath", "name one file of certificates with ca"),
-    ("tls-verify", "no scripts are run; use verify-x509-name"),
-    ("http-proxy", "connections are made directly"),
-    ("socks-proxy", "connections are made directly"),
-    ("port-share", "the port is for tunnels alone"),
-];
-
 impl Profile {
     /// Reads what the options of a file ask for.
     pub fn read(directives: &[Directive]) -> Result<Self, ProfileError> {
@@ -221,7 +177,7 @@ impl Profile {
         for directive in directives {
             match directive.name.as_str() {
                 "<connection>" => {
-                    block = Some(Block { line: directive.line, around: profile.enter() });
+                    block = Some(profile.enter(directive.line));
                     continue;
                 }
                 "</connection>" => {
@@ -237,33 +193,15 @@ impl Profile {
             if applies {
                 continue;
             }
-            if let Some((name, why)) = NOT_SPOKEN.iter().find(|(name, _)| *name == directive.name) {
-                return Err(ProfileError::NotSpoken(directive.line, (*name).to_owned(), why));
+            if let Some(why) = refused::why(&directive.name) {
+                return Err(ProfileError::NotSpoken(directive.line, directive.name.clone(), why));
             }
             profile.passed_over.push((directive.line, directive.name.clone()));
         }
         match block {
-            Some(block) => Err(ProfileError::Open(block.line)),
+            Some(block) => Err(block.is_open()),
             None => Ok(profile),
         }
-    }
-
-    /// What is said inside of `<connection>` is for its servers alone, and nothing around it is for them.
-    fn enter(&mut self) -> Around {
-        let remotes = std::mem::take(&mut self.remotes);
-        Around { remotes, port: self.port.take(), protocol: self.protocol.take() }
-    }
-
-    fn leave(&mut self, block: Option<Block>) {
-        let Some(Block { around, .. }) = block else { return };
-        let inside = self.remotes.drain(..).map(|mut remote| {
-            remote.port = remote.port.or(self.port);
-            remote.protocol = remote.protocol.or(self.protocol);
-            remote
-        });
-        let remotes = around.remotes.into_iter().chain(inside).collect();
-        self.remotes = remotes;
-        (self.port, self.protocol) = (around.port, around.protocol);
     }
 
     /// Which end, and where the other is. Gives whether the option is one of these.
@@ -506,50 +444,6 @@ mod tests {
         );
         assert_eq!(error("mssfix 1300 all"), "line 1: mssfix: all is not mtu or fixed");
         assert!(error("local here").starts_with("line 1: local: here is not an address"));
-    }
-
-    #[test]
-    fn what_a_file_says_of_one_server_is_not_for_the_others() {
-        let file = "port 7\nremote a\n<connection>\nremote b 443\nproto tcp\n</connection>\n\
-                    <connection>\nremote c\n</connection>\nremote d\nproto udp6\n";
-        let profile = read(file).unwrap();
-        let servers: Vec<_> = profile
-            .remotes
-            .iter()
-            .map(|r| (r.host.as_str(), r.port, r.protocol.map(|p| p.transport)))
-            .collect();
-        let tcp = Some(Transport::Tcp);
-        let wanted =
-            [("a", None, None), ("b", Some(443), tcp), ("c", None, None), ("d", None, None)];
-        assert_eq!(servers, wanted);
-        assert_eq!((profile.port, profile.protocol.unwrap().ipv6), (Some(7), Some(true)));
-        assert!(profile.passed_over.is_empty());
-        let open = read("remote a\n<connection>\nremote b").unwrap_err().to_string();
-        assert_eq!(open, "line 2: <connection> is not followed by </connection>");
-        assert!(read("</connection>").is_ok());
-    }
-
-    #[test]
-    fn what_would_let_in_more_than_the_file_wants_is_refused() {
-        for line in [
-            "auth-user-pass-verify check.sh via-env",
-            "management-client-auth",
-            "plugin auth-pam.so login",
-            "client-connect check.sh",
-            "ccd-exclusive",
-            "client-config-dir clients",
-            "tls-crypt-v2-verify check.sh",
-            "tls-remote server",
-            "peer-fingerprint aa:bb",
-            "verify-hash aa:bb",
-            "remote-cert-eku 1.2.3",
-            "remote-cert-ku a0",
-            "x509-username-field ext:subjectAltName",
-            "tls-version-min 1.3",
-        ] {
-            assert!(matches!(read(line), Err(ProfileError::NotSpoken(1, ..))), "{line}");
-        }
-        assert!(read("tls-version-min 1.2").is_ok());
     }
 
     #[test]
