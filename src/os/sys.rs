@@ -55,12 +55,14 @@ pub fn forget_pages(mapping: &Mapping) -> io::Result<()> {
     if done < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
-/// Lets all threads that come share one heap; where the heap is not glibc's, nothing changes.
-pub fn share_heap() {
+/// Lets all threads that come share one heap, and keeps what is larger than `octets` out of it; where the heap
+/// is not glibc's, nothing changes.
+pub fn share_heap(octets: i32) {
     #[cfg(target_env = "gnu")]
     // SAFETY: takes its arguments by value.
     unsafe {
         libc::mallopt(libc::M_ARENA_MAX, 1);
+        libc::mallopt(libc::M_MMAP_THRESHOLD, octets);
     }
 }
 
