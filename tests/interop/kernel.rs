@@ -12,6 +12,7 @@ use crate::namespace::{Namespace, RE6ST, eventually};
 const PATIENCE: Duration = Duration::from_secs(20);
 /// A repair takes a twentieth of a second.
 const REPAIR: Duration = Duration::from_secs(2);
+const REDIRECTS: &str = "/proc/sys/net/ipv6/conf/all/accept_redirects";
 
 fn pair(statements: &str) -> Routers {
     let setup = Setup { statements, ..Setup::default() };
@@ -37,6 +38,7 @@ fn routes_that_somebody_else_changes_are_put_back() {
     let ours = &routers.router(2).namespace;
     appears(ours, "2001:db8:0:1::1 ", "dev e1 proto babel", PATIENCE);
     appears(ours, "10.9.0.1 ", "dev e1 proto babel", PATIENCE);
+    assert_eq!(ours.run("cat", &[REDIRECTS]).trim(), "0", "hosts that route take no redirects");
 
     for (family, prefix) in [("-6", "2001:db8:0:1::1"), ("-4", "10.9.0.1")] {
         ours.ip(&format!("{family} route del {prefix} proto babel"));
@@ -176,6 +178,48 @@ fn routes_go_where_the_options_say_and_nothing_of_them_stays() {
         let left = ["-6", "-4"].map(|family| ours.ip(&format!("{family} route show table all")));
         (!left.concat().contains("table 142")).then_some(())
     });
+}
+
+/// Goal: one configuration puts routes and rules of babeld and of ours into the same places.
+/// Method: both read it, and each learns what the other has in a table that is not the main one.
+#[test]
+fn a_configuration_places_routes_and_rules_as_with_babeld() {
+    let statements = "kernel-priority 77\nexport-table 142\nimport-table 150\n\
+                      skip-kernel-setup true\n\
+                      redistribute proto 4 ip 2001:db8:50::/44\n\
+                      redistribute proto 4 ip 0.0.0.0/0 eq 0 src-prefix 10.43.0.0/16";
+    let mut routers = pair(statements);
+    let hosts = [1, 2].map(|number| (number, &routers.router(number).namespace));
+    for (number, host) in hosts {
+        for table in [150, 151] {
+            let prefix = format!("2001:db8:{}:{number}::/64", table - 100);
+            host.ip(&format!("-6 route add {prefix} dev lo proto static table {table}"));
+        }
+    }
+    hosts[0].1.ip("-4 route add default dev lo proto static table 150");
+    for (other, host) in [(2, hosts[0].1), (1, hosts[1].1)] {
+        let route = appears(host, &format!("2001:db8:50:{other}::/64 "), "dev e", PATIENCE);
+        for wanted in ["table 142 ", "metric 77", "proto babel"] {
+            assert!(route.contains(wanted), "{wanted}: {route}");
+        }
+        let unwanted = routes(host, &format!("2001:db8:51:{other}::/64 "));
+        assert!(unwanted.is_empty(), "from a table that is not read: {unwanted:?}");
+        assert_eq!(host.run("cat", &[REDIRECTS]).trim(), "1", "the kernel was not to be set up");
+    }
+    // Rules of longer prefixes come first, each kind in its own place after the first.
+    let priority = |host: &Namespace| {
+        eventually("a rule for a source", PATIENCE, || {
+            let rules = host.ip("-4 rule show");
+            let rule = rules.lines().find(|rule| rule.contains("from 10.43.0.0/16"))?;
+            rule.split(':').next()?.parse::<u32>().ok()
+        })
+    };
+    let unless_told = priority(hosts[1].1);
+    // Debian's babeld has this in its manual and does not read it; 100 is what there is without it.
+    let statements = format!("{statements}\nfirst-rule-priority 500");
+    let ours = &mut routers.all[1];
+    ours.restart("TERM", Setup { statements: &statements, ..Setup::default() });
+    assert_eq!(priority(&ours.namespace), unless_told + 400);
 }
 
 /// Goal: who starts a router beside a babeld, or on an interface that is not there, is told.
