@@ -1,9 +1,12 @@
-//! A configuration that is read again while the router runs.
+//! What a running router is asked: to read its configuration again, and what it knows.
 
+use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
+use re6st::proto::limits;
+
 use super::routers::{Make, Router, Routers, Setup};
-use crate::namespace::eventually;
+use crate::namespace::{RE6ST, eventually};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -49,4 +52,23 @@ fn a_configuration_is_read_again_and_neighbours_stay() {
     });
     let met = ours.printed().matches("can be reached").count();
     assert_eq!(met, 1, "{}", ours.printed());
+}
+
+/// Goal: whoever asks a router gets an answer or a reason, however many others do, and they may.
+/// Method: as many as may connect and say nothing.
+#[test]
+fn a_router_that_too_many_ask_says_so_and_answers_once_they_are_gone() {
+    let routers = Routers::start(&[Make::Ours, Make::Ours], &[(1, 2)], Setup::default());
+    let ours = routers.router(1);
+    let socket = ours.path("socket");
+    let dump = || ours.namespace.output(RE6ST, &["babel", "dump", "--socket", &socket]);
+    eventually("an answer", PATIENCE, || dump().status.success().then_some(()));
+    let connect = |_| UnixStream::connect(&socket).unwrap();
+    let silent: Vec<UnixStream> = (0..limits::CONTROL_CLIENTS_MAX).map(connect).collect();
+    let refused = dump();
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert_eq!(refused.status.code(), Some(1), "{said}");
+    assert!(said.contains("too many others ask it; end one of them"), "{said}");
+    drop(silent);
+    eventually("an answer again", PATIENCE, || dump().status.success().then_some(()));
 }

@@ -107,7 +107,8 @@ impl Router {
         self.processes.iter().map(Process::printed).collect()
     }
 
-    fn path(&self, name: &str) -> String {
+    /// A file of its programs.
+    pub fn path(&self, name: &str) -> String {
         self.directory.path().join(name).to_str().unwrap().to_owned()
     }
 

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
 use tracing::debug;
 
 use crate::command::babel::objects::{changes, objects};
@@ -42,13 +43,20 @@ impl ControlSocket {
     pub fn serve(&mut self, babel: Babel, reloads: Option<mpsc::Sender<Reload>>) {
         let Some(listener) = self.listener.take() else { return };
         tokio::spawn(async move {
-            while let Ok((client, _)) = listener.accept().await {
-                let (babel, reloads) = (babel.clone(), reloads.clone());
-                tokio::spawn(async move {
-                    if let Err(error) = serve(client, babel, reloads).await {
-                        debug!("a client of the control socket: {error}");
+            let mut clients = JoinSet::new();
+            loop {
+                match listener.accept().await {
+                    Ok((client, _)) => {
+                        while clients.try_join_next().is_some() {}
+                        if clients.len() < limits::CONTROL_CLIENTS_MAX {
+                            clients.spawn(serve(client, babel.clone(), reloads.clone()));
+                        }
                     }
-                });
+                    Err(error) => {
+                        debug!("cannot accept on the control socket: {error}");
+                        tokio::time::sleep(limits::CONTROL_ACCEPT_PAUSE).await;
+                    }
+                }
             }
         });
     }
@@ -72,7 +80,13 @@ pub enum Wanted {
     Monitor,
 }
 
-async fn serve(
+async fn serve(client: UnixStream, babel: Babel, reloads: Option<mpsc::Sender<Reload>>) {
+    if let Err(error) = answer(client, babel, reloads).await {
+        debug!("a client of the control socket: {error}");
+    }
+}
+
+async fn answer(
     client: UnixStream,
     mut babel: Babel,
     reloads: Option<mpsc::Sender<Reload>>,
@@ -141,10 +155,15 @@ pub async fn ask(
 ) -> io::Result<()> {
     let mut server = UnixStream::connect(path).await?;
     let word: &[u8] = if wanted == Wanted::Monitor { b"monitor\n" } else { b"dump\n" };
-    server.write_all(word).await?;
+    // It closes at once if too many others ask it; else it tells of itself at least.
+    let is_busy = || io::Error::new(io::ErrorKind::ResourceBusy, "too many others ask it");
+    server.write_all(word).await.map_err(|_| is_busy())?;
     let mut lines = BufReader::new(server).lines();
-    while let Some(line) = lines.next_line().await? {
-        take(serde_json::from_str(&line)?)?;
+    let first = lines.next_line().await.map_err(|_| is_busy())?;
+    let mut line = Some(first.ok_or_else(is_busy)?);
+    while let Some(object) = line {
+        take(serde_json::from_str(&object)?)?;
+        line = lines.next_line().await?;
     }
     Ok(())
 }

@@ -51,10 +51,10 @@ pub fn monitor(options: &Options) -> Outcome {
 
 /// Why nothing answers at `socket`, and what to look at.
 pub fn cannot_ask(socket: &Path, error: &io::Error) -> Failure {
-    let advice = if error.kind() == io::ErrorKind::PermissionDenied {
-        "ask as the user that runs it"
-    } else {
-        "is `re6st babel run` running with this --socket?"
+    let advice = match error.kind() {
+        io::ErrorKind::PermissionDenied => "ask as the user that runs it",
+        io::ErrorKind::ResourceBusy => "end one of them",
+        _ => "is `re6st babel run` running with this --socket?",
     };
     Failure::failed(format!("cannot ask a router at {}: {error}; {advice}", socket.display()))
 }
