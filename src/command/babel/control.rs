@@ -46,10 +46,13 @@ impl ControlSocket {
             let mut clients = JoinSet::new();
             loop {
                 match listener.accept().await {
-                    Ok((client, _)) => {
+                    Ok((mut client, _)) => {
                         while clients.try_join_next().is_some() {}
                         if clients.len() < limits::CONTROL_CLIENTS_MAX {
                             clients.spawn(serve(client, babel.clone(), reloads.clone()));
+                        } else {
+                            // Nothing waits to be sent to it, so that this does not wait either.
+                            let _ = client.write_all(BUSY.as_bytes()).await;
                         }
                     }
                     Err(error) => {
@@ -144,7 +147,15 @@ pub async fn ask_to_reload(path: &Path) -> io::Result<Result<(), String>> {
     server.write_all(format!("{RELOAD}\n").as_bytes()).await?;
     let mut answer = String::new();
     server.read_to_string(&mut answer).await?;
-    Ok(if answer == DONE { Ok(()) } else { Err(answer) })
+    match answer.as_str() {
+        DONE => Ok(Ok(())),
+        BUSY => Err(is_busy()),
+        _ => Ok(Err(answer)),
+    }
+}
+
+fn is_busy() -> io::Error {
+    io::Error::new(io::ErrorKind::ResourceBusy, "too many others ask it")
 }
 
 /// Asks a router; `take` gets each object as it comes.
@@ -155,18 +166,18 @@ pub async fn ask(
 ) -> io::Result<()> {
     let mut server = UnixStream::connect(path).await?;
     let word: &[u8] = if wanted == Wanted::Monitor { b"monitor\n" } else { b"dump\n" };
-    // It closes at once if too many others ask it; else it tells of itself at least.
-    let is_busy = || io::Error::new(io::ErrorKind::ResourceBusy, "too many others ask it");
     server.write_all(word).await.map_err(|_| is_busy())?;
     let mut lines = BufReader::new(server).lines();
-    let first = lines.next_line().await.map_err(|_| is_busy())?;
-    let mut line = Some(first.ok_or_else(is_busy)?);
-    while let Some(object) = line {
-        take(serde_json::from_str(&object)?)?;
-        line = lines.next_line().await?;
+    while let Some(line) = lines.next_line().await? {
+        if line == BUSY.trim_end() {
+            return Err(is_busy());
+        }
+        take(serde_json::from_str(&line)?)?;
     }
     Ok(())
 }
 
 const RELOAD: &str = "reload";
 const DONE: &str = "done\n";
+/// Said instead of an answer when too many ask; then the connection is closed.
+const BUSY: &str = "busy\n";
