@@ -6,15 +6,14 @@ use std::path::{Path, PathBuf};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::task::JoinSet;
 use tracing::{debug, info};
 
+use crate::command::babel::clients::serve_clients;
 use crate::command::babel::request::BabelError;
 use crate::command::babel::service::Babel;
 use crate::proto::babel::control::{
     ControlError, Multiplied, Request, Requests, answer_dump, answer_set_cost_multiplier,
 };
-use crate::proto::limits;
 
 /// A socket that clients may connect to; its file is removed when this is dropped.
 #[derive(Debug)]
@@ -49,21 +48,8 @@ impl ControlSocket {
 
     /// Answers clients until this is dropped.
     pub async fn serve(&self, babel: &Babel) {
-        let mut clients = JoinSet::new();
-        loop {
-            match self.listener.accept().await {
-                Ok((stream, _)) => {
-                    while clients.try_join_next().is_some() {}
-                    if clients.len() < limits::CONTROL_CLIENTS_MAX {
-                        clients.spawn(serve_client(stream, babel.clone()));
-                    }
-                }
-                Err(error) => {
-                    debug!("cannot accept on {}: {error}", self.path.display());
-                    tokio::time::sleep(limits::CONTROL_ACCEPT_PAUSE).await;
-                }
-            }
-        }
+        // Its protocol has no word for being busy.
+        serve_clients(&self.listener, "", |client| serve_client(client, babel.clone())).await;
     }
 }
 

@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::JoinSet;
 use tracing::debug;
 
+use crate::command::babel::clients::serve_clients;
 use crate::command::babel::objects::{changes, objects};
 use crate::command::babel::service::Babel;
 use crate::command::json::Object;
@@ -43,24 +43,8 @@ impl ControlSocket {
     pub fn serve(&mut self, babel: Babel, reloads: Option<mpsc::Sender<Reload>>) {
         let Some(listener) = self.listener.take() else { return };
         tokio::spawn(async move {
-            let mut clients = JoinSet::new();
-            loop {
-                match listener.accept().await {
-                    Ok((mut client, _)) => {
-                        while clients.try_join_next().is_some() {}
-                        if clients.len() < limits::CONTROL_CLIENTS_MAX {
-                            clients.spawn(serve(client, babel.clone(), reloads.clone()));
-                        } else {
-                            // Nothing waits to be sent to it, so that this does not wait either.
-                            let _ = client.write_all(BUSY.as_bytes()).await;
-                        }
-                    }
-                    Err(error) => {
-                        debug!("cannot accept on the control socket: {error}");
-                        tokio::time::sleep(limits::CONTROL_ACCEPT_PAUSE).await;
-                    }
-                }
-            }
+            let serve = |client| serve(client, babel.clone(), reloads.clone());
+            serve_clients(&listener, BUSY, serve).await;
         });
     }
 }

@@ -2,6 +2,7 @@
 
 mod babeld;
 mod babeld_socket;
+mod clients;
 mod configured;
 mod control;
 mod engine;

@@ -59,7 +59,7 @@ pub enum Decision {
 
 /// What is known beside the offers themselves.
 #[derive(Clone, Copy, Debug)]
-pub struct Past {
+pub struct Circumstances {
     /// Since when there has been a better offer without pause.
     pub better_since: Option<Instant>,
     /// When an offer was last left for a better one.
@@ -69,7 +69,7 @@ pub struct Past {
 }
 
 /// Decides.
-pub fn decide(comparison: &Comparison, past: Past, now: Instant) -> Decision {
+pub fn decide(comparison: &Comparison, circumstances: Circumstances, now: Instant) -> Decision {
     match (comparison.current, comparison.best) {
         (_, None) => Decision::Lose,
         (None, Some((neighbour, _))) => Decision::Switch(neighbour),
@@ -77,13 +77,13 @@ pub fn decide(comparison: &Comparison, past: Past, now: Instant) -> Decision {
             if current - best < margin(current) {
                 return Decision::Keep;
             }
-            let is_calm =
-                !past.trembles && past.changed_mind_at.is_none_or(|changed| now - changed >= CALM);
+            let is_calm = !circumstances.trembles
+                && circumstances.changed_mind_at.is_none_or(|changed| now - changed >= CALM);
             // Half as far is no question of trembling.
             if is_calm || best <= current / 2 {
                 return Decision::Switch(neighbour);
             }
-            let due = past.better_since.unwrap_or(now) + PATIENCE;
+            let due = circumstances.better_since.unwrap_or(now) + PATIENCE;
             if due <= now { Decision::Switch(neighbour) } else { Decision::Wait(due) }
         }
     }
@@ -129,20 +129,21 @@ mod tests {
             (Some(1000), Some(500), None, ago(1), take),
         ];
         for (current, best, better_since, changed_mind_at, expected) in cases {
-            let past = Past { better_since, changed_mind_at, trembles: false };
-            let decision = decide(&comparison(current, best), past, now);
-            assert_eq!(decision, expected, "{current:?} against {best:?} after {past:?}");
+            let circumstances = Circumstances { better_since, changed_mind_at, trembles: false };
+            let decision = decide(&comparison(current, best), circumstances, now);
+            assert_eq!(decision, expected, "{current:?} against {best:?} in {circumstances:?}");
         }
     }
 
     #[test]
     fn what_is_measured_must_be_better_for_a_while_even_the_first_time() {
         let now = Instant::ZERO + Duration::from_secs(100);
-        let past = Past { better_since: None, changed_mind_at: None, trembles: true };
+        let circumstances =
+            Circumstances { better_since: None, changed_mind_at: None, trembles: true };
         let offers = comparison(Some(1000), Some(900));
-        assert_eq!(decide(&offers, past, now), Decision::Wait(now + PATIENCE));
-        let past = Past { better_since: Some(now), ..past };
-        let decision = decide(&offers, past, now + PATIENCE);
+        assert_eq!(decide(&offers, circumstances, now), Decision::Wait(now + PATIENCE));
+        let circumstances = Circumstances { better_since: Some(now), ..circumstances };
+        let decision = decide(&offers, circumstances, now + PATIENCE);
         assert_eq!(decision, Decision::Switch(Neighbours::test_id()));
     }
 }

@@ -9,7 +9,9 @@ use crate::proto::babel::pending::Novelty;
 use crate::proto::babel::places::{DestinationId, NeighbourId};
 use crate::proto::babel::requests::SeqnoRequest;
 use crate::proto::babel::router::Router;
-use crate::proto::babel::selection::{Comparison, Decision, Past, compare, decide, metric};
+use crate::proto::babel::selection::{
+    Circumstances, Comparison, Decision, compare, decide, metric,
+};
 use crate::proto::babel::table::Table;
 use crate::proto::babel::tick::Tick;
 use crate::proto::time::Instant;
@@ -46,14 +48,14 @@ impl Router {
         let selected = entry.selected;
         let comparison = compare(&self.table, id, |neighbour| neighbours.cost(neighbour));
         let best = comparison.best.map(|(neighbour, _)| neighbour);
-        let past = Past {
+        let circumstances = Circumstances {
             better_since,
             changed_mind_at,
             trembles: [selected, best].into_iter().flatten().any(|id| self.is_measured(id)),
         };
         let entry = self.table.get_mut(id)?;
         let mut wait = None;
-        match decide(&comparison, past, now) {
+        match decide(&comparison, circumstances, now) {
             Decision::Keep => entry.better_since = None,
             Decision::Wait(due) => {
                 entry.better_since.get_or_insert(Tick::at(now));
