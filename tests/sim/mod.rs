@@ -2,6 +2,7 @@
 
 mod babel;
 mod bench;
+mod clauses;
 mod filters;
 mod grid;
 mod mesh;

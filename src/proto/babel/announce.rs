@@ -13,7 +13,7 @@ use crate::proto::babel::hello::{Hello, HelloKind};
 use crate::proto::babel::ihu::Ihu;
 use crate::proto::babel::mac::Path;
 use crate::proto::babel::neighbour::Neighbours;
-use crate::proto::babel::outbox::Outbox;
+use crate::proto::babel::outbox::{Occasion, Outbox};
 use crate::proto::babel::places::{DestinationId, NeighbourId};
 use crate::proto::babel::requests::{RouteRequest, SeqnoRequest};
 use crate::proto::babel::router::Router;
@@ -299,40 +299,53 @@ impl Speaker<'_> {
         while let Some(request) = outbox.next_request(self.now) {
             outbox.composer.put(SeqnoRequest::TYPE, |body| request.put(body));
         }
-        while let Some(id) = outbox.next(self.now) {
-            self.say(id, link, outbox, neighbours);
+        while let Some((id, occasion)) = outbox.next(self.now) {
+            let Some(destination) = self.table.get(id).map(|entry| entry.destination) else {
+                continue;
+            };
+            let update = self.update(id, occasion, link, neighbours).or_else(|| {
+                // RFC 8966 §3.8.1.1: what is not offered is retracted, if somebody asks.
+                let is_asked = occasion == Occasion::Request;
+                is_asked.then(|| Router::retraction(destination, self.own.1))
+            });
+            if let Some(update) = update {
+                outbox.composer.update(&update, &destination, link.address_v4);
+            }
         }
     }
 
-    fn say(
+    /// What is said of a destination; `None` if it is not for that link.
+    fn update(
         &mut self,
         id: DestinationId,
+        occasion: Occasion,
         link: &Link,
-        outbox: &mut Outbox,
         neighbours: &Neighbours,
-    ) {
+    ) -> Option<Update> {
         let (router, seqno, metric) = match current(self.table, neighbours, id) {
-            Current::Ours { .. } if self.own.0.is_none() => return,
+            Current::Ours { .. } if self.own.0.is_none() => return None,
             Current::Ours { metric } => (self.own.0, self.own.1, metric),
-            // RFC 8966 §3.7.4: everyone on that link heard it from whom we heard it.
+            // RFC 8966 §3.7.4: everyone on that link heard it from whom we heard it. Whoever asks did not.
             Current::Learned { interface, .. }
-                if interface == link.index && link.settings.split_horizon == SplitHorizon::On =>
+                if interface == link.index
+                    && link.settings.split_horizon == SplitHorizon::On
+                    && occasion == Occasion::News =>
             {
-                return;
+                return None;
             }
             Current::Learned { router, seqno, metric, .. } => (Some(router), seqno, metric),
             Current::Unreachable => (None, self.own.1, u16::MAX),
         };
-        let Some(entry) = self.table.get(id) else { return };
+        let entry = self.table.get(id)?;
         if metric == u16::MAX && entry.said == Said::Nothing {
-            return;
+            return None;
         }
         let destination = entry.destination;
         if destination.prefix.is_ipv4()
             && link.address_v4.is_none()
             && link.settings.v4_via_v6 == V4ViaV6::Off
         {
-            return;
+            return None;
         }
         let router_id = router.map(|router| self.table.router_id(router));
         let candidate = Candidate {
@@ -344,7 +357,7 @@ impl Speaker<'_> {
         };
         let added = self.filters.announce(&candidate).metric;
         if added == u16::MAX {
-            return;
+            return None;
         }
         let metric = metric.saturating_add(added);
         let update = Update {
@@ -361,7 +374,7 @@ impl Speaker<'_> {
             let until = entry.sources.announce(router, seqno, metric, self.now);
             self.table.schedule(id, until);
         }
-        outbox.composer.update(&update, &destination, link.address_v4);
+        Some(update)
     }
 }
 

@@ -103,7 +103,9 @@ impl PeerCounter {
         random: &mut Random,
     ) -> Verdict {
         let found = Found::parse(body);
-        let reply = found.challenge_request.and_then(|nonce| self.reply(nonce, now));
+        // RFC 8967 §4.3.1.2: one that is sent to everyone is nothing.
+        let asked = found.challenge_request.filter(|_| kind == HelloKind::Unicast);
+        let reply = asked.and_then(|nonce| self.reply(nonce, now));
         let mut verdict = Verdict { accepted: false, challenge: None, reply };
         // RFC 8967 §4.3: no counter, no neighbour.
         let Some((count, index)) = found.counter else { return verdict };
@@ -268,6 +270,53 @@ mod tests {
             PeerCounter::default().check(body, HelloKind::Unicast, Instant::ZERO, &mut random);
         assert_eq!(verdict.reply.as_deref(), Some(&body[2..10]));
         assert!(verdict.challenge.is_some());
+    }
+
+    #[test]
+    fn a_challenge_to_everyone_is_not_answered() {
+        let mut random = Random::from_number(1);
+        let body = [CHALLENGE_REQUEST, 2, 7, 7];
+        for (kind, reply) in [(HelloKind::Multicast, None), (HelloKind::Unicast, Some(vec![7, 7]))]
+        {
+            let verdict = PeerCounter::default().check(&body, kind, Instant::ZERO, &mut random);
+            assert_eq!(verdict.reply, reply, "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn an_index_may_be_empty_or_of_32_octets_and_only_the_first_counter_counts() {
+        let mut random = Random::from_number(1);
+        for (octets, is_known) in [(0, true), (32, true), (33, false)] {
+            let counter = |count: u8| {
+                [&[COUNTER, 4 + octets, 0, 0, 0, count], &[9; 33][..octets.into()]].concat()
+            };
+            let mut peer = PeerCounter::default();
+            let mut check =
+                |body: &[u8]| peer.check(body, HelloKind::Unicast, Instant::ZERO, &mut random);
+            let challenge = check(&counter(1)).challenge;
+            assert_eq!(challenge.is_some(), is_known, "{octets} octets");
+            let Some(nonce) = challenge else { continue };
+            let answer = [&[CHALLENGE_REPLY, 10], &nonce[..], &counter(2)].concat();
+            assert!(check(&answer).accepted);
+            assert!(check(&[counter(3), counter(4)].concat()).accepted);
+            assert!(check(&counter(4)).accepted, "it did not count");
+            assert!(!check(&[counter(3), counter(5)].concat()).accepted, "{octets} octets");
+        }
+    }
+
+    #[test]
+    fn a_counter_that_is_full_begins_anew_under_another_index() {
+        let mut random = Random::from_number(1);
+        let mut own = OwnCounter { count: u32::MAX - 1, ..OwnCounter::new(&mut random) };
+        let mut said = || {
+            let mut body = Vec::new();
+            own.put_next(&mut random, &mut body);
+            let index: [u8; 8] = body[6..].try_into().unwrap();
+            (body[2..6].to_vec(), index)
+        };
+        let (last, first) = (said(), said());
+        assert_eq!((last.0, first.0), (vec![255; 4], vec![0; 4]));
+        assert_ne!(last.1, first.1);
     }
 
     #[test]

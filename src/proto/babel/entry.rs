@@ -31,7 +31,7 @@ pub struct Entry {
     pub said: Said,
     /// Lost: until then packets to it are refused.
     pub held_until: Option<Tick>,
-    /// When its loss is said once more, in case the first time was not heard.
+    /// When its loss or its new originator is said once more, in case the first time was not heard.
     pub repeat_at: Option<Tick>,
     /// When it is looked at next.
     pub wake: Option<Tick>,

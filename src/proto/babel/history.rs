@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::proto::babel::hello::Hello;
+use crate::proto::limits;
 use crate::proto::time::Instant;
 
 /// The last 16 Hellos of one kind, the latest in the highest bit.
@@ -47,6 +48,10 @@ impl History {
         if let Some(interval) = hello.next_within {
             self.interval = interval;
             self.next_at = Some(now + interval.mul_f64(1.5));
+        } else if self.next_at.is_none() {
+            // No next one was ever promised, and yet this one must not count for ever: RFC 8966 §3.4.3.
+            self.interval = limits::BABEL_NEIGHBOUR_SILENCE;
+            self.next_at = Some(now + self.interval);
         }
         heard
     }
@@ -148,6 +153,27 @@ mod tests {
         assert!(!history.is_up());
         assert_eq!(history.expire(last + SECOND * 100), Missed(14));
         assert_eq!(history.deadline(), None);
+    }
+
+    #[test]
+    fn an_unscheduled_hello_moves_no_deadline() {
+        let mut history = History::default();
+        history.handle(&hello(1), Instant::ZERO);
+        let unscheduled = Hello { next_within: None, ..hello(2) };
+        history.handle(&unscheduled, Instant::ZERO + SECOND);
+        assert_eq!(history.deadline(), Some(Instant::ZERO + SECOND * 3 / 2));
+        assert!(history.is_up());
+    }
+
+    #[test]
+    fn whoever_promises_nothing_is_not_believed_for_ever() {
+        let mut history = History::default();
+        for seqno in 0..3 {
+            history.handle(&Hello { next_within: None, ..hello(seqno) }, Instant::ZERO);
+        }
+        assert!(history.is_up());
+        history.expire(Instant::ZERO + 3 * limits::BABEL_NEIGHBOUR_SILENCE);
+        assert!(!history.is_up());
     }
 
     #[test]

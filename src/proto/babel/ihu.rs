@@ -7,7 +7,7 @@ use crate::proto::babel::address::{
     AddressEncoding, encoding_of_address, parse_address, put_address,
 };
 use crate::proto::babel::sub_tlv::{SubTlvs, put_timestamps};
-use crate::proto::babel::tlv::{TlvError, centiseconds, from_centiseconds};
+use crate::proto::babel::tlv::{TlvError, centiseconds, from_centiseconds, promised};
 use crate::proto::bytes::{Reader, Writer};
 
 /// An IHU.
@@ -34,7 +34,7 @@ impl Ihu {
         let encoding = AddressEncoding::parse(reader.u8()?)?;
         let _reserved = reader.u8()?;
         let rxcost = reader.u16()?;
-        let next_within = from_centiseconds(reader.u16()?);
+        let next_within = promised(from_centiseconds(reader.u16()?))?;
         let address = parse_address(encoding, &mut reader)?;
         let echo = SubTlvs::parse(&mut reader)?.echo();
         Ok(Self { address, rxcost, next_within, echo })
@@ -79,5 +79,27 @@ mod tests {
         for length in 0..body.len() {
             assert_eq!(Ihu::parse(&body[..length]).is_ok(), length == 14, "{length} octets");
         }
+    }
+
+    #[test]
+    fn an_ihu_is_about_an_address_or_about_whoever_reads_it_and_promises_another() {
+        assert_eq!(Ihu::parse(&[0, 0, 0, 96, 0, 1]).map(|ihu| ihu.address), Ok(None));
+        assert_eq!(Ihu::parse(&[0, 0, 0, 96, 0, 0]), Err(TlvError::Interval));
+        for number in [4, 5] {
+            let refused = Ihu::parse(&[number, 0, 0, 96, 0, 1, 10, 0, 0, 1]);
+            assert_eq!(refused, Err(TlvError::AddressEncoding { number }));
+        }
+    }
+
+    /// RFC 9616 §6.2.
+    #[test]
+    fn timestamps_may_be_longer_and_are_nothing_if_shorter() {
+        let ihu = |timestamps: &[u8]| {
+            let length = u8::try_from(timestamps.len()).unwrap();
+            let body = [&[0, 0, 0, 96, 0, 1, 3, length], timestamps].concat();
+            Ihu::parse(&body).unwrap().echo
+        };
+        assert_eq!(ihu(&[0, 0, 0, 7, 0, 0, 0, 8, 99]), Some((7, 8)));
+        assert_eq!(ihu(&[0, 0, 0, 7, 0, 0, 0]), None);
     }
 }

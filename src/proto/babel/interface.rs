@@ -133,9 +133,42 @@ pub fn body_octets_max(link: &Link, common: Option<&Keys>) -> usize {
         + HEADER_OCTETS
         + keys.map_or(0, |keys| OwnCounter::OCTETS + keys.trailer_octets());
     // RFC 8966 §4: no packet larger than 512 octets of payload or the MTU, whichever is more.
-    (link.mtu as usize).clamp(IPV6_UDP_OCTETS + 512, PACKET_OCTETS_MAX) - around
+    let whole = (link.mtu as usize).clamp(IPV6_UDP_OCTETS + 512, PACKET_OCTETS_MAX);
+    // With very many keys nothing is left: then each TLV has a packet of its own.
+    whole.saturating_sub(around)
 }
 
 const IPV6_UDP_OCTETS: usize = 40 + 8;
 /// Larger packets would only be lost whole.
 const PACKET_OCTETS_MAX: usize = 9000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proto::babel::mac::{Hash, Key};
+    use crate::proto::babel::settings::InterfaceSettings;
+
+    #[test]
+    fn a_packet_fits_the_link_or_has_512_octets_with_all_that_is_around_it() {
+        let link = |mtu| Link {
+            index: 1,
+            name: "link".to_owned(),
+            address: std::net::Ipv6Addr::LOCALHOST,
+            address_v4: None,
+            mtu,
+            settings: InterfaceSettings::wired(Duration::from_secs(4)),
+        };
+        for (mtu, octets) in [(1400, 1400 - 48), (1280, 1280 - 48), (300, 512), (65_536, 8952)] {
+            assert_eq!(body_octets_max(&link(mtu), None) + HEADER_OCTETS, octets, "{mtu}");
+        }
+        let key = Key::new(Hash::HmacSha256, &[1; 32]).unwrap();
+        let keys = |count| Keys { sign: vec![key.clone(); count], accept: Vec::new() };
+        let mut interface =
+            Interface::new(link(1280), Some(&keys(2)), &mut Random::from_number(1), Instant::ZERO);
+        let body = vec![0; body_octets_max(&interface.link, Some(&keys(2)))];
+        let path = interface.to_all();
+        let packet = interface.seal(body, path, Some(&keys(2)), &mut Random::from_number(1));
+        assert_eq!(packet.len(), 1280 - 48);
+        assert_eq!(body_octets_max(&link(1280), Some(&keys(100))), 0);
+    }
+}

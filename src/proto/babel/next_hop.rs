@@ -5,20 +5,18 @@ use std::net::IpAddr;
 use crate::proto::babel::address::{
     AddressEncoding, encoding_of_address, parse_address, put_address,
 };
-use crate::proto::babel::sub_tlv::SubTlvs;
 use crate::proto::babel::tlv::TlvError;
 use crate::proto::bytes::{Reader, Writer};
 
 /// The TLV's number.
 pub const TYPE: u8 = 7;
 
-/// Reads the body of a Next Hop TLV.
+/// Reads the body of a Next Hop TLV; sub-TLVs that follow change nothing of it (RFC 8966 §4.5).
 pub fn parse(body: &[u8]) -> Result<IpAddr, TlvError> {
     let mut reader = Reader::new(body);
     let encoding = AddressEncoding::parse(reader.u8()?)?;
     let _reserved = reader.u8()?;
     let address = parse_address(encoding, &mut reader)?;
-    SubTlvs::parse(&mut reader)?;
     address.ok_or(TlvError::AddressEncoding { number: 0 })
 }
 
@@ -43,6 +41,14 @@ mod tests {
             for length in 0..octets.len() {
                 assert!(parse(&octets[..length]).is_err(), "{length} octets");
             }
+        }
+    }
+
+    #[test]
+    fn neither_everything_nor_ipv4_via_ipv6_nor_the_unknown_is_a_next_hop() {
+        for encoding in [0, 4, 5] {
+            let refused = parse(&[encoding, 0, 10, 0, 0, 1]);
+            assert_eq!(refused, Err(TlvError::AddressEncoding { number: encoding }));
         }
     }
 }

@@ -27,8 +27,17 @@ pub struct Outbox {
 /// Destinations that follow each other; what goes to many addresses is kept once.
 #[derive(Clone, Debug)]
 enum Batch {
-    One(DestinationId),
+    Answer(DestinationId),
     Shared { ids: Arc<[DestinationId]>, said: usize },
+}
+
+/// Why an update is said.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Occasion {
+    /// It is time, or there is news.
+    News,
+    /// It was asked for: there must be an answer.
+    Request,
 }
 
 impl Outbox {
@@ -51,10 +60,10 @@ impl Outbox {
         }
     }
 
-    /// Queues one update, unless too many wait already.
-    pub fn queue(&mut self, id: DestinationId) {
+    /// Queues the answer to a request, unless too many wait already.
+    pub fn answer(&mut self, id: DestinationId) {
         if self.count < limits::BABEL_DESTINATIONS_MAX {
-            self.waiting.push_back(Batch::One(id));
+            self.waiting.push_back(Batch::Answer(id));
             self.count += 1;
         }
     }
@@ -77,15 +86,15 @@ impl Outbox {
     }
 
     /// The next destination to be said now; `None` if none waits or the burst is large enough.
-    pub fn next(&mut self, now: Instant) -> Option<DestinationId> {
+    pub fn next(&mut self, now: Instant) -> Option<(DestinationId, Occasion)> {
         if self.waiting.is_empty() || !self.has_room(now) {
             return None;
         }
         let (next, is_over) = match self.waiting.front_mut()? {
-            Batch::One(id) => (*id, true),
+            Batch::Answer(id) => ((*id, Occasion::Request), true),
             Batch::Shared { ids, said } => {
                 *said += 1;
-                (ids[*said - 1], *said == ids.len())
+                ((ids[*said - 1], Occasion::News), *said == ids.len())
             }
         };
         self.count -= 1;
@@ -133,7 +142,7 @@ mod tests {
         let mut outbox = Outbox::new(1000);
         let id = DestinationId::default();
         for _ in 0..limits::BABEL_DESTINATIONS_MAX + 10 {
-            outbox.queue(id);
+            outbox.answer(id);
         }
         outbox.queue_all(&vec![id; 10].into());
         assert_eq!(outbox.updates(), limits::BABEL_DESTINATIONS_MAX);

@@ -9,7 +9,6 @@ use crate::proto::babel::next_hop;
 use crate::proto::babel::parser_state::ParserState;
 use crate::proto::babel::requests::{RouteRequest, SeqnoRequest};
 use crate::proto::babel::router_id::RouterId;
-use crate::proto::babel::sub_tlv::SubTlvs;
 use crate::proto::babel::tlv::TlvError;
 use crate::proto::babel::update::Update;
 use crate::proto::bytes::{Reader, Short};
@@ -71,9 +70,8 @@ impl Tlv {
             ROUTER_ID => {
                 let mut reader = Reader::new(body);
                 let _reserved = reader.u16()?;
-                let router_id = RouterId::new(reader.array()?);
-                SubTlvs::parse(&mut reader)?;
-                state.router_id = router_id;
+                // It says something about later TLVs whatever sub-TLVs follow: RFC 8966 §4.5.
+                state.router_id = RouterId::new(reader.array()?);
                 return Ok(None);
             }
             next_hop::TYPE => {
@@ -207,6 +205,44 @@ mod tests {
             }
         }
         assert_eq!(Packet::parse(&[42, 3, 0, 0]).unwrap_err(), PacketError::Magic);
+    }
+
+    /// What a packet with that body, from `fe80::1`, says.
+    fn said(body: &[u8]) -> Vec<Result<Tlv, TlvError>> {
+        let length = u8::try_from(body.len()).unwrap();
+        let octets = [&[MAGIC, VERSION, 0, length], body].concat();
+        Packet::parse(&octets).unwrap().tlvs("fe80::1".parse().unwrap()).collect()
+    }
+
+    /// An IPv4 route to 10.0.0.0/8.
+    const ROUTE: [u8; 13] = [8, 11, 1, 0, 8, 0, 0, 9, 0, 7, 0, 96, 10];
+
+    #[test]
+    fn padding_and_the_unknown_are_passed_over_and_a_cut_tlv_ends_a_packet() {
+        let hello = [4, 6, 0, 0, 0, 1, 0, 100];
+        let unknown = [&[0, 1, 3, 0, 0, 0, 0, 99, 2, 1, 2], &hello[..], &[0, 200, 0]].concat();
+        assert_eq!(said(&unknown).len(), 1);
+        assert_eq!(said(&[&hello[..], &[4, 6, 0, 0, 0]].concat()).len(), 1);
+        // A void TLV does not spoil the others.
+        let void = [4, 8, 0, 0, 0, 1, 0, 100, 200, 0];
+        let said = said(&[&void[..], &hello].concat());
+        assert_eq!(said[0], Err(TlvError::Mandatory { kind: 200 }));
+        assert!(said[1].is_ok());
+    }
+
+    /// RFC 8966 §4.5.
+    #[test]
+    fn router_id_and_next_hop_hold_for_later_updates_whatever_sub_tlvs_they_have() {
+        let mandatory: &[u8] = &[200, 0];
+        for sub_tlvs in [&[], mandatory] {
+            let count = u8::try_from(sub_tlvs.len()).unwrap();
+            let router_id = [&[ROUTER_ID, 10 + count, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8], sub_tlvs];
+            let next_hop = [&[next_hop::TYPE, 6 + count, 1, 0, 10, 0, 0, 1], sub_tlvs];
+            let said = said(&[router_id.concat(), next_hop.concat(), ROUTE.to_vec()].concat());
+            let [Ok(Tlv::Update(update))] = &said[..] else { panic!("{said:?}") };
+            assert_eq!(update.router_id, RouterId::new([1, 2, 3, 4, 5, 6, 7, 8]));
+            assert_eq!(update.next_hop, Some("10.0.0.1".parse().unwrap()));
+        }
     }
 
     proptest! {

@@ -28,7 +28,7 @@ pub struct Request {
     /// What is asked.
     pub asked: SeqnoRequest,
     /// Whether somebody asked us: they are told of the answer.
-    pub for_others: bool,
+    for_others: bool,
     /// Who asked last, other than we.
     asker: Option<NeighbourId>,
     /// Whether we want to know ourselves: then we ask again.
@@ -103,19 +103,32 @@ impl Pending {
         if is_sent { Novelty::New } else { Novelty::Known }
     }
 
-    /// An announcement came; the request that it answers.
-    pub fn answer(
+    /// An announcement came: what we want to know ourselves may be answered with it.
+    pub fn hear(&mut self, id: DestinationId, router_id: RouterId, seqno: u16) {
+        let Some(request) = self.answered(id, router_id, seqno) else { return };
+        request.is_ours = false;
+        if !request.for_others {
+            self.requests.remove(&(id, router_id));
+        }
+    }
+
+    /// This is what we announce: whether others wait for it. What came from another neighbour than the
+    /// one whose offer is taken is no answer, since it is not passed on.
+    pub fn is_awaited(&mut self, id: DestinationId, router_id: RouterId, seqno: u16) -> bool {
+        let awaited = self.answered(id, router_id, seqno).is_some_and(|request| request.for_others);
+        awaited && self.requests.remove(&(id, router_id)).is_some()
+    }
+
+    fn answered(
         &mut self,
         id: DestinationId,
         router_id: RouterId,
         seqno: u16,
-    ) -> Option<Request> {
+    ) -> Option<&mut Request> {
         if self.requests.is_empty() {
             return None;
         }
-        let key = (id, router_id);
-        let answered = !is_newer(self.requests.get(&key)?.asked.seqno, seqno);
-        answered.then(|| self.requests.remove(&key)).flatten()
+        self.requests.get_mut(&(id, router_id)).filter(|it| !is_newer(it.asked.seqno, seqno))
     }
 
     /// The next request whose time has come. What only others asked is not passed on by the clock if
@@ -240,8 +253,10 @@ mod tests {
         assert!(matches!(forwarded, Some(Due::Forward(_, asked, _)) if asked.seqno == 6));
         assert!(pending.next_due(after(4_200)).is_none());
         let router_id = request(5).router_id;
-        assert!(pending.answer(place(), router_id, 5).is_none(), "6 was asked for");
-        assert!(pending.answer(place(), router_id, 6).is_some_and(|request| request.for_others));
+        assert!(!pending.is_awaited(place(), router_id, 5), "6 was asked for");
+        pending.hear(place(), router_id, 6);
+        assert!(pending.is_awaited(place(), router_id, 6), "heard, but not passed on yet");
+        assert!(!pending.is_awaited(place(), router_id, 6));
         assert!(pending.add(place(), request(5), other, after(9_500)) == Novelty::New);
         assert_eq!(repeats(&mut pending), [10_500, 12_500, 15_500]);
         assert_eq!(
@@ -261,7 +276,7 @@ mod tests {
         let further = place(limits::BABEL_REQUESTS_MAX);
         assert_eq!(pending.add(further, request(5), None, after(0)), Novelty::Known);
         assert_eq!(pending.requests.len(), limits::BABEL_REQUESTS_MAX);
-        pending.answer(place(0), request(5).router_id, 5).unwrap();
+        pending.hear(place(0), request(5).router_id, 5);
         assert_eq!(pending.add(further, request(5), None, after(0)), Novelty::New);
     }
 }

@@ -11,7 +11,7 @@ use crate::proto::babel::hello::{Hello, HelloKind};
 use crate::proto::babel::history::Heard;
 use crate::proto::babel::ihu::Ihu;
 use crate::proto::babel::interface::keys_on;
-use crate::proto::babel::mac::{BadSignatures, GROUP, Path};
+use crate::proto::babel::mac::{BadSignatures, Path};
 use crate::proto::babel::neighbour::{Neighbour, Step};
 use crate::proto::babel::packet::{Packet, Tlv};
 use crate::proto::babel::pending::Novelty;
@@ -58,6 +58,11 @@ impl Router {
         if is_signed && !self.is_fresh(id, path, &packet, now) {
             return;
         }
+        // Not before: repeated packets must not keep alive what is known of somebody who has gone
+        // (RFC 8967 §5).
+        if let Some(neighbour) = self.neighbours.get_mut(id) {
+            neighbour.heard_at = now;
+        }
         self.receive_tlvs(id, path, &packet, now, out);
         self.greet_silent(id, now);
         self.recost(id, Step::Clear, now, out);
@@ -82,7 +87,6 @@ impl Router {
         out: &mut Vec<Output>,
     ) -> Option<NeighbourId> {
         if let Some(id) = self.neighbours.find(interface, path.from) {
-            self.neighbours.get_mut(id)?.heard_at = now;
             return Some(id);
         }
         if self.neighbours.on(interface).count() >= limits::BABEL_NEIGHBOURS_MAX {
@@ -102,7 +106,8 @@ impl Router {
 
     /// Whether a signed packet is no repetition; challenges are answered and sent as needed.
     fn is_fresh(&mut self, id: NeighbourId, path: Path, packet: &Packet<'_>, now: Instant) -> bool {
-        let kind = if path.to == GROUP { HelloKind::Multicast } else { HelloKind::Unicast };
+        let to_all = path.to.is_multicast();
+        let kind = if to_all { HelloKind::Multicast } else { HelloKind::Unicast };
         let Some(neighbour) = self.neighbours.get_mut(id) else { return false };
         let verdict = neighbour.counter.check(packet.body, kind, now, &mut self.random);
         let composer = &mut neighbour.outbox.composer;
@@ -242,11 +247,7 @@ impl Router {
         let Some(router) = router else { return self.tell_full(out) };
         let offer = Offer { router, next_hop, seqno: update.seqno, refmetric };
         self.receive_offer(id, place, Route { offer, expires }, now);
-        if let Some(request) = self.pending.answer(place, router_id, update.seqno)
-            && request.for_others
-        {
-            self.trigger(place, now);
-        }
+        self.pending.hear(place, router_id, update.seqno);
     }
 
     /// The operator is told once.
@@ -343,12 +344,14 @@ impl Router {
             return;
         };
         match self.table.find(&destination) {
-            Some(place) => neighbour.outbox.queue(place),
+            Some(place) => neighbour.outbox.answer(place),
             // RFC 8966 §3.8.1.1: a route that we do not have is retracted.
             None => {
                 let retraction = Self::retraction(destination, self.seqno);
+                let interface = self.interfaces.get(&neighbour.interface);
+                let our_v4 = interface.and_then(|interface| interface.link.address_v4);
                 neighbour.outbox.composer.set_sender(self.settings.router_id);
-                neighbour.outbox.composer.update(&retraction, &destination, None);
+                neighbour.outbox.composer.update(&retraction, &destination, our_v4);
             }
         }
     }
@@ -363,7 +366,7 @@ impl Router {
                 self.seqno = self.seqno.wrapping_add(1);
                 self.trigger(place, now);
             } else if let Some(neighbour) = self.neighbours.get_mut(id) {
-                neighbour.outbox.queue(place);
+                neighbour.outbox.answer(place);
             }
             return;
         }
@@ -374,7 +377,7 @@ impl Router {
             || !is_newer(request.seqno, selected.offer.seqno);
         if satisfied {
             if let Some(neighbour) = self.neighbours.get_mut(id) {
-                neighbour.outbox.queue(place);
+                neighbour.outbox.answer(place);
             }
             return;
         }
@@ -401,24 +404,30 @@ impl Router {
     }
 
     /// Whom to ask about a destination, other than whoever asked us: whose offer is taken, else the
-    /// best offer, a looping one included, since a request cannot loop (its hops are counted).
+    /// best offer that may be, else the best that may not be, since a request cannot loop (its hops are
+    /// counted).
     pub(super) fn towards(&self, place: DestinationId, asker: NeighbourId) -> Option<NeighbourId> {
         let selected = self.table.get(place)?.selected.filter(|&selected| selected != asker);
         selected.or_else(|| {
+            let entry = self.table.get(place)?;
             let offers = self.table.routes(place).filter(|&(neighbour, _)| neighbour != asker);
-            let metrics = offers.map(|(neighbour, route)| {
-                (metric(route, self.neighbours.cost(neighbour)), neighbour)
+            let ranks = offers.map(|(neighbour, route)| {
+                let metric = metric(route, self.neighbours.cost(neighbour));
+                (metric == u16::MAX, !entry.is_feasible(route), metric, neighbour)
             });
-            let (metric, best) = metrics.min()?;
-            (metric != u16::MAX).then_some(best)
+            let (is_retracted, _, _, best) = ranks.min()?;
+            (!is_retracted).then_some(best)
         })
     }
 }
 
-/// Whether routes to a destination make sense at all.
+/// Whether routes to a destination make sense at all (RFC 8966, Appendix C, and a little more).
 fn is_routable(destination: &Destination) -> bool {
     match destination.prefix.address() {
-        IpAddr::V4(v4) => !(v4.is_loopback() || v4.is_multicast() || v4.is_link_local()),
+        IpAddr::V4(v4) => {
+            let is_this_host = destination.prefix.length() >= 8 && v4.octets()[0] == 0;
+            !(v4.is_loopback() || v4.is_multicast() || v4.is_link_local() || is_this_host)
+        }
         IpAddr::V6(v6) => {
             let is_host_of_zeros = destination.prefix.length() > 64 && v6.octets()[..8] == [0; 8];
             !(v6.is_multicast() || v6.is_unicast_link_local() || is_host_of_zeros)

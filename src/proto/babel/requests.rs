@@ -27,7 +27,12 @@ impl RouteRequest {
         let length = reader.u8()?;
         if encoding == AddressEncoding::Wildcard {
             SubTlvs::parse(&mut reader)?;
-            return Ok(Self { destination: None });
+            // RFC 8966 §4.6.10: everything has no length.
+            return if length == 0 {
+                Ok(Self { destination: None })
+            } else {
+                Err(TlvError::PrefixLength { length })
+            };
         }
         let prefix = parse_prefix(encoding, length, (0, &[0; 16]), &mut reader)?;
         let destination = with_source(prefix, encoding, &mut reader)?;
@@ -97,7 +102,7 @@ fn with_source(
     encoding: AddressEncoding,
     reader: &mut Reader<'_>,
 ) -> Result<Destination, TlvError> {
-    match SubTlvs::parse(reader)?.source(encoding)? {
+    match SubTlvs::parse_beside_prefix(reader)?.source(encoding)? {
         None => Ok(Destination::from_anywhere(prefix)),
         Some(source) => Destination::from_source(prefix, source).ok_or(TlvError::SourcePrefix),
     }
@@ -129,6 +134,26 @@ mod tests {
                 let parsed = RouteRequest::parse(&octets[..length]);
                 assert_eq!(parsed.is_ok(), length == 6, "{length} octets");
             }
+        }
+    }
+
+    #[test]
+    fn a_request_for_everything_has_neither_a_length_nor_a_source() {
+        assert_eq!(RouteRequest::parse(&[0, 0]), Ok(RouteRequest { destination: None }));
+        assert_eq!(RouteRequest::parse(&[0, 8]), Err(TlvError::PrefixLength { length: 8 }));
+        let from_somewhere = RouteRequest::parse(&[0, 0, 128, 2, 8, 0x20]);
+        assert_eq!(from_somewhere, Err(TlvError::Mandatory { kind: 128 }));
+    }
+
+    #[test]
+    fn ipv4_is_asked_for_as_such_and_either_way_of_asking_is_understood() {
+        let destination = Destination::from_anywhere("10.9.0.0/16".parse().unwrap());
+        let mut octets = Vec::new();
+        RouteRequest { destination: Some(destination) }.put(&mut octets);
+        assert_eq!(octets, [1, 16, 10, 9]);
+        for encoding in [1, 4] {
+            let asked = RouteRequest::parse(&[encoding, 16, 10, 9]);
+            assert_eq!(asked, Ok(RouteRequest { destination: Some(destination) }));
         }
     }
 

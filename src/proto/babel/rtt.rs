@@ -35,7 +35,7 @@ impl Rtt {
         let held = sent.wrapping_sub(arrived);
         let age_max = u32::try_from(AGE_MAX.as_micros()).unwrap_or(u32::MAX);
         // A clock that was set, a restarted neighbour: RFC 9616 §3.2 has such samples dropped.
-        if whole > age_max || held > age_max {
+        if whole > age_max || held > age_max || held > whole.saturating_add(DRIFT_MAX_US) {
             return;
         }
         let sample = Duration::from_micros(u64::from(whole.saturating_sub(held)));
@@ -76,6 +76,10 @@ pub fn penalty(rtt: Duration, settings: &RttSettings) -> u16 {
 /// Timestamps older than this say nothing (RFC 9616 §3.2).
 const AGE_MAX: Duration = Duration::from_secs(180);
 
+/// By how many microseconds a neighbour may seem to have held a timestamp for longer than it was away: its
+/// clock runs a little faster. By more is nonsense.
+const DRIFT_MAX_US: u32 = 20_000;
+
 /// How long what a link's owner told counts.
 const TOLD_LASTS: Duration = Duration::from_secs(60);
 
@@ -101,7 +105,11 @@ mod tests {
         let now = Instant::ZERO + Duration::from_secs(1);
         rtt.handle_echo((now.micros_u32() + 5, 0), 0, now, 125);
         rtt.handle_echo((0, 100), 50, now, 125);
+        // Away for 500 ms, held for a second.
+        rtt.handle_echo((now.micros_u32() - 500_000, 0), 1_000_000, now, 125);
         assert_eq!(rtt.smoothed(now), None);
+        rtt.handle_echo((now.micros_u32() - 500_000, 0), 500_100, now, 125);
+        assert_eq!(rtt.smoothed(now), Some(Duration::ZERO), "a clock that runs a little faster");
     }
 
     #[test]

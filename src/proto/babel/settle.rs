@@ -88,8 +88,7 @@ impl Router {
     fn ask_for_unfeasible(&mut self, id: DestinationId, comparison: &Comparison, now: Instant) {
         let Some((neighbour, unfeasible)) = comparison.unfeasible else { return };
         // Worth it if there is nothing else, or if it is better by more than a tremble.
-        let best = comparison.best.map_or(u16::MAX, |(_, metric)| metric);
-        if unfeasible >= best - best / 8 {
+        if comparison.best.is_some_and(|(_, best)| unfeasible >= best - best / 8) {
             return;
         }
         let Some(entry) = self.table.get(id) else { return };
@@ -150,20 +149,32 @@ impl Router {
         let neighbours = &self.neighbours;
         let own = self.settings.router_id;
         let Some(entry) = self.table.get(id) else { return };
-        let offered = entry.local.map(|metric| (own, metric)).or_else(|| {
-            let (neighbour, route) = self.table.selected_route(id)?;
+        let taken = self.table.selected_route(id).map(|(neighbour, route)| {
             let metric = metric(route, neighbours.cost(neighbour));
-            Some((self.table.router_id(route.offer.router), metric))
+            (self.table.router_id(route.offer.router), metric, route.offer.seqno)
         });
-        let is_news = match (offered, entry.said) {
-            (None, Said::Nothing | Said::Retracted) => false,
-            (None, Said::Reachable { .. }) | (Some(_), Said::Nothing | Said::Retracted) => true,
+        let learned = taken.map(|(router_id, metric, _)| (router_id, metric));
+        let offered = entry.local.map(|metric| (own, metric)).or(learned);
+        let (is_news, is_other) = match (offered, entry.said) {
+            (None, Said::Nothing | Said::Retracted) => (false, false),
+            (None, Said::Reachable { .. }) | (Some(_), Said::Nothing | Said::Retracted) => {
+                (true, false)
+            }
             (Some((router_id, metric)), Said::Reachable { router: said, metric: said_metric }) => {
-                router_id != self.table.router_id(said) || is_far(metric, said_metric)
+                let is_other = router_id != self.table.router_id(said);
+                (is_other || is_far(metric, said_metric), is_other)
             }
         };
-        if is_news {
+        // RFC 8966 §3.8.1.2: whoever asked for it through us is told.
+        let is_awaited = taken
+            .is_some_and(|(router_id, _, seqno)| self.pending.is_awaited(id, router_id, seqno));
+        if is_news || is_awaited {
             self.trigger(id, now);
+        }
+        // RFC 8966 §3.7.2: whoever does not hear of another originator may be part of a loop.
+        if is_other && let Some(entry) = self.table.get_mut(id) {
+            entry.repeat_at = Some(Tick::at(now + REPEAT));
+            self.table.schedule(id, now + REPEAT);
         }
     }
 
@@ -227,7 +238,9 @@ fn wanted(table: &mut Table, id: DestinationId, now: Instant) -> Kernel {
         return Kernel::Absent;
     }
     if let Some(via) = via {
-        (entry.held_until, entry.repeat_at) = (None, None);
+        if entry.held_until.take().is_some() {
+            entry.repeat_at = None;
+        }
         return via;
     }
     let is_new = entry.held_until.is_none() && matches!(entry.said, Said::Reachable { .. });
@@ -254,7 +267,7 @@ const fn is_far(metric: u16, said: u16) -> bool {
 
 /// How long packets to a lost destination are refused (RFC 8966 §2.8 and §3.5.4).
 const HOLD: Duration = Duration::from_secs(90);
-/// When a loss is said again.
+/// When a loss, or another originator, is said again.
 const REPEAT: Duration = Duration::from_millis(900);
 /// How many routers a request of ours may pass.
 const HOPS_MAX: u8 = 127;

@@ -15,8 +15,18 @@ pub struct SubTlvs<'a> {
 }
 
 impl<'a> SubTlvs<'a> {
-    /// Reads to the end. One that is mandatory and unknown makes the whole TLV void.
+    /// Reads to the end. One that is mandatory and unknown makes the whole TLV void; so does a source
+    /// prefix, which means something beside a prefix only (RFC 9079 §5.2).
     pub fn parse(reader: &mut Reader<'a>) -> Result<Self, TlvError> {
+        let found = Self::parse_beside_prefix(reader)?;
+        match found.source {
+            None => Ok(found),
+            Some(_) => Err(TlvError::Mandatory { kind: SOURCE_PREFIX }),
+        }
+    }
+
+    /// The same where a source prefix may be: in a TLV with a prefix.
+    pub fn parse_beside_prefix(reader: &mut Reader<'a>) -> Result<Self, TlvError> {
         let mut found = Self::default();
         while !reader.is_empty() {
             let kind = reader.u8()?;
@@ -109,10 +119,18 @@ mod tests {
         let mut octets = Vec::new();
         put_source(&source, &mut octets);
         assert_eq!(octets, [0x80, 7, 48, 0x20, 1, 0xd, 0xb8, 0, 0x42]);
-        let found = SubTlvs::parse(&mut Reader::new(&octets)).unwrap();
-        assert_eq!(found.source(AddressEncoding::Ipv6), Ok(Some(source)));
-        let zero = SubTlvs::parse(&mut Reader::new(&[SOURCE_PREFIX, 1, 0])).unwrap();
+        let parse = |octets| SubTlvs::parse_beside_prefix(&mut Reader::new(octets));
+        assert_eq!(parse(&octets).unwrap().source(AddressEncoding::Ipv6), Ok(Some(source)));
+        let zero = parse(&[SOURCE_PREFIX, 1, 0]).unwrap();
         assert_eq!(zero.source(AddressEncoding::Ipv6), Err(TlvError::SourcePrefix));
+        let twice = [&octets[..], &octets].concat();
+        assert_eq!(parse(&twice), Err(TlvError::SourcePrefix));
+    }
+
+    #[test]
+    fn a_source_prefix_is_nothing_for_tlvs_without_a_prefix() {
+        let refused = SubTlvs::parse(&mut Reader::new(&[SOURCE_PREFIX, 2, 8, 0x20]));
+        assert_eq!(refused, Err(TlvError::Mandatory { kind: SOURCE_PREFIX }));
     }
 
     #[test]
@@ -121,7 +139,7 @@ mod tests {
         put_timestamps(&[5], &mut octets);
         put_source(&"2001:db8::/32".parse().unwrap(), &mut octets);
         for length in 0..octets.len() {
-            let parsed = SubTlvs::parse(&mut Reader::new(&octets[..length]));
+            let parsed = SubTlvs::parse_beside_prefix(&mut Reader::new(&octets[..length]));
             assert_eq!(parsed.is_ok(), length == 0 || length == 6, "{length} octets");
         }
     }

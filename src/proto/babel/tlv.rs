@@ -40,6 +40,9 @@ pub enum TlvError {
     /// No router-id, or a reserved one.
     #[error("an update or request has no router-id")]
     NoRouterId,
+    /// The next one is promised for no time at all.
+    #[error("an interval of zero")]
+    Interval,
     /// No next hop of that family.
     #[error("an update has no next hop")]
     NoNextHop,
@@ -51,6 +54,11 @@ pub enum TlvError {
 /// A time as the wire has it: hundredths of a second, at least one, at most 655.35 s.
 pub fn centiseconds(duration: Duration) -> u16 {
     u16::try_from(duration.as_millis().div_ceil(10)).unwrap_or(u16::MAX).max(1)
+}
+
+/// When the next one is due; zero must not be promised (RFC 8966 §4.6.6 and §4.6.9).
+pub const fn promised(interval: Duration) -> Result<Duration, TlvError> {
+    if interval.is_zero() { Err(TlvError::Interval) } else { Ok(interval) }
 }
 
 /// A time from the wire.

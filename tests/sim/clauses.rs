@@ -1,0 +1,471 @@
+//! What single clauses of Babel's RFCs ask of a router, one neighbour or two beside it.
+
+use std::net::Ipv6Addr;
+use std::time::Duration;
+
+use re6st::proto::babel::acknowledgement::AcknowledgementRequest;
+use re6st::proto::babel::composer::{Composer, put_wildcard_retraction};
+use re6st::proto::babel::configuration::Configuration;
+use re6st::proto::babel::counter::{CHALLENGE_REPLY, CHALLENGE_REQUEST, OwnCounter};
+use re6st::proto::babel::destination::Destination;
+use re6st::proto::babel::event::{Input, Output};
+use re6st::proto::babel::mac::{GROUP, Hash, Key, Keys, Path};
+use re6st::proto::babel::packet::{Packet, RawTlvs, Tlv};
+use re6st::proto::babel::requests::{RouteRequest, SeqnoRequest};
+use re6st::proto::babel::settings::{InterfaceSettings, SplitHorizon};
+use re6st::proto::babel::update::Update;
+use re6st::proto::random::Random;
+
+use super::bench::{
+    Bench, LINK, OURS, SECOND, link, neighbour, packets, prefix, put_hello, put_update,
+    put_update_with, router_id,
+};
+
+const MS: Duration = Duration::from_millis(1);
+
+/// A router and the first neighbours on one link, all of them heard.
+fn among(neighbours: usize) -> Bench {
+    let mut bench = Bench::on_a_link();
+    greet(&mut bench, neighbours, 0);
+    bench.wait(SECOND);
+    bench.wanted();
+    bench
+}
+
+fn greet(bench: &mut Bench, neighbours: usize, first: u16) {
+    for round in first..first + 3 {
+        for from in 0..neighbours {
+            bench.hear(from, |composer| put_hello(composer, round));
+        }
+    }
+}
+
+/// Everything that was said since this was last asked, and to whom.
+fn told(bench: &mut Bench) -> Vec<(Ipv6Addr, Tlv)> {
+    let mut told = Vec::new();
+    for output in bench.wanted() {
+        if let Output::Send { path, octets, .. } = output {
+            let packet = Packet::parse(&octets).unwrap();
+            told.extend(packet.tlvs(OURS).map(|tlv| (path.to, tlv.unwrap())));
+        }
+    }
+    told
+}
+
+/// To whom a destination was told of, and the metric.
+fn updates(told: &[(Ipv6Addr, Tlv)], of: Destination) -> Vec<(Ipv6Addr, u16)> {
+    let update = |(to, tlv): &(Ipv6Addr, Tlv)| match tlv {
+        Tlv::Update(update) if update.destination == Some(of) => Some((*to, update.metric)),
+        _ => None,
+    };
+    told.iter().filter_map(update).collect()
+}
+
+/// Who was asked for something fresh, and what.
+fn requests(told: &[(Ipv6Addr, Tlv)]) -> Vec<(Ipv6Addr, SeqnoRequest)> {
+    let request = |(to, tlv): &(Ipv6Addr, Tlv)| match tlv {
+        Tlv::SeqnoRequest(request) => Some((*to, *request)),
+        _ => None,
+    };
+    told.iter().filter_map(request).collect()
+}
+
+fn put_route_request(composer: &mut Composer, destination: Destination) {
+    let request = RouteRequest { destination: Some(destination) };
+    composer.put(RouteRequest::TYPE, |body| request.put(body));
+}
+
+/// Asks for another number of what neighbour 0 originates.
+fn put_seqno_request(composer: &mut Composer, seqno: u16, hop_count: u8) {
+    let (destination, router_id) = (prefix(1), router_id(0));
+    let request = SeqnoRequest { destination, seqno, hop_count, router_id };
+    composer.put(SeqnoRequest::TYPE, |body| request.put(body));
+}
+
+/// A route of neighbour 0 as another one has it.
+fn put_route(composer: &mut Composer, seqno: u16, metric: u16) {
+    let update = Update {
+        destination: Some(prefix(1)),
+        router_id: Some(router_id(0)),
+        next_hop: None,
+        seqno,
+        metric,
+        next_within: Duration::from_secs(60),
+    };
+    composer.update(&update, &prefix(1), None);
+}
+
+/// Whose offer for the first prefix is taken.
+fn taken(bench: &Bench) -> Option<Ipv6Addr> {
+    let routes = bench.dump().routes;
+    let mut routes = routes.iter().filter(|route| route.destination == prefix(1));
+    routes.find(|route| route.installed).map(|route| route.neighbour)
+}
+
+/// RFC 8966 §4: what does not come from a link-local address of somebody else is not looked at.
+#[test]
+fn babel_hears_link_local_addresses_of_others_only() {
+    for (from, is_heard) in
+        [(neighbour(0), true), ("2001:db8::2".parse().unwrap(), false), (OURS, false)]
+    {
+        let mut bench = Bench::on_a_link();
+        for octets in packets(|composer| put_hello(composer, 0)) {
+            let path = Path { from, to: GROUP };
+            bench.handle(Input::Received { interface: LINK, path, octets: &octets });
+        }
+        assert_eq!(bench.dump().neighbours.len(), usize::from(is_heard), "{from}");
+    }
+}
+
+/// RFC 8966 §3.3: an acknowledgement goes to whoever asked, and to nobody else.
+#[test]
+fn babel_acknowledges_to_whoever_asked() {
+    let mut bench = among(2);
+    bench.hear(0, |composer| {
+        composer.put(AcknowledgementRequest::TYPE, |body| body.extend([0, 0, 0x12, 0x34, 0, 1]));
+    });
+    let told = told(&mut bench);
+    assert_eq!(told, [(neighbour(0), Tlv::Acknowledgement(0x1234))]);
+}
+
+/// RFC 8966, Appendix C: what is no unicast prefix of use to others is not taken, whoever offers it.
+#[test]
+fn babel_takes_no_martians() {
+    let martians = [
+        "fe80::/64",
+        "fe80::1/128",
+        "ff00::/8",
+        "::1/128",
+        "::/128",
+        "127.0.0.1/32",
+        "0.0.0.0/32",
+        "0.0.0.0/8",
+        "224.0.0.0/8",
+        "169.254.0.0/16",
+    ];
+    let routable = ["::/0", "0.0.0.0/0", "2001:db8::/32", "10.0.0.0/8", "fd00::/8", "::/1"];
+    for (prefixes, is_taken) in [(&martians[..], false), (&routable, true)] {
+        for text in prefixes {
+            let mut bench = among(1);
+            let destination = Destination::from_anywhere(text.parse().unwrap());
+            bench.hear(0, |composer| put_update(composer, 0, destination));
+            assert_eq!(bench.dump().routes.len(), usize::from(is_taken), "{text}");
+        }
+    }
+}
+
+/// RFC 8966 §3.8.1.1: a request for one prefix is always answered, with a retraction if there is no route.
+#[test]
+fn babel_answers_every_request_for_a_route() {
+    let mut bench = among(2);
+    let filters = |text: &str| {
+        let mut configuration = Configuration::default();
+        assert_eq!(configuration.read_file("filters", text), []);
+        Input::Filters(configuration.filters)
+    };
+    bench.hear(0, |composer| {
+        put_update(composer, 0, prefix(1));
+        put_update(composer, 0, prefix(2));
+    });
+    bench.wait(SECOND);
+    // Not told here by itself: it was learned here.
+    assert_eq!(updates(&told(&mut bench), prefix(1)), []);
+    let ask = |bench: &mut Bench, destination| {
+        bench.wanted();
+        bench.hear(1, |composer| put_route_request(composer, destination));
+        updates(&told(bench), destination)
+    };
+    assert_eq!(ask(&mut bench, prefix(0)), [(neighbour(1), 0)], "our own");
+    assert_eq!(ask(&mut bench, prefix(1)), [(neighbour(1), 96)], "learned on that link");
+    assert_eq!(ask(&mut bench, prefix(9)), [(neighbour(1), u16::MAX)], "never heard of");
+    bench.handle(filters("out ip 2001:db8:0:2::/64 deny"));
+    bench.wait(SECOND);
+    assert_eq!(ask(&mut bench, prefix(2)), [(neighbour(1), u16::MAX)], "denied");
+    bench.hear(0, |composer| put_route(composer, 1, u16::MAX));
+    bench.wait(SECOND);
+    assert_eq!(ask(&mut bench, prefix(1)), [(neighbour(1), u16::MAX)], "lost");
+    for round in 0..100 {
+        bench.hear(0, |composer| put_hello(composer, 3 + round));
+        bench.hear(1, |composer| put_hello(composer, 3 + round));
+        bench.wait(SECOND);
+    }
+    assert_eq!(ask(&mut bench, prefix(1)), [(neighbour(1), u16::MAX)], "lost long ago");
+}
+
+/// RFC 8966 §4.6.9, RFC 9079 §5.2: an update for everything takes back all that its sender offered, whatever
+/// the source.
+#[test]
+fn babel_drops_all_routes_of_whoever_retracts_everything() {
+    let mut bench = among(2);
+    let default = "::/0".parse().unwrap();
+    let default = Destination::from_source(default, "2001:db8::/32".parse().unwrap()).unwrap();
+    for from in [0, 1] {
+        bench.hear(from, |composer| {
+            put_update(composer, from, prefix(1));
+            put_update(composer, from, default);
+        });
+    }
+    bench.hear(0, |composer| put_wildcard_retraction(composer, 1));
+    let offered = bench.dump().routes;
+    assert!(!offered.is_empty());
+    for route in offered {
+        let by = route.neighbour;
+        assert_eq!(route.refmetric == u16::MAX, by == neighbour(0), "{route:?}");
+        assert_eq!(route.installed, by == neighbour(1), "{route:?}");
+    }
+}
+
+/// RFC 8966 §3.8.1.2: a request for a number that is not there yet goes on to one neighbour, not back, not
+/// further than it may, and not twice.
+#[test]
+fn babel_passes_a_seqno_request_on_to_one_other_neighbour() {
+    let mut bench = among(3);
+    bench.hear(0, |composer| put_route(composer, 1, 0));
+    bench.hear(1, |composer| put_route(composer, 1, 50));
+    bench.wait(SECOND);
+    let mut ask = |from, seqno, hop_count| {
+        bench.wanted();
+        bench.hear(from, |composer| put_seqno_request(composer, seqno, hop_count));
+        let told = told(&mut bench);
+        let asked = requests(&told);
+        (
+            asked.iter().map(|(to, it)| (*to, it.seqno, it.hop_count)).collect::<Vec<_>>(),
+            updates(&told, prefix(1)),
+        )
+    };
+    assert_eq!(ask(2, 2, 1), (vec![], vec![]), "it was not to be passed on");
+    assert_eq!(ask(2, 1, 9), (vec![], vec![(neighbour(2), 96)]), "it is there");
+    assert_eq!(ask(2, 2, 9), (vec![(neighbour(0), 2, 8)], vec![]));
+    assert_eq!(ask(1, 2, 9), (vec![], vec![]), "just asked");
+    assert_eq!(ask(0, 3, 9), (vec![(neighbour(1), 3, 8)], vec![]), "not back");
+    let mut bench = among(3);
+    bench.hear(0, |composer| put_update(composer, 5, prefix(1)));
+    bench.wanted();
+    bench.hear(2, |composer| put_seqno_request(composer, 9, 9));
+    let told = told(&mut bench);
+    assert_eq!(requests(&told), []);
+    assert_eq!(updates(&told, prefix(1)), [(neighbour(2), 96)], "another originator's will do");
+}
+
+/// RFC 8966 §3.8.1.2: whoever cannot be asked again is asked last: an offer that may be taken goes first.
+/// Method: what was announced once makes the better of two other offers one that may not be taken.
+#[test]
+fn babel_passes_a_seqno_request_on_along_an_offer_that_may_be_taken() {
+    let mut bench = Bench::new();
+    for index in [LINK, LINK + 1] {
+        let split_horizon = SplitHorizon::Off;
+        let settings = InterfaceSettings { split_horizon, ..InterfaceSettings::wired(SECOND) };
+        bench.handle(Input::InterfaceUp(link(index, settings)));
+    }
+    greet(&mut bench, 2, 0);
+    // A neighbour on a link of its own, that costs more.
+    let expensive = |bench: &mut Bench, metric| {
+        for round in 0..3 {
+            bench.hear_on(LINK + 1, 2, |composer| put_hello(composer, round));
+        }
+        bench.hear_on(LINK + 1, 2, |composer| put_route(composer, 1, metric));
+    };
+    bench.hear(0, |composer| put_route(composer, 1, 0));
+    bench.wait(SECOND);
+    expensive(&mut bench, 60);
+    bench.hear(1, |composer| put_route(composer, 1, 96));
+    let settings = InterfaceSettings::wired(SECOND);
+    bench.handle(Input::InterfaceUp(link(LINK + 1, settings)));
+    let multiplier = re6st::proto::babel::settings::CostMultiplier::AVOID;
+    let (interface, address) = (LINK + 1, neighbour(2));
+    bench.handle(Input::CostMultiplier { interface, address, multiplier });
+    bench.wanted();
+    bench.hear(0, |composer| put_seqno_request(composer, 2, 9));
+    let asked = requests(&told(&mut bench));
+    assert_eq!(asked.iter().map(|(to, _)| *to).collect::<Vec<_>>(), [neighbour(2)]);
+}
+
+/// RFC 8966 §3.8.1.2: what others asked for is told them when it is there, also if it came on another way
+/// first.
+#[test]
+fn babel_tells_whoever_waits_when_what_it_takes_is_fresh() {
+    let mut bench = Bench::on_a_link();
+    let index = LINK + 1;
+    bench.handle(Input::InterfaceUp(link(index, InterfaceSettings::wired(SECOND))));
+    greet(&mut bench, 2, 0);
+    for round in 0..3 {
+        bench.hear_on(index, 2, |composer| put_hello(composer, round));
+    }
+    bench.hear(0, |composer| put_route(composer, 1, 0));
+    bench.hear(1, |composer| put_route(composer, 1, 90));
+    bench.wait(SECOND);
+    bench.wanted();
+    bench.hear_on(index, 2, |composer| put_seqno_request(composer, 2, 9));
+    // Farther away, and so not what would be announced.
+    bench.hear(1, |composer| put_route(composer, 2, 90));
+    bench.wait(30 * MS);
+    let first = told(&mut bench);
+    assert_eq!(requests(&first).len(), 1);
+    assert_eq!(updates(&first, prefix(1)), [], "what we take is as old as before");
+    bench.hear(0, |composer| put_route(composer, 2, 0));
+    bench.wait(30 * MS);
+    let fresh = told(&mut bench).into_iter().filter_map(|(_, tlv)| match tlv {
+        Tlv::Update(update) if update.destination == Some(prefix(1)) => Some(update.seqno),
+        _ => None,
+    });
+    assert_eq!(fresh.collect::<Vec<_>>(), [2]);
+    // Nobody waits any more: a number alone is no news (§3.7.2).
+    bench.hear(0, |composer| put_route(composer, 3, 0));
+    bench.wait(30 * MS);
+    assert_eq!(updates(&told(&mut bench), prefix(1)), []);
+}
+
+/// RFC 8966 §3.5.3 and §3.8.2.1: an offer that got worse than what was announced is left at once, and its
+/// neighbour is asked for a fresh one, however far it is.
+#[test]
+fn babel_leaves_what_may_loop_and_asks_for_it_afresh() {
+    for metric in [500, 60_000, 65_000] {
+        let mut bench = Bench::on_a_link();
+        // Somebody else listens, on another link: else nothing would be announced.
+        bench.handle(Input::InterfaceUp(link(LINK + 1, InterfaceSettings::wired(SECOND))));
+        greet(&mut bench, 1, 0);
+        for round in 0..3 {
+            bench.hear_on(LINK + 1, 1, |composer| put_hello(composer, round));
+        }
+        bench.hear(0, |composer| put_route(composer, 1, 0));
+        bench.wait(SECOND);
+        assert_eq!(taken(&bench), Some(neighbour(0)));
+        bench.wanted();
+        bench.hear(0, |composer| put_route(composer, 1, metric));
+        assert_eq!(taken(&bench), None, "{metric}");
+        let asked = requests(&told(&mut bench));
+        let asked: Vec<_> = asked.iter().map(|(to, it)| (*to, it.seqno, it.router_id)).collect();
+        assert_eq!(asked, [(neighbour(0), 2, router_id(0))], "{metric}");
+        bench.hear(0, |composer| put_route(composer, 2, metric));
+        assert_eq!(taken(&bench), Some(neighbour(0)), "{metric}");
+    }
+}
+
+/// RFC 8966 §3.7.2: another originator is said soon and once more; a metric that moves a little, another
+/// neighbour and a number are not said before their time. §3.6: a number makes no offer a better one.
+#[test]
+fn babel_says_soon_what_is_news_and_nothing_else() {
+    let mut bench = Bench::on_a_link();
+    bench.handle(Input::InterfaceUp(link(LINK + 1, InterfaceSettings::wired(SECOND))));
+    let mut round = 0;
+    let mut second = |bench: &mut Bench| {
+        for from in [0, 1] {
+            bench.hear(from, |composer| put_hello(composer, round));
+        }
+        bench.hear_on(LINK + 1, 2, |composer| put_hello(composer, round));
+        round += 1;
+        bench.wait(SECOND);
+    };
+    (0..3).for_each(|_| second(&mut bench));
+    bench.hear(0, |composer| put_update_with(composer, 0, prefix(1), 300));
+    (0..3).for_each(|_| second(&mut bench));
+    bench.wanted();
+    let mut say = |bench: &mut Bench, from, put: &dyn Fn(&mut Composer)| {
+        bench.hear(from, |composer| put(composer));
+        second(bench);
+        second(bench);
+        let told = told(bench);
+        updates(&told, prefix(1)).len()
+    };
+    assert_eq!(say(&mut bench, 0, &|composer| put_route(composer, 2, 300)), 0, "a number");
+    assert_eq!(say(&mut bench, 0, &|composer| put_route(composer, 2, 310)), 0, "a tremble");
+    assert_eq!(say(&mut bench, 1, &|composer| put_route(composer, 9, 305)), 0, "as good, fresher");
+    assert_eq!(taken(&bench), Some(neighbour(0)));
+    assert_eq!(say(&mut bench, 0, &|composer| put_route(composer, 2, 600)), 0, "another neighbour");
+    assert_eq!(taken(&bench), Some(neighbour(1)));
+    let other = |composer: &mut Composer| put_update_with(composer, 5, prefix(1), 305);
+    assert_eq!(say(&mut bench, 1, &other), 2, "another originator");
+}
+
+/// A neighbour that has the key.
+struct Signer {
+    keys: Keys,
+    counter: OwnCounter,
+    random: Random,
+}
+
+impl Signer {
+    fn new() -> Self {
+        let key = Key::new(Hash::HmacSha256, &[5; 32]).unwrap();
+        let mut random = Random::from_number(3);
+        let counter = OwnCounter::new(&mut random);
+        Self { keys: Keys { sign: vec![key], accept: Vec::new() }, counter, random }
+    }
+
+    /// A packet from neighbour 0, to us alone.
+    fn packet(&mut self, fill: impl FnOnce(&mut Composer)) -> Vec<u8> {
+        let mut octets = packets(fill).remove(0);
+        self.counter.put_next(&mut self.random, &mut octets);
+        let length = u16::try_from(octets.len() - 4).unwrap();
+        octets[2..4].copy_from_slice(&length.to_be_bytes());
+        self.keys.sign(PATH, &mut octets);
+        octets
+    }
+}
+
+const PATH: Path = Path { from: Ipv6Addr::from_bits(0xfe80 << 112 | 0x100), to: OURS };
+
+fn hear_signed(bench: &mut Bench, octets: &[u8]) {
+    bench.handle(Input::Received { interface: LINK, path: PATH, octets });
+}
+
+/// The nonces of challenges in what was sent.
+fn challenges(out: &[Output]) -> Vec<Vec<u8>> {
+    let mut nonces = Vec::new();
+    for output in out {
+        let Output::Send { path, octets, .. } = output else { continue };
+        let body = Packet::parse(octets).unwrap().body;
+        for (_, nonce) in RawTlvs::new(body).filter(|&(kind, _)| kind == CHALLENGE_REQUEST) {
+            assert_eq!(path.to, PATH.from);
+            nonces.push(nonce.to_vec());
+        }
+    }
+    nonces
+}
+
+/// RFC 8967 §4.3 and §5: whoever has no key leaves no trace, and whoever has gone is forgotten, counter and
+/// all, though somebody repeats its packets: one that was held back must not be taken later.
+#[test]
+fn babel_forgets_a_neighbour_whose_packets_are_only_repeated() {
+    let mut bench = Bench::on_a_link();
+    let mut signer = Signer::new();
+    bench.handle(Input::Keys(Some(signer.keys.clone())));
+    bench.hear(0, |composer| put_hello(composer, 0));
+    assert_eq!(bench.dump().neighbours.len(), 0, "unsigned");
+
+    let first = signer.packet(|composer| put_hello(composer, 0));
+    hear_signed(&mut bench, &first);
+    let nonce = challenges(&bench.wanted()).remove(0);
+    let answer = signer.packet(|composer| {
+        composer.put(CHALLENGE_REPLY, |body| body.extend(&nonce));
+        put_hello(composer, 1);
+    });
+    let held_back = signer.packet(|composer| put_hello(composer, 2));
+    hear_signed(&mut bench, &answer);
+    assert_eq!(bench.dump().neighbours[0].reach, 0x8000);
+
+    let mut forgotten = false;
+    for _ in 0..100 {
+        bench.wait(SECOND);
+        forgotten |= bench.dump().neighbours.is_empty();
+        hear_signed(&mut bench, &answer);
+    }
+    assert!(forgotten);
+    hear_signed(&mut bench, &held_back);
+    assert!(bench.dump().neighbours.iter().all(|neighbour| neighbour.reach == 0), "held back");
+}
+
+/// RFC 8967 §4.3.1.1: however many packets nobody vouches for come, challenges are at least 300 ms apart.
+#[test]
+fn babel_challenges_no_more_often_than_it_may() {
+    let mut bench = Bench::on_a_link();
+    let mut signer = Signer::new();
+    bench.handle(Input::Keys(Some(signer.keys.clone())));
+    for round in 0..100 {
+        let octets = signer.packet(|composer| put_hello(composer, round));
+        hear_signed(&mut bench, &octets);
+        bench.wait(30 * MS);
+    }
+    let nonces = challenges(&bench.wanted());
+    assert!((9..=11).contains(&nonces.len()), "{} in 3 s", nonces.len());
+}
