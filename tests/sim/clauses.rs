@@ -423,7 +423,7 @@ fn challenges(out: &[Output]) -> Vec<Vec<u8>> {
     nonces
 }
 
-/// RFC 8967 §4.3 and §5: whoever has no key leaves no trace, and whoever has gone is forgotten, counter and
+/// RFC 8967 §4.3 and §4.4: whoever has no key leaves no trace, and whoever has gone is forgotten, counter and
 /// all, though somebody repeats its packets: one that was held back must not be taken later.
 #[test]
 fn babel_forgets_a_neighbour_whose_packets_are_only_repeated() {

@@ -98,7 +98,7 @@ impl Router {
             put_wildcard_retraction(composer, self.seqno);
         }
         for (_, neighbour) in self.neighbours.on(index) {
-            // RFC 9616 §3.1: an echo stands in the packet of a Hello.
+            // RFC 9616 §3.2: an echo stands in the packet of a Hello.
             let echo = neighbour.rtt.echo(now);
             let with_hello = composer.full() == 0 && composer.left() >= IHU_OCTETS;
             let ihu = Ihu {

@@ -15,7 +15,7 @@ pub struct Hello {
     pub seqno: u16,
     /// When the next one is due; `None` if none is promised.
     pub next_within: Option<Duration>,
-    /// When it was sent, by the sender's clock (RFC 9616 §4.1).
+    /// When it was sent, by the sender's clock (RFC 9616 §6.1).
     pub sent: Option<u32>,
 }
 

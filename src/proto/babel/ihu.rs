@@ -20,7 +20,7 @@ pub struct Ihu {
     /// When the next one is due.
     pub next_within: Duration,
     /// When the receiver sent its last Hello, by its own clock, and when the sender got it, by the
-    /// sender's (RFC 9616 §4.2).
+    /// sender's (RFC 9616 §6.2).
     pub echo: Option<(u32, u32)>,
 }
 

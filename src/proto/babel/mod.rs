@@ -4,7 +4,7 @@
 //!
 //! | RFC | | is implemented | is not |
 //! | --- | --- | --- | --- |
-//! | 8966 | Babel | all TLVs, compression, 2-out-of-3 cost, ETX on radio links, feasibility, seqno requests with forwarding and repetition, requests before a route expires, triggered updates, retractions with a hold time, split horizon, pacing | unicast and unscheduled Hellos (§3.4.1: each side is free) and acknowledgement requests (§3.3) are understood, none is sent: what must arrive, retractions, is repeated |
+//! | 8966 | Babel | all TLVs, compression, 2-out-of-3 cost, ETX on radio links, feasibility, seqno requests with forwarding and repetition, requests before a route expires, triggered updates, retractions with a hold time, split horizon, pacing | Babel over IPv4 (§3.1); unicast and unscheduled Hellos (§3.4.1: each side is free) and acknowledgement requests (§3.3) are understood, none is sent: what must arrive, retractions and other originators, is repeated; link-local destinations (§4.1.4) are passed over |
 //! | 8967 | MAC | HMAC-SHA256 and BLAKE2s-128, several keys, keys for each link, challenges, counters | |
 //! | 9467 | relaxed MAC | a window of recent counters each for multicast and unicast | |
 //! | 9616 | delay | timestamps, smoothing, `rtt-min`, `rtt-max`, `max-rtt-penalty`, `rtt-decay` | |
@@ -12,6 +12,30 @@
 //! | 9229 | IPv4 via IPv6 | both ways; where it is announced is a setting of each link | ICMPv4 from the dummy address 192.0.0.8 (§3) is left to the kernel |
 //!
 //! Not part of any: [`loss`] in the metric, which changes only what a link is said to cost.
+//!
+//! # What is done otherwise than an RFC says
+//!
+//! Compared clause by clause; all are advice (SHOULD) but for those marked.
+//!
+//! - 8966 §3.1: a random delay is only for what goes to everyone; answers and requests leave at once.
+//! - 8966 §3.4.2: an IHU goes with every Hello, on links without loss as well: delay is measured by it.
+//! - 8966 §3.5.1 (must): a metric that a filter adds to an offer counts when it is decided whether that may
+//!   be taken. So fewer may; no loop can follow.
+//! - 8966 §3.5.4: a lost destination is refused for 90 s, not until nobody can have a route through here.
+//! - 8966 §3.8.1.2: a seqno request is passed on also by a router that has itself lost what is asked for,
+//!   and again by its clock, then to whom it would ask now (must: to one neighbour).
+//! - 8966 §3.8.2.1: of those who have an offer that may not be taken, the best is asked first, and everyone
+//!   a second later.
+//! - 8966 §3.8.2.2: if what was taken may not be taken any more, it is asked for afresh only if nothing else
+//!   is about as good.
+//! - 8966 §A.2.2: the better of the two histories counts, 16 Hellos long; with the multicast one alone, a
+//!   neighbour that sends only unicast Hellos would be none.
+//! - 8967 §4.3.1.2: what goes to everyone in the same turn leaves before the answer to a challenge.
+//! - 9467 §3.2 (must): after an answer to a challenge nothing is taken that was sent before it. The RFC lets
+//!   127 packets in, once more if they had been taken before.
+//! - 9616 §3.2 (must): of so many neighbours on a link that their IHUs fill more than one packet, some forty,
+//!   those in the packets without a Hello are not measured.
+//! - 9616 §4.1: in re6st networks a new sample weighs 0.49, as stock re6st has it, not 0.1 to 0.2.
 //!
 //! # Reading order
 //!

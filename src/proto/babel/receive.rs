@@ -59,7 +59,7 @@ impl Router {
             return;
         }
         // Not before: repeated packets must not keep alive what is known of somebody who has gone
-        // (RFC 8967 §5).
+        // (RFC 8967 §4.4).
         if let Some(neighbour) = self.neighbours.get_mut(id) {
             neighbour.heard_at = now;
         }
@@ -152,7 +152,7 @@ impl Router {
                 Tlv::Acknowledgement(_) => {}
             }
         }
-        // RFC 9616 §3.1: both timestamps of a sample are of one packet.
+        // RFC 9616 §3.2: both timestamps of a sample are of one packet.
         if let (Some(sent), Some(echo)) = (hello_sent, echo) {
             let Some(neighbour) = self.neighbours.get_mut(id) else { return };
             let link = self.interfaces.get(&neighbour.interface);
@@ -199,7 +199,7 @@ impl Router {
             return None;
         }
         neighbour.txcost = ihu.rxcost;
-        // RFC 8966 §A.2: three and a half intervals.
+        // RFC 8966, Appendix B: three and a half intervals.
         neighbour.txcost_until = Some(now + ihu.next_within * 7 / 2);
         ihu.echo
     }

@@ -34,7 +34,7 @@ impl Rtt {
         let whole = now.micros_u32().wrapping_sub(our_hello);
         let held = sent.wrapping_sub(arrived);
         let age_max = u32::try_from(AGE_MAX.as_micros()).unwrap_or(u32::MAX);
-        // A clock that was set, a restarted neighbour: RFC 9616 §3.2 has such samples dropped.
+        // A clock that was set, a restarted neighbour: RFC 9616 §3.3 has such samples dropped.
         if whole > age_max || held > age_max || held > whole.saturating_add(DRIFT_MAX_US) {
             return;
         }
@@ -60,7 +60,7 @@ impl Rtt {
     }
 }
 
-/// What a round trip costs (RFC 9616 §3.3): nothing up to `min`, all from `max` on, linear between.
+/// What a round trip costs (RFC 9616 §4.2): nothing up to `min`, all from `max` on, linear between.
 pub fn penalty(rtt: Duration, settings: &RttSettings) -> u16 {
     if rtt <= settings.min {
         return 0;
@@ -73,7 +73,7 @@ pub fn penalty(rtt: Duration, settings: &RttSettings) -> u16 {
     u16::try_from(part / span).unwrap_or(settings.penalty_max)
 }
 
-/// Timestamps older than this say nothing (RFC 9616 §3.2).
+/// Timestamps older than this say nothing (RFC 9616 §3.3).
 const AGE_MAX: Duration = Duration::from_secs(180);
 
 /// By how many microseconds a neighbour may seem to have held a timestamp for longer than it was away: its

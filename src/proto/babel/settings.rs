@@ -151,7 +151,7 @@ pub enum Loss {
     Counted,
 }
 
-/// How a delay becomes a cost (RFC 9616 §3).
+/// How a delay becomes a cost (RFC 9616 §4).
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct RttSettings {
     /// No penalty up to this round trip.

@@ -8,7 +8,7 @@ use crate::proto::cidr::Cidr;
 /// The sub-TLVs of one TLV that mean something here.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
 pub struct SubTlvs<'a> {
-    /// Timestamps, not looked at yet (RFC 9616 §4).
+    /// Timestamps, not looked at yet (RFC 9616 §6).
     pub timestamps: Option<&'a [u8]>,
     /// A source prefix, its length first, not looked at yet (RFC 9079 §7.1).
     source: Option<&'a [u8]>,
