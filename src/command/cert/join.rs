@@ -27,8 +27,12 @@ pub struct Options {
     /// An invitation, as `re6st registry invite` prints it: names the registry, its authority and a token
     #[arg(value_name = "INVITATION", conflicts_with_all = ["registry", "fingerprint", "how"])]
     invitation: Option<Invitation>,
-    /// The registry, for example http://re6st.example.com/
-    #[arg(long, value_name = "URL", required_unless_present = "invitation")]
+    #[arg(
+        long,
+        value_name = "URL",
+        required_unless_present = "invitation",
+        help = "The registry, for example http://re6st.example.com/"
+    )]
     registry: Option<RegistryUrl>,
     /// The fingerprint of the network's authority, which its operator told you: sha256:HEX
     #[arg(long, value_name = "ALG:FINGERPRINT")]
