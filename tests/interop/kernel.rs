@@ -4,7 +4,15 @@
 //! theirs (babeld, number 1) ──── ours (re6st, number 2)
 //! ```
 
+use std::io::IoSliceMut;
+use std::net::{Ipv6Addr, SocketAddrV6, UdpSocket};
+use std::os::fd::AsRawFd;
 use std::time::Duration;
+
+use nix::sys::socket::{ControlMessageOwned, MsgFlags, SockaddrIn6, recvmsg};
+use re6st::proto::babel::mac::{GROUP, PORT};
+use re6st::proto::babel::packet::{Packet, Tlv};
+use socket2::{Domain, Socket, Type};
 
 use super::routers::{Make, Routers, Setup};
 use crate::namespace::{Namespace, RE6ST, eventually};
@@ -242,4 +250,74 @@ fn a_router_tells_of_another_one_beside_it_and_of_an_interface_that_is_not_there
         assert_eq!(told, is_beside, "{}", router.printed());
         assert_eq!(router.stop(), Some(0));
     }
+}
+
+/// Goal: packets go one hop, from a link-local address and Babel's port (RFC 8966 §4); what comes from
+/// another port is not heard.
+/// Method: a neighbour of which nothing is there but its socket; whether our router says that it hears it.
+#[test]
+fn packets_go_one_hop_between_babels_ports_and_what_comes_from_others_is_not_heard() {
+    let (host, other) = (Namespace::new("ours"), Namespace::new("other"));
+    host.connect("e1", &other, "e2");
+    let directory = tempfile::tempdir().unwrap();
+    let socket = directory.path().join("socket");
+    let arguments = ["babel", "run", "e1", "--table", "142", "--socket", socket.to_str().unwrap()];
+    let mut router = host.spawn(directory.path(), "re6st", RE6ST, &arguments);
+    other.enter(|| {
+        let index = nix::net::if_::if_nametoindex("e2").unwrap();
+        let listening = listen(index);
+        let wrong = UdpSocket::bind((Ipv6Addr::UNSPECIFIED, PORT + 1)).unwrap();
+        let right: UdpSocket = listening.try_clone().unwrap().into();
+        eventually("it says Hello", PATIENCE, || receive(&listening).map(drop));
+        for (socket, is_heard) in [(wrong, false), (right, true)] {
+            socket.set_multicast_loop_v6(false).unwrap();
+            let mut heard = false;
+            for seqno in 0..10 {
+                let hello = [42, 2, 0, 8, 4, 6, 0, 0, 0, seqno, 0, 100];
+                let _ = socket.send_to(&hello, SocketAddrV6::new(GROUP, PORT, 0, index));
+                std::thread::sleep(Duration::from_millis(200));
+                while let Some(octets) = receive(&listening) {
+                    let packet = Packet::parse(&octets).unwrap();
+                    let mut tlvs = packet.tlvs(Ipv6Addr::LOCALHOST).flatten();
+                    heard |= tlvs.any(|tlv| matches!(tlv, Tlv::Ihu(_)));
+                }
+            }
+            assert_eq!(heard, is_heard);
+        }
+    });
+    assert_eq!(router.stop(), Some(0));
+}
+
+/// A socket such as a Babel router has.
+fn listen(interface: u32) -> Socket {
+    let socket = Socket::new(Domain::IPV6, Type::DGRAM, None).unwrap();
+    socket.bind(&SocketAddrV6::new(Ipv6Addr::UNSPECIFIED, PORT, 0, 0).into()).unwrap();
+    socket.join_multicast_v6(&GROUP, interface).unwrap();
+    socket.set_recv_hoplimit_v6(true).unwrap();
+    socket.set_nonblocking(true).unwrap();
+    socket
+}
+
+/// The next packet, which must come from where packets of Babel do.
+fn receive(socket: &Socket) -> Option<Vec<u8>> {
+    let (mut buffer, mut control) = (vec![0; 2000], nix::cmsg_space!(i32));
+    let mut slices = [IoSliceMut::new(&mut buffer)];
+    let received = recvmsg::<SockaddrIn6>(
+        socket.as_raw_fd(),
+        &mut slices,
+        Some(&mut control),
+        MsgFlags::empty(),
+    );
+    let message = received.ok()?;
+    let from: SocketAddrV6 = message.address.unwrap().into();
+    assert!(from.ip().is_unicast_link_local() && from.port() == PORT, "{from}");
+    let mut control = message.cmsgs().unwrap();
+    let hops = control.find_map(|it| match it {
+        ControlMessageOwned::Ipv6HopLimit(hops) => Some(hops),
+        _ => None,
+    });
+    assert_eq!(hops, Some(1));
+    let octets = message.bytes;
+    buffer.truncate(octets);
+    Some(buffer)
 }
