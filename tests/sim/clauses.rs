@@ -9,6 +9,7 @@ use re6st::proto::babel::configuration::Configuration;
 use re6st::proto::babel::counter::{CHALLENGE_REPLY, CHALLENGE_REQUEST, OwnCounter};
 use re6st::proto::babel::destination::Destination;
 use re6st::proto::babel::event::{Input, Output};
+use re6st::proto::babel::ihu::Ihu;
 use re6st::proto::babel::mac::{GROUP, Hash, Key, Keys, Path};
 use re6st::proto::babel::packet::{Packet, RawTlvs, Tlv};
 use re6st::proto::babel::requests::{RouteRequest, SeqnoRequest};
@@ -338,6 +339,33 @@ fn babel_leaves_what_may_loop_and_asks_for_it_afresh() {
         assert_eq!(asked, [(neighbour(0), 2, router_id(0))], "{metric}");
         bench.hear(0, |composer| put_route(composer, 2, metric));
         assert_eq!(taken(&bench), Some(neighbour(0)), "{metric}");
+    }
+}
+
+/// RFC 8966 §3.8.2.2: whoever has a better way that may loop is asked for a fresh one, and nobody else. Near
+/// enough with an old number, it is asked for the number that others have already: with each that is
+/// made, the offers of all others become old.
+#[test]
+fn babel_asks_for_no_number_that_does_not_exist_yet_where_an_old_one_will_do() {
+    for (seqno, metric, asked_for) in [(4, 100, 5), (5, 400, 6), (4, 400, 6)] {
+        let mut bench = Bench::on_a_link();
+        bench.handle(Input::InterfaceUp(link(LINK + 1, InterfaceSettings::wired(SECOND))));
+        greet(&mut bench, 2, 0);
+        for round in 0..3 {
+            bench.hear_on(LINK + 1, 2, |composer| put_hello(composer, round));
+        }
+        bench.hear(0, |composer| put_route(composer, 5, 200));
+        // What is taken is announced, with 296, and then costs much more.
+        bench.wait(100 * MS);
+        let ihu = Ihu { address: None, rxcost: 5000, next_within: SECOND, echo: None };
+        bench.hear(0, |composer| composer.put(Ihu::TYPE, |body| ihu.put(body)));
+        bench.wanted();
+        bench.hear(1, |composer| put_route(composer, seqno, metric));
+        bench.wait(SECOND + 100 * MS);
+        assert_eq!(taken(&bench), Some(neighbour(0)), "{seqno}, {metric}");
+        let asked = requests(&told(&mut bench));
+        let asked: Vec<_> = asked.iter().map(|(to, it)| (*to, it.seqno)).collect();
+        assert_eq!(asked, [(neighbour(1), asked_for); 2], "{seqno}, {metric}");
     }
 }
 

@@ -51,8 +51,8 @@ impl Request {
 /// What is to be done about a request whose time has come.
 #[derive(Clone, Copy, Debug)]
 pub enum Due {
-    /// Ask again, everyone this time.
-    Repeat(SeqnoRequest),
+    /// Ask again.
+    Repeat(DestinationId, SeqnoRequest),
     /// Pass on again what a neighbour asked, to one other.
     Forward(DestinationId, SeqnoRequest, NeighbourId),
     /// Nobody answered.
@@ -153,7 +153,7 @@ impl Pending {
             request.due = now + PATIENCE * u32::from(request.tries);
             self.due.push(Reverse((request.due, key)));
             let due = match request.asker {
-                _ if request.is_ours => Due::Repeat(request.asked),
+                _ if request.is_ours => Due::Repeat(key.0, request.asked),
                 Some(asker) if !was_lately => Due::Forward(key.0, request.asked, asker),
                 _ => continue,
             };
@@ -212,7 +212,7 @@ mod tests {
     fn repeats(pending: &mut Pending) -> Vec<u64> {
         let mut repeats = Vec::new();
         while let Some(at) = pending.deadline() {
-            if let Some(Due::Repeat(_) | Due::Forward(..)) = pending.next_due(at) {
+            if let Some(Due::Repeat(..) | Due::Forward(..)) = pending.next_due(at) {
                 repeats.push(at.since_start().as_millis() as u64);
             }
         }

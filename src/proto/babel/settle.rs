@@ -12,6 +12,7 @@ use crate::proto::babel::router::Router;
 use crate::proto::babel::selection::{
     Circumstances, Comparison, Decision, compare, decide, metric,
 };
+use crate::proto::babel::source::is_newer;
 use crate::proto::babel::table::Table;
 use crate::proto::babel::tick::Tick;
 use crate::proto::time::Instant;
@@ -35,7 +36,6 @@ impl Router {
 
     /// Chooses an offer; when the choice is to be looked at again.
     fn select(&mut self, id: DestinationId, now: Instant) -> Option<Instant> {
-        let neighbours = &self.neighbours;
         let entry = self.table.get_mut(id)?;
         // What the kernel is not to have is not ours to announce either: packets would come and be lost.
         let refused = self.filters.install(entry.destination).metric == u16::MAX;
@@ -46,7 +46,7 @@ impl Router {
         let better_since = entry.better_since.map(Tick::instant);
         let changed_mind_at = entry.changed_mind_at.map(Tick::instant);
         let selected = entry.selected;
-        let comparison = compare(&self.table, id, |neighbour| neighbours.cost(neighbour));
+        let comparison = self.compare(id);
         let best = comparison.best.map(|(neighbour, _)| neighbour);
         let circumstances = Circumstances {
             better_since,
@@ -94,16 +94,32 @@ impl Router {
         let Some(entry) = self.table.get(id) else { return };
         let Some(route) = self.table.route(id, neighbour) else { return };
         let Some(source) = entry.sources.find(route.offer.router) else { return };
+        // Near enough, and only its number is an old one: the one that others have already will do. Each new
+        // number makes all other offers old ones until they are said again.
+        let is_behind = is_newer(source.seqno, route.offer.seqno)
+            && route.offer.refmetric < source.metric
+            && comparison.best.is_some();
+        let seqno = if is_behind { source.seqno } else { source.seqno.wrapping_add(1) };
         let router_id = self.table.router_id(route.offer.router);
-        let request = SeqnoRequest {
-            destination: entry.destination,
-            seqno: source.seqno.wrapping_add(1),
-            hop_count: HOPS_MAX,
-            router_id,
-        };
+        let request =
+            SeqnoRequest { destination: entry.destination, seqno, hop_count: HOPS_MAX, router_id };
         if self.pending.add(id, request, None, now) == Novelty::New {
             self.request_seqno(Some(neighbour), request);
         }
+    }
+
+    /// Nobody answered in time: everyone is asked, or, if there is a route, only who has a better one.
+    pub(super) fn repeat_request(&mut self, id: DestinationId, request: SeqnoRequest) {
+        let comparison = self.compare(id);
+        if comparison.best.is_none() {
+            self.request_seqno(None, request);
+        } else if let Some((neighbour, _)) = comparison.unfeasible {
+            self.request_seqno(Some(neighbour), request);
+        }
+    }
+
+    fn compare(&self, id: DestinationId) -> Comparison {
+        compare(&self.table, id, |neighbour| self.neighbours.cost(neighbour))
     }
 
     /// Makes the kernel's route what was chosen.

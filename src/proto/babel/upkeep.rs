@@ -35,7 +35,7 @@ impl Router {
         }
         while let Some(due) = self.pending.next_due(now) {
             match due {
-                Due::Repeat(request) => self.request_seqno(None, request),
+                Due::Repeat(id, request) => self.repeat_request(id, request),
                 Due::Forward(id, request, asker) => {
                     if let Some(next) = self.towards(id, asker) {
                         self.request_seqno(Some(next), request);
