@@ -1,6 +1,6 @@
 //! What single clauses of Babel's RFCs ask of a router, one neighbour or two beside it.
 
-use std::net::Ipv6Addr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
 use re6st::proto::babel::acknowledgement::AcknowledgementRequest;
@@ -8,7 +8,8 @@ use re6st::proto::babel::composer::{Composer, put_wildcard_retraction};
 use re6st::proto::babel::configuration::Configuration;
 use re6st::proto::babel::counter::{CHALLENGE_REPLY, CHALLENGE_REQUEST, OwnCounter};
 use re6st::proto::babel::destination::Destination;
-use re6st::proto::babel::event::{Input, Output};
+use re6st::proto::babel::event::{Before, Input, NextHop, Output};
+use re6st::proto::babel::hello::{Hello, HelloKind};
 use re6st::proto::babel::ihu::Ihu;
 use re6st::proto::babel::mac::{GROUP, Hash, Key, Keys, Path};
 use re6st::proto::babel::packet::{Packet, RawTlvs, Tlv};
@@ -403,6 +404,95 @@ fn babel_says_soon_what_is_news_and_nothing_else() {
     assert_eq!(taken(&bench), Some(neighbour(1)));
     let other = |composer: &mut Composer| put_update_with(composer, 5, prefix(1), 305);
     assert_eq!(say(&mut bench, 1, &other), 2, "another originator");
+}
+
+/// An IHU of a neighbour that promises the next one within a second.
+fn put_ihu(composer: &mut Composer, rxcost: u16, echo: Option<(u32, u32)>) {
+    let ihu = Ihu { address: Some(IpAddr::V6(OURS)), rxcost, next_within: SECOND, echo };
+    composer.put(Ihu::TYPE, |body| ihu.put(body));
+}
+
+fn put_bare_hello(composer: &mut Composer, seqno: u16, sent: Option<u32>) {
+    let kind = HelloKind::Multicast;
+    let hello = Hello { kind, seqno, next_within: Some(SECOND), sent };
+    composer.put(Hello::TYPE, |body| hello.put(body));
+}
+
+/// RFC 8966 §3.4.2 and §3.4.3: whoever no longer says that it hears us cannot be reached, after three and a
+/// half intervals (Appendix B); a cost is never zero.
+#[test]
+fn babel_believes_that_it_is_heard_for_a_while() {
+    let mut bench = among(1);
+    bench.hear(0, |composer| put_ihu(composer, 0, None));
+    let mut costs = Vec::new();
+    for seqno in 3..10 {
+        bench.hear(0, |composer| put_bare_hello(composer, seqno, None));
+        costs.push(bench.dump().neighbours[0].cost);
+        bench.wait(SECOND);
+    }
+    let infinite = u16::MAX;
+    assert_eq!(costs, [1, 1, 1, 1, infinite, infinite, infinite]);
+}
+
+/// RFC 9616 §3.2: a round trip is measured by the timestamps of one packet.
+#[test]
+fn babel_measures_delay_by_two_timestamps_of_one_packet() {
+    for together in [true, false] {
+        let mut bench = Bench::new();
+        bench.handle(Input::InterfaceUp(link(LINK, InterfaceSettings::tunnel(SECOND))));
+        bench.wait(SECOND);
+        let echo = Some((bench.now.micros_u32() - 50_000, 76_000));
+        bench.hear(0, |composer| put_bare_hello(composer, 0, Some(76_000)));
+        bench.hear(0, |composer| {
+            if together {
+                put_bare_hello(composer, 1, Some(77_000));
+            }
+            put_ihu(composer, 96, echo);
+        });
+        let measured = bench.dump().neighbours[0].rtt_us;
+        assert_eq!(measured, together.then_some(49_000));
+    }
+}
+
+/// RFC 8966 §3.5.4 and §3.7.2: what was lost is retracted, and once more; packets to it are refused for
+/// a while, so that no shorter prefix takes them back; the offer itself stays a while, retracted (§3.5.3).
+#[test]
+fn babel_retracts_twice_and_refuses_for_a_while_what_it_lost() {
+    let mut bench = Bench::on_a_link();
+    bench.handle(Input::InterfaceUp(link(LINK + 1, InterfaceSettings::wired(SECOND))));
+    let mut round = 0;
+    let mut pass = |bench: &mut Bench, seconds: u32| {
+        for _ in 0..seconds {
+            bench.hear(0, |composer| put_hello(composer, round));
+            bench.hear_on(LINK + 1, 1, |composer| put_hello(composer, round));
+            round += 1;
+            bench.wait(SECOND);
+        }
+    };
+    pass(&mut bench, 3);
+    bench.hear(0, |composer| put_route(composer, 1, 0));
+    pass(&mut bench, 2);
+    bench.wanted();
+    bench.hear(0, |composer| put_route(composer, 1, u16::MAX));
+    let refused = Output::Install {
+        destination: prefix(1),
+        next_hop: NextHop::Unreachable,
+        before: Before::Present,
+    };
+    let out = bench.wanted();
+    assert!(out.contains(&refused), "{out:?}");
+    pass(&mut bench, 2);
+    let retractions = updates(&told(&mut bench), prefix(1));
+    assert_eq!(retractions, [(GROUP, u16::MAX); 4], "twice on each link");
+    pass(&mut bench, 50);
+    assert!(bench.dump().routes.iter().all(|route| route.refmetric == u16::MAX));
+    assert_eq!(bench.dump().routes.len(), 1);
+    pass(&mut bench, 20);
+    assert_eq!(bench.dump().routes.len(), 0);
+    let free = Output::Uninstall { destination: prefix(1) };
+    assert!(!bench.wanted().contains(&free), "still refused");
+    pass(&mut bench, 30);
+    assert!(bench.wanted().contains(&free));
 }
 
 /// A neighbour that has the key.

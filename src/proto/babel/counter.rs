@@ -272,6 +272,45 @@ mod tests {
         assert!(verdict.challenge.is_some());
     }
 
+    /// A neighbour, and somebody who has just let it in.
+    fn acquainted(random: &mut Random) -> (OwnCounter, PeerCounter) {
+        let (mut own, mut peer) = (OwnCounter::new(random), PeerCounter::default());
+        let mut body = Vec::new();
+        own.put_next(random, &mut body);
+        let challenge = peer.check(&body, HelloKind::Unicast, Instant::ZERO, random).challenge;
+        let mut answer = [&[CHALLENGE_REPLY, 10], &challenge.unwrap()[..]].concat();
+        own.put_next(random, &mut answer);
+        assert!(peer.check(&answer, HelloKind::Unicast, Instant::ZERO, random).accepted);
+        (own, peer)
+    }
+
+    /// RFC 9467 §3.1 and §3.3.
+    #[test]
+    fn packets_to_everyone_may_be_held_back_for_however_many_to_one() {
+        let mut random = Random::from_number(1);
+        let (mut own, mut peer) = acquainted(&mut random);
+        let mut held_back = Vec::new();
+        own.put_next(&mut random, &mut held_back);
+        for _ in 0..1000 {
+            let mut body = Vec::new();
+            own.put_next(&mut random, &mut body);
+            assert!(peer.check(&body, HelloKind::Unicast, Instant::ZERO, &mut random).accepted);
+        }
+        let mut is_taken = |kind| peer.check(&held_back, kind, Instant::ZERO, &mut random).accepted;
+        assert!(!is_taken(HelloKind::Unicast), "too old for that");
+        assert!(is_taken(HelloKind::Multicast));
+        assert!(!is_taken(HelloKind::Multicast), "twice");
+    }
+
+    #[test]
+    fn a_packet_without_a_counter_is_dropped_and_nobody_is_challenged_for_it() {
+        let mut random = Random::from_number(1);
+        let (_, mut peer) = acquainted(&mut random);
+        let hello = [4, 6, 0, 0, 0, 1, 0, 100];
+        let verdict = peer.check(&hello, HelloKind::Unicast, Instant::ZERO, &mut random);
+        assert_eq!(verdict, Verdict { accepted: false, challenge: None, reply: None });
+    }
+
     #[test]
     fn a_challenge_to_everyone_is_not_answered() {
         let mut random = Random::from_number(1);

@@ -113,6 +113,17 @@ mod tests {
     }
 
     #[test]
+    fn an_old_timestamp_is_not_echoed() {
+        let mut rtt = Rtt::default();
+        let start = Instant::ZERO + Duration::from_secs(10);
+        assert_eq!(rtt.echo(start), None);
+        rtt.handle_hello(77, start);
+        let echo = Some((77, start.micros_u32()));
+        assert_eq!(rtt.echo(start + (AGE_MAX - Duration::from_secs(1))), echo);
+        assert_eq!(rtt.echo(start + AGE_MAX), None);
+    }
+
+    #[test]
     fn samples_are_smoothed_by_their_weight() {
         let mut rtt = Rtt::default();
         let now = Instant::ZERO + Duration::from_secs(10);
