@@ -27,7 +27,8 @@
 //! - 8966 §3.8.2.1: of those who have an offer that may not be taken, the best is asked first, and everyone
 //!   a second later.
 //! - 8966 §3.8.2.2: if what was taken may not be taken any more, it is asked for afresh only if nothing else
-//!   is about as good.
+//!   is about as good; of a better offer that only has an old number, not one more than the newest number
+//!   is asked for, but that one.
 //! - 8966 §A.2.2: the better of the two histories counts, 16 Hellos long; with the multicast one alone, a
 //!   neighbour that sends only unicast Hellos would be none.
 //! - 8967 §4.3.1.2: what goes to everyone in the same turn leaves before the answer to a challenge.
