@@ -81,6 +81,7 @@ impl Case {
         let mut random = Random::from_number(seed);
         let mut world = self.graph(seed, &mut random);
         figures.cold_s = world.run_until_whole(PATIENCE).as_secs_f64();
+        self.tell("whole", figures.cold_s);
         let rest = 60.0 - figures.cold_s;
         world.run_for(Duration::from_secs_f64(rest.max(0.0)));
         figures.cold_octets = self.octets_each_second(&world, 0, world.now.since_start());
@@ -89,18 +90,21 @@ impl Case {
         world.run_for(120 * SECOND);
         figures.quiet_octets = self.octets_each_second(&world, before, 120 * SECOND);
         figures.way_ratio = way_ratio(&world, &mut random);
+        self.tell("quiet, octets each second", figures.quiet_octets);
 
         let doomed = self.doomed(&mut random);
         for &node in &doomed {
             world.kill_noticed(node, NOTICED);
         }
         figures.told_s = world.run_until_whole(PATIENCE).as_secs_f64();
+        self.tell("deaths got over that were told", figures.told_s);
         self.revive(&mut world, &doomed);
 
         for &node in &doomed {
             world.kill(node);
         }
         figures.silent_s = world.run_until_whole(PATIENCE).as_secs_f64();
+        self.tell("deaths got over that nobody told", figures.silent_s);
         self.revive(&mut world, &doomed);
 
         let between = world.links_where(|[a, b]| (a < self.nodes / 2) != (b < self.nodes / 2));
@@ -114,6 +118,13 @@ impl Case {
         }
         figures.healed_s = world.run_until_whole(PATIENCE).as_secs_f64();
         figures
+    }
+
+    /// The large rows take an hour: whoever waits for one sees how far it is.
+    fn tell(self, what: &str, figure: f64) {
+        if self.nodes >= 300 {
+            println!("# {} nodes, {} % loss: {what}: {figure:.1}", self.nodes, self.loss_percent);
+        }
     }
 
     /// Each node opens tunnels to some others, of 5 to 150 ms each way, within the first second.
