@@ -215,6 +215,21 @@ fn babel_leaves_a_link_reported_dead_at_once() {
     assert!(took < SECOND, "{took:?}");
 }
 
+/// Goal: a router that lost its number, as BIRD does when it begins anew, is reached as soon as it was asked
+/// for what the others know of it, which is one step for each question.
+#[test]
+fn babel_follows_a_router_that_lost_its_number_step_by_step() {
+    let mut world = World::new(3, 11);
+    world.join(0, 1, 10 * MS);
+    world.join(1, 2, 10 * MS);
+    world.run_until_whole(10 * SECOND);
+    world.kill(0);
+    world.run_for(60 * SECOND);
+    world.restart_behind(0, 50);
+    let took = world.run_until_whole(60 * SECOND);
+    assert!(took < 6 * SECOND, "{took:?}");
+}
+
 /// Goal: a random graph such as re6st builds heals from deaths, restarts and a cut in two.
 /// Method: 40 nodes with some six links each; five die, come back; then all links between halves are cut.
 #[test]

@@ -30,9 +30,11 @@ pub struct Request {
     /// Whether somebody asked us: they are told of the answer.
     for_others: bool,
     /// Who asked last, other than we.
-    asker: Option<NeighbourId>,
+    pub asker: Option<NeighbourId>,
     /// Whether we want to know ourselves: then we ask again.
     is_ours: bool,
+    /// The freshest that was offered so far.
+    offered: Option<u16>,
     /// How often we asked.
     tries: u8,
     sent_at: Instant,
@@ -60,13 +62,14 @@ pub enum Due {
 }
 
 impl Pending {
-    /// Notes a request that somebody has; whether it has to be sent: if it is new, asks for more than an
-    /// earlier one, or is asked again by others who may not have got an answer.
+    /// Notes a request that somebody has, and what is offered now; whether it has to be sent: if it is
+    /// new, asks for more than an earlier one, or is asked again by others who may not have got an answer.
     pub fn add(
         &mut self,
         id: DestinationId,
         asked: SeqnoRequest,
         asker: Option<NeighbourId>,
+        offered: Option<u16>,
         now: Instant,
     ) -> Novelty {
         let key = (id, asked.router_id);
@@ -76,8 +79,16 @@ impl Pending {
             if !has_room {
                 return Novelty::Known;
             }
-            let mut request =
-                Request { asked, for_others, asker, is_ours, tries: 1, sent_at: now, due: now };
+            let mut request = Request {
+                asked,
+                for_others,
+                asker,
+                is_ours,
+                offered,
+                tries: 1,
+                sent_at: now,
+                due: now,
+            };
             self.due.push(Reverse((request.begin(), key)));
             self.requests.insert(key, request);
             return Novelty::New;
@@ -103,13 +114,44 @@ impl Pending {
         if is_sent { Novelty::New } else { Novelty::Known }
     }
 
-    /// An announcement came: what we want to know ourselves may be answered with it.
-    pub fn hear(&mut self, id: DestinationId, router_id: RouterId, seqno: u16) {
-        let Some(request) = self.answered(id, router_id, seqno) else { return };
+    /// An announcement came: what we want to know ourselves may be answered with it. If it is only nearer
+    /// than those before, it is asked for again at once: an originator goes on by one for each request,
+    /// whatever is asked (RFC 8966 §3.8.1.2).
+    pub fn hear(
+        &mut self,
+        id: DestinationId,
+        router_id: RouterId,
+        seqno: u16,
+        now: Instant,
+    ) -> Option<Request> {
+        let Some(request) = self.answered(id, router_id, seqno) else {
+            return self.step(id, router_id, seqno, now);
+        };
         request.is_ours = false;
         if !request.for_others {
             self.requests.remove(&(id, router_id));
         }
+        None
+    }
+
+    /// The request to which this announcement is a step, if it is one.
+    fn step(
+        &mut self,
+        id: DestinationId,
+        router_id: RouterId,
+        seqno: u16,
+        now: Instant,
+    ) -> Option<Request> {
+        let key = (id, router_id);
+        let request = self.requests.get_mut(&key)?;
+        let is_near = request.asked.seqno.wrapping_sub(seqno) <= STEPS_MAX;
+        if !is_near || request.offered.is_some_and(|offered| !is_newer(seqno, offered)) {
+            return None;
+        }
+        request.offered = Some(seqno);
+        request.sent_at = now;
+        self.due.push(Reverse((request.begin(), key)));
+        Some(*request)
     }
 
     /// This is what we announce: whether others wait for it. What came from another neighbour than the
@@ -177,6 +219,9 @@ pub enum Novelty {
     Known,
 }
 
+/// How many steps are taken one after the other. An originator further behind has lost its number; babeld
+/// does not answer to that, and forgets in time what it knew of it.
+const STEPS_MAX: u16 = 100;
 /// After which a request may have been lost.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// Ten seconds in all: so long, too, an asker is told of the answer.
@@ -222,18 +267,18 @@ mod tests {
     #[test]
     fn what_we_want_to_know_is_asked_again_though_others_ask_too() {
         let mut pending = Pending::default();
-        assert_eq!(pending.add(place(), request(5), None, after(0)), Novelty::New);
-        assert_eq!(pending.add(place(), request(5), None, after(10)), Novelty::Known);
+        assert_eq!(pending.add(place(), request(5), None, None, after(0)), Novelty::New);
+        assert_eq!(pending.add(place(), request(5), None, None, after(10)), Novelty::Known);
         let other = Some(Neighbours::test_id());
-        assert_eq!(pending.add(place(), request(5), other, after(20)), Novelty::Known);
+        assert_eq!(pending.add(place(), request(5), other, None, after(20)), Novelty::Known);
         assert_eq!(repeats(&mut pending), [1_000, 3_000, 6_000]);
 
         // The others came first.
-        assert_eq!(pending.add(place(), request(5), other, after(0)), Novelty::New);
-        assert_eq!(pending.add(place(), request(5), None, after(20)), Novelty::Known);
+        assert_eq!(pending.add(place(), request(5), other, None, after(0)), Novelty::New);
+        assert_eq!(pending.add(place(), request(5), None, None, after(20)), Novelty::Known);
         assert_eq!(repeats(&mut pending), [1_000, 3_000, 6_000]);
-        assert_eq!(pending.add(place(), request(5), other, after(0)), Novelty::New);
-        assert_eq!(pending.add(place(), request(5), None, after(2_000)), Novelty::New);
+        assert_eq!(pending.add(place(), request(5), other, None, after(0)), Novelty::New);
+        assert_eq!(pending.add(place(), request(5), None, None, after(2_000)), Novelty::New);
         assert_eq!(repeats(&mut pending), [3_000, 5_000, 8_000]);
     }
 
@@ -241,29 +286,48 @@ mod tests {
     fn what_others_ask_again_is_passed_on_again_and_the_answer_is_theirs_for_long() {
         let mut pending = Pending::default();
         let other = Some(Neighbours::test_id());
-        assert_eq!(pending.add(place(), request(5), other, after(0)), Novelty::New);
-        assert_eq!(pending.add(place(), request(5), other, after(500)), Novelty::Known);
-        assert_eq!(pending.add(place(), request(5), other, after(1_000)), Novelty::New);
-        assert_eq!(pending.add(place(), request(6), other, after(1_100)), Novelty::New);
+        assert_eq!(pending.add(place(), request(5), other, None, after(0)), Novelty::New);
+        assert_eq!(pending.add(place(), request(5), other, None, after(500)), Novelty::Known);
+        assert_eq!(pending.add(place(), request(5), other, None, after(1_000)), Novelty::New);
+        assert_eq!(pending.add(place(), request(6), other, None, after(1_100)), Novelty::New);
         assert!(pending.next_due(after(2_099)).is_none());
         // Asked again just before the clock would: once is enough.
-        assert_eq!(pending.add(place(), request(6), other, after(2_100)), Novelty::New);
+        assert_eq!(pending.add(place(), request(6), other, None, after(2_100)), Novelty::New);
         assert!(pending.next_due(after(2_150)).is_none());
         let forwarded = pending.next_due(after(4_200));
         assert!(matches!(forwarded, Some(Due::Forward(_, asked, _)) if asked.seqno == 6));
         assert!(pending.next_due(after(4_200)).is_none());
         let router_id = request(5).router_id;
         assert!(!pending.is_awaited(place(), router_id, 5), "6 was asked for");
-        pending.hear(place(), router_id, 6);
+        assert!(pending.hear(place(), router_id, 6, after(4_300)).is_none());
         assert!(pending.is_awaited(place(), router_id, 6), "heard, but not passed on yet");
         assert!(!pending.is_awaited(place(), router_id, 6));
-        assert!(pending.add(place(), request(5), other, after(9_500)) == Novelty::New);
+        assert!(pending.add(place(), request(5), other, None, after(9_500)) == Novelty::New);
         assert_eq!(repeats(&mut pending), [10_500, 12_500, 15_500]);
         assert_eq!(
-            pending.add(place(), request(5), other, after(20_000)),
+            pending.add(place(), request(5), other, None, after(20_000)),
             Novelty::New,
             "given up"
         );
+    }
+
+    #[test]
+    fn each_step_of_an_originator_is_answered_by_asking_for_the_next() {
+        let mut pending = Pending::default();
+        pending.add(place(), request(1_000), None, Some(1), after(0));
+        let mut hear = |seqno, ms| {
+            let step = pending.hear(place(), request(1_000).router_id, seqno, after(ms));
+            step.is_some_and(|request| request.asked.seqno == 1_000)
+        };
+        assert!(!hear(899, 20), "too far behind");
+        assert!(hear(900, 40));
+        assert!(!hear(900, 60), "somebody else has heard it, too");
+        assert!(hear(999, 1_000));
+        assert!(!hear(998, 1_100));
+        assert!(!hear(1_000, 1_200), "answered");
+        pending.add(place(), request(7), None, Some(4), after(0));
+        pending.hear(place(), request(7).router_id, 5, after(900)).unwrap();
+        assert_eq!(repeats(&mut pending), [1_900, 3_900, 6_900], "counts anew from there");
     }
 
     #[test]
@@ -271,12 +335,12 @@ mod tests {
         let mut pending = Pending::default();
         let place = |at| DestinationId::new(at).unwrap();
         for at in 0..limits::BABEL_REQUESTS_MAX {
-            assert_eq!(pending.add(place(at), request(5), None, after(0)), Novelty::New);
+            assert_eq!(pending.add(place(at), request(5), None, None, after(0)), Novelty::New);
         }
         let further = place(limits::BABEL_REQUESTS_MAX);
-        assert_eq!(pending.add(further, request(5), None, after(0)), Novelty::Known);
+        assert_eq!(pending.add(further, request(5), None, None, after(0)), Novelty::Known);
         assert_eq!(pending.requests.len(), limits::BABEL_REQUESTS_MAX);
-        pending.hear(place(0), request(5).router_id, 5);
-        assert_eq!(pending.add(further, request(5), None, after(0)), Novelty::New);
+        pending.hear(place(0), request(5).router_id, 5, after(0));
+        assert_eq!(pending.add(further, request(5), None, None, after(0)), Novelty::New);
     }
 }

@@ -247,7 +247,11 @@ impl Router {
         let Some(router) = router else { return self.tell_full(out) };
         let offer = Offer { router, next_hop, seqno: update.seqno, refmetric };
         self.receive_offer(id, place, Route { offer, expires }, now);
-        self.pending.hear(place, router_id, update.seqno);
+        if let Some(request) = self.pending.hear(place, router_id, update.seqno, now)
+            && request.asker != Some(id)
+        {
+            self.request_seqno(Some(id), request.asked);
+        }
     }
 
     /// The operator is told once.
@@ -395,8 +399,11 @@ impl Router {
             return;
         }
         let Some(next) = self.towards(place, from) else { return };
+        let offered = self.table.route(place, next).map(|route| route.offer);
+        let offered = offered.filter(|it| self.table.router_id(it.router) == request.router_id);
+        let offered = offered.map(|offer| offer.seqno);
         let forwarded = SeqnoRequest { hop_count: request.hop_count - 1, ..request };
-        if self.pending.add(place, forwarded, Some(from), now) == Novelty::New
+        if self.pending.add(place, forwarded, Some(from), offered, now) == Novelty::New
             && let Some(neighbour) = self.neighbours.get_mut(next)
         {
             neighbour.outbox.request(forwarded);

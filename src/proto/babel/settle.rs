@@ -103,7 +103,8 @@ impl Router {
         let router_id = self.table.router_id(route.offer.router);
         let request =
             SeqnoRequest { destination: entry.destination, seqno, hop_count: HOPS_MAX, router_id };
-        if self.pending.add(id, request, None, now) == Novelty::New {
+        let offered = Some(route.offer.seqno);
+        if self.pending.add(id, request, None, offered, now) == Novelty::New {
             self.request_seqno(Some(neighbour), request);
         }
     }
