@@ -45,6 +45,31 @@ fn a_ring_of_every_make_survives_a_cut_and_a_kill() {
     println!("whole {:.1} s after a router was gone", took.as_secs_f64());
 }
 
+/// BIRD begins at number 1 again, babeld with the number that it wrote down.
+#[test]
+fn bird_and_babeld_come_back_under_their_names() {
+    let makes = [Make::Ours, Make::Ours, Make::Bird, Make::Babeld];
+    let mut routers = Routers::start(&makes, &[(1, 2), (2, 3), (1, 3), (2, 4)], Setup::default());
+    routers.wait_until_whole(PATIENCE);
+    // The way round is feasible with another number only.
+    for _ in 0..4 {
+        routers.wait_until_direct(PATIENCE);
+        routers.cut(1, 3);
+        routers.wait_until_whole(PATIENCE);
+        routers.mend(1, 3);
+    }
+    let entries = routers.router(3).birdc("show babel entries");
+    let own = entries.lines().find(|line| line.contains("2001:db8:0:3::1/128")).unwrap();
+    let number: u16 = own.split_whitespace().nth(3).unwrap().parse().unwrap();
+    assert!(number >= 5, "{entries}");
+    for (router, signal) in [(2, "KILL"), (3, "TERM")] {
+        routers.all[router].restart(signal, Setup::default());
+        let took = routers.wait_until_whole(PATIENCE);
+        println!("{:?}: whole after {:.1} s", makes[router], took.as_secs_f64());
+        assert!(took < Duration::from_secs(15));
+    }
+}
+
 #[test]
 fn signed_packets_are_exchanged_with_bird_and_babeld() {
     for hash in ["blake2s128", "hmac-sha256"] {

@@ -43,7 +43,7 @@ pub struct Router {
     directory: TempDir,
     /// The numbers of the routers it has links to.
     pub peers: Vec<usize>,
-    /// How often its hardware was replaced.
+    /// How often it came back under another name.
     lives: u8,
 }
 
@@ -138,9 +138,10 @@ impl Router {
         } else {
             let state = self.path("state");
             let local = self.path("local");
-            // Killed, it would come back under its name with a number drawn anew, which others rightly
-            // refuse until they have forgotten the old one, for minutes.
-            text.insert_str(0, "random-id true\n");
+            // Of hardware addresses that are set locally, as here, it makes none, and draws one each time.
+            let name =
+                format!("router-id 02:00:00:00:00:{:02x}:00:{:02x}\n", self.lives, self.number);
+            text.insert_str(0, &name);
             fs::write(&file, text + "\n").unwrap();
             // A babeld that was killed left it behind, and the next one does not start over it.
             let _ = fs::remove_file(&local);
@@ -257,10 +258,9 @@ impl Router {
         routes.lines().next().map(str::to_owned)
     }
 
-    /// Gives its interfaces other hardware addresses: from them FRR makes its name, and what is said of
-    /// babeld's in `start_babeld` is true of FRR's as well. Links that are down stay down.
-    fn replace_hardware(&mut self) {
-        self.lives += 1;
+    /// Gives its interfaces other hardware addresses: from them FRR makes its name. Links that are down
+    /// stay down.
+    fn replace_hardware(&self) {
         for peer in &self.peers {
             let host = &self.namespace;
             let shown = host.ip(&format!("-o link show dev e{peer}"));
@@ -375,15 +375,20 @@ impl Routers {
         });
     }
 
-    /// What the kernels know, and our routers.
+    /// What the kernels know, and the routers that can be asked.
     fn dumps(&self) -> String {
         let dump = |router: &Router| {
             let host = &router.namespace;
             let routes = host.ip("-6 route") + &host.ip("-4 route");
             let socket = router.path("socket");
+            let (bird, frr) = (router.path("bird.ctl"), router.path(""));
             let known = match router.make {
                 Make::Ours => host.output(RE6ST, &["babel", "dump", "--socket", &socket]).stdout,
-                _ => Vec::new(),
+                Make::Bird => host.output("birdc", &["-s", &bird, "show babel routes"]).stdout,
+                Make::Frr => {
+                    host.output("vtysh", &["--vty_socket", &frr, "-c", "show babel route"]).stdout
+                }
+                Make::Babeld => Vec::new(),
             };
             let known = String::from_utf8_lossy(&known);
             format!("--- {} {:?}\n{routes}{known}", router.number, router.make)
@@ -405,6 +410,11 @@ impl Routers {
 
     /// Starts it again. Ours finds and removes the routes that it left; babeld would keep them, even where
     /// it knows better, so the others' host begins without.
+    ///
+    /// Killed, babeld and FRR draw a number (ended by TERM, they keep it). Under the old name, half of all
+    /// numbers are older than what the others know: ours and BIRD refuse them for 300 s, babeld and FRR for
+    /// up to 200 s, and in vain they ask for a newer one, as it is more than a hundred away. So they get
+    /// another name. BIRD keeps its own, and is asked for one number after the other.
     pub fn revive(&mut self, number: usize, setup: Setup<'_>) {
         let router = self.router(number);
         if router.make != Make::Ours {
@@ -416,6 +426,7 @@ impl Routers {
         }
         router.forward(true);
         let router = &mut self.all[number - 1];
+        router.lives += 1;
         if router.make == Make::Frr {
             router.replace_hardware();
         }
