@@ -58,8 +58,11 @@ fn a_tunnel_costs_less_than_one_of_openvpn() {
     let names = ["re6st", "openvpn", "re6st-to-openvpn"];
     let results = bench("tunnel", &[&["--rounds", "1", "--seconds", "1"][..], &names[..]].concat());
     let [ours, theirs, both] = results.as_slice() else { panic!("{results:?}") };
-    for key in ["cpu_s_per_gb", "cpu_s_per_million"] {
-        assert!(number(ours, key) < number(theirs, key), "{key}: {results:?}");
+    // What is done for each octet costs many times as much if it was not optimised, and on a busy machine there
+    // is more of it, as fewer packets come at once. Packets are counted alike everywhere.
+    let slack = if cfg!(debug_assertions) { 1.5 } else { 1.0 };
+    for (key, slack) in [("cpu_s_per_gb", slack), ("cpu_s_per_million", 1.0)] {
+        assert!(number(ours, key) < number(theirs, key) * slack, "{key}: {results:?}");
     }
     assert!(number(both, "our_cpu_to_theirs") > 0.0 && ours["our_cpu_to_theirs"].is_null());
     for (result, name) in results.iter().zip(names) {
