@@ -230,6 +230,26 @@ fn babel_follows_a_router_that_lost_its_number_step_by_step() {
     assert!(took < 6 * SECOND, "{took:?}");
 }
 
+/// Goal: a way is found where there is one, also over many links in a row that lose much and are slow: no sum
+/// of their costs may come to infinity.
+#[test]
+fn babel_finds_a_long_way_over_lossy_links() {
+    const LINKS: usize = 10;
+    let mut world = World::new(LINKS + 1, 21);
+    for node in 0..LINKS {
+        let link = world.join(node, node + 1, 80 * MS);
+        world.lose(link, 20);
+    }
+    // Long enough that it is known how much each of them loses.
+    world.run_for(600 * SECOND);
+    let mut reached = 0;
+    for _ in 0..100 {
+        world.run_for(SECOND);
+        reached += usize::from(world.reaches(0, LINKS));
+    }
+    assert!(reached > 80, "{reached} of 100 seconds");
+}
+
 /// Goal: a random graph such as re6st builds heals from deaths, restarts and a cut in two.
 /// Method: 40 nodes with some six links each; five die, come back; then all links between halves are cut.
 #[test]
