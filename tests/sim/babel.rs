@@ -215,6 +215,23 @@ fn babel_leaves_a_link_reported_dead_at_once() {
     assert!(took < SECOND, "{took:?}");
 }
 
+/// Goal: who loses a way hears at once of another one that a neighbour has, also if that neighbour had taken the
+/// lost one as well, and finds the other as good: nothing that everyone would have to know.
+#[test]
+fn babel_tells_the_link_that_it_leaves_where_it_goes_now() {
+    let mut world = World::new(4, 12);
+    world.join(0, 1, 20 * MS);
+    let lost = world.join(0, 3, 20 * MS);
+    world.join(1, 2, 20 * MS);
+    world.join(2, 3, 21 * MS);
+    world.run_until_whole(10 * SECOND);
+    world.run_for(120 * SECOND);
+    assert_eq!(world.way(1, 3), Some(vec![1, lost]));
+    world.take_down(lost);
+    let took = world.run_until_whole(60 * SECOND);
+    assert!(took < SECOND, "{took:?}");
+}
+
 /// Goal: a router that lost its number, as BIRD does when it begins anew, is reached as soon as it was asked
 /// for what the others know of it, which is one step for each question.
 #[test]

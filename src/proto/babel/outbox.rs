@@ -27,7 +27,7 @@ pub struct Outbox {
 /// Destinations that follow each other; what goes to many addresses is kept once.
 #[derive(Clone, Debug)]
 enum Batch {
-    Answer(DestinationId),
+    One(DestinationId, Occasion),
     Shared { ids: Arc<[DestinationId]>, said: usize },
 }
 
@@ -60,10 +60,10 @@ impl Outbox {
         }
     }
 
-    /// Queues the answer to a request, unless too many wait already.
-    pub fn answer(&mut self, id: DestinationId) {
+    /// Queues one update, unless too many wait already.
+    pub fn queue(&mut self, id: DestinationId, occasion: Occasion) {
         if self.count < limits::BABEL_DESTINATIONS_MAX {
-            self.waiting.push_back(Batch::Answer(id));
+            self.waiting.push_back(Batch::One(id, occasion));
             self.count += 1;
         }
     }
@@ -91,7 +91,7 @@ impl Outbox {
             return None;
         }
         let (next, is_over) = match self.waiting.front_mut()? {
-            Batch::Answer(id) => ((*id, Occasion::Request), true),
+            Batch::One(id, occasion) => ((*id, *occasion), true),
             Batch::Shared { ids, said } => {
                 *said += 1;
                 ((ids[*said - 1], Occasion::News), *said == ids.len())
@@ -142,7 +142,7 @@ mod tests {
         let mut outbox = Outbox::new(1000);
         let id = DestinationId::default();
         for _ in 0..limits::BABEL_DESTINATIONS_MAX + 10 {
-            outbox.answer(id);
+            outbox.queue(id, Occasion::Request);
         }
         outbox.queue_all(&vec![id; 10].into());
         assert_eq!(outbox.updates(), limits::BABEL_DESTINATIONS_MAX);

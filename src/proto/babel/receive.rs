@@ -13,6 +13,7 @@ use crate::proto::babel::ihu::Ihu;
 use crate::proto::babel::interface::keys_on;
 use crate::proto::babel::mac::{BadSignatures, Path};
 use crate::proto::babel::neighbour::{Neighbour, Step};
+use crate::proto::babel::outbox::Occasion;
 use crate::proto::babel::packet::{Packet, Tlv};
 use crate::proto::babel::pending::Novelty;
 use crate::proto::babel::places::{DestinationId, NeighbourId};
@@ -348,7 +349,7 @@ impl Router {
             return;
         };
         match self.table.find(&destination) {
-            Some(place) => neighbour.outbox.answer(place),
+            Some(place) => neighbour.outbox.queue(place, Occasion::Request),
             // RFC 8966 §3.8.1.1: a route that we do not have is retracted.
             None => {
                 let retraction = Self::retraction(destination, self.seqno);
@@ -370,7 +371,7 @@ impl Router {
                 self.seqno = self.seqno.wrapping_add(1);
                 self.trigger(place, now);
             } else if let Some(neighbour) = self.neighbours.get_mut(id) {
-                neighbour.outbox.answer(place);
+                neighbour.outbox.queue(place, Occasion::Request);
             }
             return;
         }
@@ -381,7 +382,7 @@ impl Router {
             || !is_newer(request.seqno, selected.offer.seqno);
         if satisfied {
             if let Some(neighbour) = self.neighbours.get_mut(id) {
-                neighbour.outbox.answer(place);
+                neighbour.outbox.queue(place, Occasion::Request);
             }
             return;
         }

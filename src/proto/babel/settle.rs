@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::proto::babel::entry::{Entry, Kernel, Said};
 use crate::proto::babel::event::{Before, KernelChange, NextHop, Notice, Output};
 use crate::proto::babel::neighbour::{Neighbours, Step};
+use crate::proto::babel::outbox::Occasion;
 use crate::proto::babel::pending::Novelty;
 use crate::proto::babel::places::{DestinationId, NeighbourId};
 use crate::proto::babel::requests::SeqnoRequest;
@@ -12,6 +13,7 @@ use crate::proto::babel::router::Router;
 use crate::proto::babel::selection::{
     Circumstances, Comparison, Decision, compare, decide, metric,
 };
+use crate::proto::babel::settings::SplitHorizon;
 use crate::proto::babel::source::is_newer;
 use crate::proto::babel::table::Table;
 use crate::proto::babel::tick::Tick;
@@ -25,11 +27,13 @@ impl Router {
         for id in touched {
             let Some(entry) = self.table.get_mut(id) else { continue };
             entry.is_touched = false;
+            let former = self.link_taken(id);
             if let Some(look_again) = self.select(id, now) {
                 self.table.schedule(id, look_again);
             }
             self.install(id, now, out);
             self.announce_change(id, now);
+            self.tell_former_link(id, former);
             self.table.forget_if_empty(id);
         }
     }
@@ -192,6 +196,27 @@ impl Router {
         if is_other && let Some(entry) = self.table.get_mut(id) {
             entry.repeat_at = Some(Tick::at(now + REPEAT));
             self.table.schedule(id, now + REPEAT);
+        }
+    }
+
+    /// The link that what is taken comes from.
+    fn link_taken(&self, id: DestinationId) -> Option<u32> {
+        let neighbour = self.table.get(id)?.selected?;
+        Some(self.neighbours.get(neighbour)?.interface)
+    }
+
+    /// A link is not told of what is reached over it (RFC 8966 §3.7.4). Once that is reached over another one
+    /// it is, at once: whoever is there may have lost the way that we took, and know of none.
+    fn tell_former_link(&mut self, id: DestinationId, former: Option<u32>) {
+        let is_said_to_all = self.table.get(id).is_some_and(|entry| entry.is_triggered);
+        let Some(former) = former.filter(|_| !is_said_to_all) else { return };
+        let mut neighbours = self.neighbours.on(former);
+        if self.link_taken(id).is_some_and(|taken| taken != former)
+            && neighbours.any(|(_, neighbour)| neighbour.cost != u16::MAX)
+            && let Some(interface) = self.interfaces.get_mut(&former)
+            && interface.link.settings.split_horizon == SplitHorizon::On
+        {
+            interface.outbox.queue(id, Occasion::News);
         }
     }
 
