@@ -6,6 +6,7 @@ mod fuzz;
 mod internet;
 mod interop;
 mod lab;
+mod layout;
 mod manual;
 mod matrix;
 mod namespace;
