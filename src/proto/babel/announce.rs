@@ -305,8 +305,8 @@ impl Speaker<'_> {
             };
             let update = self.update(id, occasion, link, neighbours).or_else(|| {
                 // RFC 8966 §3.8.1.1: what is not offered is retracted, if somebody asks.
-                let is_asked = occasion == Occasion::Request;
-                is_asked.then(|| Router::retraction(destination, self.own.1))
+                let is_told = occasion != Occasion::News;
+                is_told.then(|| Router::retraction(destination, self.own.1))
             });
             if let Some(update) = update {
                 outbox.composer.update(&update, &destination, link.address_v4);
@@ -329,7 +329,7 @@ impl Speaker<'_> {
             Current::Learned { interface, .. }
                 if interface == link.index
                     && link.settings.split_horizon == SplitHorizon::On
-                    && occasion == Occasion::News =>
+                    && occasion != Occasion::Request =>
             {
                 return None;
             }

@@ -33,7 +33,7 @@ impl Router {
             }
             self.install(id, now, out);
             self.announce_change(id, now);
-            self.tell_former_link(id, former);
+            self.tell_of_move(id, former);
             self.table.forget_if_empty(id);
         }
     }
@@ -205,19 +205,30 @@ impl Router {
         Some(self.neighbours.get(neighbour)?.interface)
     }
 
-    /// A link is not told of what is reached over it (RFC 8966 §3.7.4). Once that is reached over another one
-    /// it is, at once: whoever is there may have lost the way that we took, and know of none.
-    fn tell_former_link(&mut self, id: DestinationId, former: Option<u32>) {
-        let is_said_to_all = self.table.get(id).is_some_and(|entry| entry.is_triggered);
-        let Some(former) = former.filter(|_| !is_said_to_all) else { return };
-        let mut neighbours = self.neighbours.on(former);
-        if self.link_taken(id).is_some_and(|taken| taken != former)
-            && neighbours.any(|(_, neighbour)| neighbour.cost != u16::MAX)
-            && let Some(interface) = self.interfaces.get_mut(&former)
-            && interface.link.settings.split_horizon == SplitHorizon::On
-        {
-            interface.outbox.queue(id, Occasion::News);
+    /// A link is not told of what is reached over it (RFC 8966 §3.7.4). When a way moves from one link to
+    /// another, the former is told of it at once: whoever is there may have lost the way that we took, and
+    /// know of none. On the other it is retracted: whoever is there could hold our old offer against the loss
+    /// of its own way, which is ours now. Feasibility should prevent that; BIRD looks at it only when an offer
+    /// comes.
+    fn tell_of_move(&mut self, id: DestinationId, former: Option<u32>) {
+        let (Some(former), Some(taken)) = (former, self.link_taken(id)) else { return };
+        if former == taken {
+            return;
         }
+        let is_said_to_all = self.table.get(id).is_some_and(|entry| entry.is_triggered);
+        let mut tell = |link: u32, occasion| {
+            let mut neighbours = self.neighbours.on(link);
+            if neighbours.any(|(_, neighbour)| neighbour.cost != u16::MAX)
+                && let Some(interface) = self.interfaces.get_mut(&link)
+                && interface.link.settings.split_horizon == SplitHorizon::On
+            {
+                interface.outbox.queue(id, occasion);
+            }
+        };
+        if !is_said_to_all {
+            tell(former, Occasion::News);
+        }
+        tell(taken, Occasion::Reversal);
     }
 
     /// Looks again at what a neighbour costs, and at its routes if that changed.
