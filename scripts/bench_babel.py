@@ -262,6 +262,8 @@ class Run:
         result[f"{name}_cpu_s"] = self.router.cpu() - used
         result[f"{name}_messages_a_prefix"] = shown["kernel"]["messages"] / n
         result[f"{name}_missing_at_worst"] = n - shown["kernel"]["fewest"]
+        requests = sum(one["requests"] for one in shown["heard"])
+        result[f"{name}_requests_a_prefix"] = requests / n
 
     def come_back(self, result, patience):
         """The best neighbour is there again; until every prefix leads there."""
@@ -295,6 +297,9 @@ def table(run, result):
 def unfeasible(run, result):
     """The alternatives announce more than the best route's distance: they must be asked for afresh."""
     run.first_table({})
+    # Those that came before the best was announced were feasible then: a router that judges an offer when it
+    # comes, as BIRD does, sees that they no longer are when each has been repeated.
+    time.sleep(1.2 * run.case.update)
     run.leave(result, "retract 0", "unfeasible", run.case.patience)
 
 
@@ -349,6 +354,7 @@ ROWS = [
     ("10000x20", "retracted_cpu_s", "… CPU s", 2),
     ("10000x20", "retracted_messages_a_prefix", "kernel messages a moved prefix", 1),
     ("unfeasible", "unfeasible_s", "alternatives unfeasible: s until recovered", 2),
+    ("unfeasible", "unfeasible_requests_a_prefix", "… requests a prefix", 1),
     ("10000x20", "silence_s", "a neighbour falls silent: s until left", 1),
     ("10000x20", "return_s", "return to the better route, s", 1),
     ("burst", "burst_lost", "whole table in one burst: packets lost", 0),

@@ -406,36 +406,59 @@ fn babel_says_soon_what_is_news_and_nothing_else() {
     assert_eq!(say(&mut bench, 1, &other), 2, "another originator");
 }
 
-/// RFC 8966 §3.7.4: a link is not told of what is reached over it. When a way moves to another link, the former
-/// one is told of it, and on the other it is retracted, also if it is about as long and so no news.
-#[test]
-fn babel_tells_both_links_of_a_way_that_moves() {
+/// A router between two links with a neighbour on each: 0 on the first, 2 on the second.
+fn between_two_links() -> Bench {
     let mut bench = Bench::on_a_link();
     bench.handle(Input::InterfaceUp(link(LINK + 1, InterfaceSettings::wired(SECOND))));
     greet(&mut bench, 1, 0);
     for round in 0..3 {
         bench.hear_on(LINK + 1, 2, |composer| put_hello(composer, round));
     }
-    let told = |bench: &mut Bench| {
-        let mut told = Vec::new();
-        for output in bench.wanted() {
-            if let Output::Send { interface, path, octets } = output {
-                let packet = Packet::parse(&octets).unwrap();
-                let tlvs: Vec<_> = packet.tlvs(OURS).map(|tlv| (path.to, tlv.unwrap())).collect();
-                told.extend(
-                    updates(&tlvs, prefix(1)).iter().map(|(_, metric)| (interface, *metric)),
-                );
-            }
+    bench
+}
+
+/// The links that a destination was told on, and the metric.
+fn told_on(bench: &mut Bench, of: Destination) -> Vec<(u32, u16)> {
+    let mut told = Vec::new();
+    for output in bench.wanted() {
+        if let Output::Send { interface, path, octets } = output {
+            let packet = Packet::parse(&octets).unwrap();
+            let tlvs: Vec<_> = packet.tlvs(OURS).map(|tlv| (path.to, tlv.unwrap())).collect();
+            told.extend(updates(&tlvs, of).iter().map(|(_, metric)| (interface, *metric)));
         }
-        told
-    };
+    }
+    told
+}
+
+/// RFC 8966 §3.7.4: a link is not told of what is reached over it. When a way moves to another link, the former
+/// one is told of it, and on the other it is retracted, also if it is about as long and so no news.
+#[test]
+fn babel_tells_both_links_of_a_way_that_moves() {
+    let mut bench = between_two_links();
     bench.hear(0, |composer| put_route(composer, 1, 100));
     bench.wait(100 * MS);
-    assert_eq!(told(&mut bench), [(LINK + 1, 196)]);
+    assert_eq!(told_on(&mut bench, prefix(1)), [(LINK + 1, 196)]);
     bench.hear_on(LINK + 1, 2, |composer| put_route(composer, 1, 90));
     bench.wait(100 * MS);
     assert_eq!(taken(&bench), Some(neighbour(2)));
-    assert_eq!(told(&mut bench), [(LINK, 186), (LINK + 1, u16::MAX)]);
+    assert_eq!(told_on(&mut bench, prefix(1)), [(LINK, 186), (LINK + 1, u16::MAX)]);
+}
+
+/// The same if the former link is gone: what was said on the other still counts there.
+#[test]
+fn babel_retracts_a_way_where_it_goes_when_its_link_is_gone() {
+    let mut bench = between_two_links();
+    bench.hear(0, |composer| put_route(composer, 1, 100));
+    bench.wait(100 * MS);
+    assert_eq!(told_on(&mut bench, prefix(1)), [(LINK + 1, 196)]);
+    bench.hear_on(LINK + 1, 2, |composer| put_route(composer, 1, 110));
+    bench.wait(100 * MS);
+    assert_eq!(taken(&bench), Some(neighbour(0)));
+    assert_eq!(told_on(&mut bench, prefix(1)), []);
+    bench.handle(Input::InterfaceDown { interface: LINK });
+    bench.wait(100 * MS);
+    assert_eq!(taken(&bench), Some(neighbour(2)));
+    assert_eq!(told_on(&mut bench, prefix(1)), [(LINK + 1, u16::MAX)]);
 }
 
 /// An IHU of a neighbour that promises the next one within a second.

@@ -68,6 +68,13 @@ pub enum Said {
     Retracted,
 }
 
+impl Said {
+    /// Whether neighbours may count on us for it.
+    pub const fn is_reachable(self) -> bool {
+        matches!(self, Self::Reachable { .. })
+    }
+}
+
 impl Entry {
     /// Of a destination of which nothing is known yet.
     pub fn new(destination: Destination) -> Self {

@@ -211,11 +211,11 @@ impl Router {
     /// of its own way, which is ours now. Feasibility should prevent that; BIRD looks at it only when an offer
     /// comes.
     fn tell_of_move(&mut self, id: DestinationId, former: Option<u32>) {
-        let (Some(former), Some(taken)) = (former, self.link_taken(id)) else { return };
-        if former == taken {
+        let Some(taken) = self.link_taken(id).filter(|taken| former != Some(*taken)) else {
             return;
-        }
-        let is_said_to_all = self.table.get(id).is_some_and(|entry| entry.is_triggered);
+        };
+        let Some(entry) = self.table.get(id) else { return };
+        let (is_said, is_said_to_all) = (entry.said.is_reachable(), entry.is_triggered);
         let mut tell = |link: u32, occasion| {
             let mut neighbours = self.neighbours.on(link);
             if neighbours.any(|(_, neighbour)| neighbour.cost != u16::MAX)
@@ -225,10 +225,13 @@ impl Router {
                 interface.outbox.queue(id, occasion);
             }
         };
-        if !is_said_to_all {
+        if let Some(former) = former.filter(|_| !is_said_to_all) {
             tell(former, Occasion::News);
         }
-        tell(taken, Occasion::Reversal);
+        // Also if the former link is gone, and the way that it led.
+        if is_said {
+            tell(taken, Occasion::Reversal);
+        }
     }
 
     /// Looks again at what a neighbour costs, and at its routes if that changed.
@@ -296,7 +299,7 @@ fn wanted(table: &mut Table, id: DestinationId, now: Instant) -> Kernel {
         }
         return via;
     }
-    let is_new = entry.held_until.is_none() && matches!(entry.said, Said::Reachable { .. });
+    let is_new = entry.held_until.is_none() && entry.said.is_reachable();
     if is_new {
         entry.held_until = Some(Tick::at(now + HOLD));
         entry.repeat_at = Some(Tick::at(now + REPEAT));
