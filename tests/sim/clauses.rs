@@ -1,6 +1,6 @@
 //! What single clauses of Babel's RFCs ask of a router, one neighbour or two beside it.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use re6st::proto::babel::acknowledgement::AcknowledgementRequest;
@@ -8,13 +8,13 @@ use re6st::proto::babel::composer::{Composer, put_wildcard_retraction};
 use re6st::proto::babel::configuration::Configuration;
 use re6st::proto::babel::counter::{CHALLENGE_REPLY, CHALLENGE_REQUEST, OwnCounter};
 use re6st::proto::babel::destination::Destination;
-use re6st::proto::babel::event::{Before, Input, NextHop, Output};
+use re6st::proto::babel::event::{Before, Input, Link, NextHop, Output};
 use re6st::proto::babel::hello::{Hello, HelloKind};
 use re6st::proto::babel::ihu::Ihu;
 use re6st::proto::babel::mac::{GROUP, Hash, Key, Keys, Path};
 use re6st::proto::babel::packet::{Packet, RawTlvs, Tlv};
 use re6st::proto::babel::requests::{RouteRequest, SeqnoRequest};
-use re6st::proto::babel::settings::{InterfaceSettings, SplitHorizon};
+use re6st::proto::babel::settings::{Announcement, InterfaceSettings, SplitHorizon, V4ViaV6};
 use re6st::proto::babel::update::Update;
 use re6st::proto::random::Random;
 
@@ -442,6 +442,25 @@ fn babel_tells_both_links_of_a_way_that_moves() {
     bench.wait(100 * MS);
     assert_eq!(taken(&bench), Some(neighbour(2)));
     assert_eq!(told_on(&mut bench, prefix(1)), [(LINK, 186), (LINK + 1, u16::MAX)]);
+    bench.wait(2 * SECOND);
+    let again = told_on(&mut bench, prefix(1));
+    assert_eq!(again, [(LINK + 1, u16::MAX)], "the first one may have been lost");
+}
+
+/// What was lost and is back over another link a moment later is still retracted twice where it goes.
+#[test]
+fn babel_retracts_twice_where_a_way_goes_that_was_lost_for_a_moment() {
+    let mut bench = between_two_links();
+    bench.hear(0, |composer| put_route(composer, 1, 100));
+    bench.wait(100 * MS);
+    told_on(&mut bench, prefix(1));
+    bench.hear(0, |composer| put_route(composer, 1, u16::MAX));
+    bench.wait(100 * MS);
+    assert_eq!(told_on(&mut bench, prefix(1)), [(LINK, u16::MAX), (LINK + 1, u16::MAX)]);
+    bench.hear_on(LINK + 1, 2, |composer| put_route(composer, 2, 110));
+    bench.wait(2 * SECOND);
+    assert_eq!(taken(&bench), Some(neighbour(2)));
+    assert_eq!(told_on(&mut bench, prefix(1)), [(LINK, 206), (LINK + 1, u16::MAX)]);
 }
 
 /// The same if the former link is gone: what was said on the other still counts there.
@@ -459,6 +478,158 @@ fn babel_retracts_a_way_where_it_goes_when_its_link_is_gone() {
     bench.wait(100 * MS);
     assert_eq!(taken(&bench), Some(neighbour(2)));
     assert_eq!(told_on(&mut bench, prefix(1)), [(LINK + 1, u16::MAX)]);
+}
+
+/// Of a link that has another MTU or IPv4 address no neighbour and no route is lost; what is announced is said
+/// again, as its next hop is another one.
+#[test]
+fn babel_keeps_its_neighbours_when_a_link_changes() {
+    let mut bench = between_two_links();
+    bench.hear(0, |composer| put_route(composer, 1, 100));
+    bench.wait(SECOND);
+    bench.wanted();
+    let settings = || InterfaceSettings::wired(SECOND);
+    bench.handle(Input::InterfaceUp(Link { mtu: 1300, ..link(LINK, settings()) }));
+    assert_eq!(taken(&bench), Some(neighbour(0)), "another MTU");
+    assert_eq!(bench.wanted(), []);
+    let address_v4 = Some(Ipv4Addr::new(10, 0, 0, 1));
+    bench.handle(Input::InterfaceUp(Link { address_v4, ..link(LINK + 1, settings()) }));
+    bench.wait(100 * MS);
+    assert_eq!(taken(&bench), Some(neighbour(0)), "another IPv4 address");
+    assert_eq!(told_on(&mut bench, prefix(1)), [(LINK + 1, 196)]);
+}
+
+/// What may no longer be announced on a link is retracted there, at once.
+#[test]
+fn babel_retracts_what_it_may_no_longer_announce() {
+    let mut bench = between_two_links();
+    let withdrawn = |bench: &mut Bench, of| {
+        bench.wait(300 * MS);
+        let told = told_on(bench, of);
+        told.into_iter().filter(|(_, metric)| *metric == u16::MAX).collect::<Vec<_>>()
+    };
+    bench.hear(0, |composer| put_route(composer, 1, 100));
+    assert_eq!(withdrawn(&mut bench, prefix(1)), []);
+    let mut configuration = Configuration::default();
+    assert_eq!(configuration.read_option("out if link8 deny"), []);
+    bench.handle(Input::Filters(configuration.filters.clone()));
+    assert_eq!(withdrawn(&mut bench, prefix(1)), [(LINK + 1, u16::MAX)]);
+    bench.handle(Input::Filters(configuration.filters));
+    assert_eq!(withdrawn(&mut bench, prefix(1)), [], "once");
+
+    let v4 = Destination::from_anywhere("10.0.0.0/8".parse().unwrap());
+    let mut bench = between_two_links();
+    bench.handle(Input::Announced(vec![Announcement { destination: v4, metric: 0 }]));
+    assert_eq!(withdrawn(&mut bench, v4), []);
+    let settings =
+        InterfaceSettings { v4_via_v6: V4ViaV6::Off, ..InterfaceSettings::wired(SECOND) };
+    bench.handle(Input::InterfaceUp(link(LINK, settings)));
+    assert_eq!(withdrawn(&mut bench, v4), [(LINK, u16::MAX)]);
+}
+
+/// What we no longer announce, neighbours may say a while under our name: nobody else has it.
+#[test]
+fn babel_keeps_its_name_when_it_hears_what_it_announced_before() {
+    let mut bench = among(1);
+    let own = bench.router.state().router_id;
+    let echo = |composer: &mut Composer, number| {
+        let update = Update {
+            destination: Some(prefix(number)),
+            router_id: Some(own),
+            next_hop: None,
+            seqno: 1,
+            metric: 96,
+            next_within: SECOND,
+        };
+        composer.update(&update, &prefix(number), None);
+    };
+    bench.handle(Input::Announced(Vec::new()));
+    bench.hear(0, |composer| echo(composer, 0));
+    assert_eq!(bench.router.state().router_id, own);
+    bench.hear(0, |composer| echo(composer, 5));
+    assert_ne!(bench.router.state().router_id, own, "that was never ours");
+}
+
+/// A neighbour may have another IPv4 address, and next hop, every few days for years.
+#[test]
+fn babel_forgets_next_hops_that_are_no_longer_named() {
+    let mut bench = among(1);
+    let destination = Destination::from_anywhere("10.9.0.0/16".parse().unwrap());
+    for number in 1..=40 {
+        let update = Update {
+            destination: Some(destination),
+            router_id: Some(router_id(0)),
+            next_hop: None,
+            seqno: number,
+            metric: 0,
+            next_within: 60 * SECOND,
+        };
+        let next_hop = Ipv4Addr::from_bits(10 << 24 | u32::from(number));
+        bench.hear(0, |composer| composer.update(&update, &destination, Some(next_hop)));
+        let routes = bench.dump().routes;
+        let route = routes.iter().find(|route| route.destination == destination).unwrap();
+        assert_eq!(route.next_hop, IpAddr::V4(next_hop));
+        let installed = bench.wanted().into_iter().filter_map(|output| match output {
+            Output::Install { next_hop: NextHop::Via { address, .. }, .. } => Some(address),
+            _ => None,
+        });
+        assert_eq!(installed.collect::<Vec<_>>(), [IpAddr::V4(next_hop)]);
+        bench.wait(SECOND);
+        bench.hear(0, |composer| put_hello(composer, number + 2));
+    }
+}
+
+/// RFC 8966 §3.7.3: a distance is remembered for as long as a neighbour may hold what was said with it.
+#[test]
+fn babel_remembers_a_distance_for_as_long_as_what_it_said_holds() {
+    let mut bench = Bench::new();
+    let settings = InterfaceSettings {
+        update_interval: 600 * SECOND,
+        split_horizon: SplitHorizon::Off,
+        ..InterfaceSettings::wired(SECOND)
+    };
+    bench.handle(Input::InterfaceUp(link(LINK, settings)));
+    greet(&mut bench, 2, 0);
+    let offer = |bench: &mut Bench, from, metric| {
+        bench.hear(from, |composer| put_route(composer, 1, metric));
+    };
+    offer(&mut bench, 0, 1904);
+    bench.wait(100 * MS);
+    for second in 0..400 {
+        bench.hear(0, |composer| put_hello(composer, 3 + second));
+        bench.hear(1, |composer| put_hello(composer, 3 + second));
+        if second % 50 == 0 {
+            offer(&mut bench, 0, 1904);
+            offer(&mut bench, 1, 2096);
+        }
+        bench.wait(SECOND);
+    }
+    assert_eq!(taken(&bench), Some(neighbour(0)));
+    offer(&mut bench, 0, u16::MAX);
+    assert_eq!(taken(&bench), None, "what neighbour 1 offers is the way through us");
+}
+
+/// A neighbour that says a route again, and that it will say it sooner, is believed.
+#[test]
+fn babel_drops_what_is_not_said_as_soon_as_was_promised() {
+    let mut bench = among(1);
+    for next_within in [600 * SECOND, SECOND] {
+        let update = Update {
+            destination: Some(prefix(1)),
+            router_id: Some(router_id(0)),
+            next_hop: None,
+            seqno: 1,
+            metric: 100,
+            next_within,
+        };
+        bench.hear(0, |composer| composer.update(&update, &prefix(1), None));
+    }
+    assert_eq!(taken(&bench), Some(neighbour(0)));
+    for round in 3..9 {
+        bench.hear(0, |composer| put_hello(composer, round));
+        bench.wait(SECOND);
+    }
+    assert_eq!(taken(&bench), None);
 }
 
 /// An IHU of a neighbour that promises the next one within a second.

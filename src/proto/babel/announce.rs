@@ -158,6 +158,27 @@ impl Router {
         Arc::clone(&self.order.ids)
     }
 
+    /// Retracts on a link what is no longer to be announced there, as the link or the filters were changed.
+    pub(super) fn withdraw(&mut self, index: u32, (filters, link): (&Filters, &Link)) {
+        let Some(interface) = self.interfaces.get_mut(&index) else { return };
+        if self.neighbours.on(index).next().is_none() {
+            return;
+        }
+        for (id, entry) in self.table.iter() {
+            let router_id = match current(&self.table, &self.neighbours, id) {
+                Current::Ours { .. } => self.settings.router_id,
+                Current::Learned { router, .. } => self.table.router_id(router),
+                Current::Unreachable => continue,
+            };
+            let admits = |filters: &Filters, link: &Link| {
+                admit(filters, link, entry.destination, Some(router_id)).is_some()
+            };
+            if admits(filters, link) && !admits(&self.filters, &interface.link) {
+                interface.outbox.queue(id, Occasion::Withdrawal);
+            }
+        }
+    }
+
     /// Asks one neighbour for its whole table.
     pub(super) fn request_table(&mut self, id: NeighbourId) {
         if let Some(neighbour) = self.neighbours.get_mut(id) {
@@ -282,6 +303,23 @@ fn current(table: &Table, neighbours: &Neighbours, id: DestinationId) -> Current
     learned.unwrap_or(Current::Unreachable)
 }
 
+/// What is added to metrics of a destination on a link; `None` if it is not to be announced there.
+fn admit(
+    filters: &Filters,
+    link: &Link,
+    destination: Destination,
+    router_id: Option<RouterId>,
+) -> Option<u16> {
+    let no_next_hop = link.address_v4.is_none() && link.settings.v4_via_v6 == V4ViaV6::Off;
+    if destination.prefix.is_ipv4() && no_next_hop {
+        return None;
+    }
+    let interface = Some(link.name.as_str());
+    let candidate =
+        Candidate { destination, router_id, neighbour: None, interface, origin: Origin::BABEL };
+    Some(filters.announce(&candidate).metric).filter(|&added| added != u16::MAX)
+}
+
 /// Writes updates.
 struct Speaker<'a> {
     sender: RouterId,
@@ -341,25 +379,8 @@ impl Speaker<'_> {
             return None;
         }
         let destination = entry.destination;
-        if destination.prefix.is_ipv4()
-            && link.address_v4.is_none()
-            && link.settings.v4_via_v6 == V4ViaV6::Off
-        {
-            return None;
-        }
         let router_id = router.map(|router| self.table.router_id(router));
-        let candidate = Candidate {
-            destination,
-            router_id,
-            neighbour: None,
-            interface: Some(&link.name),
-            origin: Origin::BABEL,
-        };
-        let added = self.filters.announce(&candidate).metric;
-        if added == u16::MAX {
-            return None;
-        }
-        let metric = metric.saturating_add(added);
+        let metric = metric.saturating_add(admit(self.filters, link, destination, router_id)?);
         let update = Update {
             destination: Some(destination),
             router_id: router_id.filter(|_| metric != u16::MAX),
@@ -371,7 +392,7 @@ impl Speaker<'_> {
         if let (Some(router), true) = (router, metric != u16::MAX)
             && let Some(entry) = self.table.get_mut(id)
         {
-            let until = entry.sources.announce(router, seqno, metric, self.now);
+            let until = entry.sources.announce(router, (seqno, metric), update.held(), self.now);
             self.table.schedule(id, until);
         }
         Some(update)

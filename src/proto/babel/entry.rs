@@ -31,8 +31,8 @@ pub struct Entry {
     pub said: Said,
     /// Lost: until then packets to it are refused.
     pub held_until: Option<Tick>,
-    /// When its loss or its new originator is said once more, in case the first time was not heard.
-    pub repeat_at: Option<Tick>,
+    /// What is said once more, in case the first time was not heard, and when.
+    pub repeat: Option<Repeat>,
     /// When it is looked at next.
     pub wake: Option<Tick>,
     /// Whether it waits to be looked at in this turn.
@@ -50,6 +50,17 @@ pub enum Kernel {
     Via(NeighbourId, u8),
     /// A route that refuses packets.
     Unreachable,
+}
+
+/// What is said once more.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Repeat {
+    /// When.
+    pub at: Tick,
+    /// Its loss, or its new originator, on every link.
+    pub is_news: bool,
+    /// That it is not to be reached through us, on the link that it is reached over.
+    pub is_reversal: bool,
 }
 
 /// What neighbours were told last of a destination.
@@ -89,11 +100,23 @@ impl Entry {
             kernel: Kernel::Absent,
             said: Said::Nothing,
             held_until: None,
-            repeat_at: None,
+            repeat: None,
             wake: None,
             is_touched: false,
             is_triggered: false,
         }
+    }
+
+    /// Says its loss, or its new originator, once more by then.
+    pub fn repeat_news(&mut self, at: Tick) {
+        let is_reversal = self.repeat.is_some_and(|repeat| repeat.is_reversal);
+        self.repeat = Some(Repeat { at, is_news: true, is_reversal });
+    }
+
+    /// Retracts it once more by then on the link that it is reached over.
+    pub fn repeat_reversal(&mut self, at: Tick) {
+        let none = Repeat { at, is_news: false, is_reversal: true };
+        self.repeat.get_or_insert(none).is_reversal = true;
     }
 
     /// Whether taking this offer cannot cause a loop.
@@ -115,7 +138,10 @@ impl Entry {
 
     /// When something is due, its offers apart.
     pub fn deadline(&self) -> Option<Instant> {
-        let held = earliest(self.held_until.map(Tick::instant), self.repeat_at.map(Tick::instant));
+        let held = earliest(
+            self.held_until.map(Tick::instant),
+            self.repeat.map(|repeat| repeat.at.instant()),
+        );
         earliest(self.sources.deadline(), held)
     }
 

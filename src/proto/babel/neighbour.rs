@@ -62,7 +62,10 @@ pub struct Neighbour {
     has_forgotten: bool,
     /// When it was last heard.
     pub heard_at: Instant,
-    next_hops: Vec<IpAddr>,
+    /// Its next hops by place; `None` where one is no longer named.
+    next_hops: Vec<Option<IpAddr>>,
+    /// When it was last looked which of them are no longer named.
+    next_hops_looked_at: Option<Instant>,
 }
 
 impl Neighbour {
@@ -87,7 +90,8 @@ impl Neighbour {
             dumped_at: None,
             has_forgotten: false,
             heard_at: now,
-            next_hops: vec![IpAddr::V6(address)],
+            next_hops: vec![Some(IpAddr::V6(address))],
+            next_hops_looked_at: None,
         }
     }
 
@@ -196,25 +200,47 @@ impl Neighbour {
 
     /// The place of a next hop that it names; `None` if it names too many.
     pub fn next_hop_place(&mut self, address: IpAddr) -> Option<u8> {
-        let found = self.next_hops.iter().position(|&known| known == address);
-        let place = match found {
-            Some(place) => place,
+        let place_of = |wanted| self.next_hops.iter().position(|&known| known == wanted);
+        let place = match place_of(Some(address)).or_else(|| place_of(None)) {
+            Some(place) => {
+                self.next_hops[place] = Some(address);
+                place
+            }
             None if self.next_hops.len() >= limits::BABEL_NEXT_HOPS_MAX => return None,
             None => {
-                self.next_hops.push(address);
+                self.next_hops.push(Some(address));
                 self.next_hops.len() - 1
             }
         };
         u8::try_from(place).ok()
     }
 
+    /// Whether it is to be looked which next hops it no longer names: that takes a walk through the table.
+    pub fn may_forget_next_hops(&mut self, now: Instant) -> bool {
+        let is_due = self.next_hops_looked_at.is_none_or(|at| now - at >= Self::NEXT_HOPS_PAUSE);
+        if is_due {
+            self.next_hops_looked_at = Some(now);
+        }
+        is_due
+    }
+
+    /// Forgets the next hops that are not used, its own address apart.
+    pub fn keep_next_hops(&mut self, used: [bool; limits::BABEL_NEXT_HOPS_MAX]) {
+        for (next_hop, _) in self.next_hops.iter_mut().zip(used).skip(1).filter(|(_, used)| !used) {
+            *next_hop = None;
+        }
+    }
+
     /// The next hop at that place.
     pub fn next_hop(&self, place: u8) -> IpAddr {
-        self.next_hops.get(usize::from(place)).copied().unwrap_or(IpAddr::V6(self.address))
+        let known = self.next_hops.get(usize::from(place)).copied().flatten();
+        known.unwrap_or(IpAddr::V6(self.address))
     }
 
     /// It gets the whole table at most this often.
     const DUMP_PAUSE: Duration = Duration::from_millis(500);
+    /// Next hops are looked through at most this often.
+    const NEXT_HOPS_PAUSE: Duration = Duration::from_secs(1);
     /// Hellos sent at once to somebody new: with two it can be sure of us, one may get lost.
     const GREETINGS: u8 = 3;
 }

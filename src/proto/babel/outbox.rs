@@ -38,8 +38,8 @@ pub enum Occasion {
     News,
     /// It was asked for: there must be an answer.
     Request,
-    /// It is reached over that link now: what was offered there before no longer is.
-    Reversal,
+    /// What was offered there is not any more, if it still is not when its turn comes.
+    Withdrawal,
 }
 
 impl Outbox {

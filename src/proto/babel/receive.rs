@@ -223,7 +223,7 @@ impl Router {
         };
         // What comes back to us: the neighbour's route leads through here.
         if router_id == self.settings.router_id {
-            if !self.settings.announced.iter().any(|ours| ours.destination == destination) {
+            if !self.was_ours(&destination) {
                 self.change_router_id(now, out);
             }
             return self.retract(id, &destination, now);
@@ -232,11 +232,10 @@ impl Router {
         if added == u16::MAX {
             return self.retract(id, &destination, now);
         }
-        let Some(neighbour) = self.neighbours.get_mut(id) else { return };
-        let Some(next_hop) = neighbour.next_hop_place(next_hop) else { return };
+        let Some(next_hop) = self.next_hop_place(id, next_hop, now) else { return };
         let refmetric = update.metric.saturating_add(added);
         let said = Offer { router: router_id, next_hop, seqno: update.seqno, refmetric };
-        let expires = Tick::at(now + update.next_within * 7 / 2);
+        let expires = Tick::at(now + update.held());
         let Some(place) = self.table.find_or_add_for(id, destination) else {
             return self.tell_full(out);
         };
@@ -253,6 +252,21 @@ impl Router {
         {
             self.request_seqno(Some(id), request.asked);
         }
+    }
+
+    /// The place of a next hop that a neighbour names; `None` if it has too many.
+    fn next_hop_place(&mut self, id: NeighbourId, address: IpAddr, now: Instant) -> Option<u8> {
+        let neighbour = self.neighbours.get_mut(id)?;
+        if let Some(place) = neighbour.next_hop_place(address) {
+            return Some(place);
+        }
+        if !neighbour.may_forget_next_hops(now) {
+            return None;
+        }
+        let used = self.table.next_hops_of(id);
+        let neighbour = self.neighbours.get_mut(id)?;
+        neighbour.keep_next_hops(used);
+        neighbour.next_hop_place(address)
     }
 
     /// The operator is told once.
@@ -278,6 +292,16 @@ impl Router {
             origin: Origin::BABEL,
         };
         self.filters.learn(&candidate).metric
+    }
+
+    /// Whether we originate it, or did not long ago: neighbours may not have heard yet that we no longer do.
+    fn was_ours(&self, destination: &Destination) -> bool {
+        self.settings.announced.iter().any(|ours| ours.destination == *destination)
+            || self.table.find(destination).is_some_and(|id| {
+                let mut sources =
+                    self.table.get(id).into_iter().flat_map(|entry| entry.sources.routers());
+                sources.any(|router| self.table.router_id(router) == self.settings.router_id)
+            })
     }
 
     /// Somebody originates under our name what we do not: another router has the same, or the clone of

@@ -168,19 +168,23 @@ impl Router {
     fn add_interface(&mut self, link: Link, now: Instant, out: &mut Vec<Output>) {
         self.version += 1;
         if let Some(interface) = self.interfaces.get_mut(&link.index) {
-            let same_addresses = interface.link.address == link.address
-                && interface.link.address_v4 == link.address_v4
-                && interface.link.mtu == link.mtu;
-            if same_addresses {
-                let settings = &link.settings;
+            if interface.link.address == link.address {
+                let is_other_v4 = interface.link.address_v4 != link.address_v4;
+                let (index, settings) = (link.index, &link.settings);
                 interface.hello_at = interface.hello_at.min(now + settings.hello_interval);
                 interface.update_at = interface.update_at.min(now + settings.update_interval);
-                interface.link = link;
-                self.deadline = self.next_deadline();
+                let former = std::mem::replace(&mut interface.link, link);
                 self.fit_packets();
+                let filters = self.filters.clone();
+                self.withdraw(index, (&filters, &former));
+                // It is the next hop of what we announce.
+                if is_other_v4 {
+                    self.say_table(index, now);
+                }
+                self.deadline = self.next_deadline();
                 return;
             }
-            // Neighbours know us by our address: they have to begin anew.
+            // Neighbours know us by our link-local address: they have to begin anew.
             self.remove_interface(link.index, out);
         }
         let index = link.index;
@@ -260,13 +264,15 @@ impl Router {
 
     /// What was learned by other filters is asked for again, what is announced by others is said again.
     fn set_filters(&mut self, filters: Filters, now: Instant) {
-        self.filters = filters;
+        let former = std::mem::replace(&mut self.filters, filters);
         let known: Vec<NeighbourId> = self.neighbours.iter().map(|(id, _)| id).collect();
         for id in known {
             self.request_table(id);
         }
-        for index in self.interfaces.keys().copied().collect::<Vec<_>>() {
-            self.say_table(index, now);
+        let links: Vec<Link> = self.interfaces.values().map(|it| it.link.clone()).collect();
+        for link in links {
+            self.withdraw(link.index, (&former, &link));
+            self.say_table(link.index, now);
         }
     }
 

@@ -33,7 +33,7 @@ impl Router {
             }
             self.install(id, now, out);
             self.announce_change(id, now);
-            self.tell_of_move(id, former);
+            self.tell_of_move(id, former, now);
             self.table.forget_if_empty(id);
         }
     }
@@ -194,7 +194,7 @@ impl Router {
         }
         // RFC 8966 §3.7.2: whoever does not hear of another originator may be part of a loop.
         if is_other && let Some(entry) = self.table.get_mut(id) {
-            entry.repeat_at = Some(Tick::at(now + REPEAT));
+            entry.repeat_news(Tick::at(now + REPEAT));
             self.table.schedule(id, now + REPEAT);
         }
     }
@@ -210,27 +210,42 @@ impl Router {
     /// know of none. On the other it is retracted: whoever is there could hold our old offer against the loss
     /// of its own way, which is ours now. Feasibility should prevent that; BIRD looks at it only when an offer
     /// comes.
-    fn tell_of_move(&mut self, id: DestinationId, former: Option<u32>) {
-        let Some(taken) = self.link_taken(id).filter(|taken| former != Some(*taken)) else {
+    fn tell_of_move(&mut self, id: DestinationId, former: Option<u32>, now: Instant) {
+        let taken = self.link_taken(id);
+        if taken.is_none() || taken == former {
             return;
-        };
-        let Some(entry) = self.table.get(id) else { return };
-        let (is_said, is_said_to_all) = (entry.said.is_reachable(), entry.is_triggered);
-        let mut tell = |link: u32, occasion| {
-            let mut neighbours = self.neighbours.on(link);
-            if neighbours.any(|(_, neighbour)| neighbour.cost != u16::MAX)
-                && let Some(interface) = self.interfaces.get_mut(&link)
-                && interface.link.settings.split_horizon == SplitHorizon::On
-            {
-                interface.outbox.queue(id, occasion);
-            }
-        };
-        if let Some(former) = former.filter(|_| !is_said_to_all) {
-            tell(former, Occasion::News);
         }
+        let Some(entry) = self.table.get_mut(id) else { return };
+        let is_said_to_all = entry.is_triggered;
         // Also if the former link is gone, and the way that it led.
-        if is_said {
-            tell(taken, Occasion::Reversal);
+        let is_reversed = entry.said.is_reachable();
+        if is_reversed {
+            entry.repeat_reversal(Tick::at(now + REPEAT));
+            self.table.schedule(id, now + REPEAT);
+        }
+        if let Some(former) = former.filter(|_| !is_said_to_all) {
+            self.tell_link(former, id, Occasion::News);
+        }
+        if is_reversed {
+            self.tell_of_reversal(id);
+        }
+    }
+
+    /// Retracts a destination on the link that it is reached over.
+    pub(super) fn tell_of_reversal(&mut self, id: DestinationId) {
+        if let Some(taken) = self.link_taken(id) {
+            self.tell_link(taken, id, Occasion::Withdrawal);
+        }
+    }
+
+    /// Queues an update on a link with split horizon, if somebody is heard there.
+    fn tell_link(&mut self, link: u32, id: DestinationId, occasion: Occasion) {
+        let mut neighbours = self.neighbours.on(link);
+        if neighbours.any(|(_, neighbour)| neighbour.cost != u16::MAX)
+            && let Some(interface) = self.interfaces.get_mut(&link)
+            && interface.link.settings.split_horizon == SplitHorizon::On
+        {
+            interface.outbox.queue(id, occasion);
         }
     }
 
@@ -294,15 +309,17 @@ fn wanted(table: &mut Table, id: DestinationId, now: Instant) -> Kernel {
         return Kernel::Absent;
     }
     if let Some(via) = via {
-        if entry.held_until.take().is_some() {
-            entry.repeat_at = None;
+        if entry.held_until.take().is_some()
+            && let Some(repeat) = &mut entry.repeat
+        {
+            (repeat.is_news, repeat.is_reversal) = (false, true);
         }
         return via;
     }
     let is_new = entry.held_until.is_none() && entry.said.is_reachable();
     if is_new {
         entry.held_until = Some(Tick::at(now + HOLD));
-        entry.repeat_at = Some(Tick::at(now + REPEAT));
+        entry.repeat_news(Tick::at(now + REPEAT));
     }
     entry.held_until = entry.held_until.filter(|until| until.instant() > now);
     let wanted = match entry.kernel {
@@ -323,7 +340,7 @@ const fn is_far(metric: u16, said: u16) -> bool {
 
 /// How long packets to a lost destination are refused (RFC 8966 §2.8 and §3.5.4).
 const HOLD: Duration = Duration::from_secs(90);
-/// When a loss, or another originator, is said again.
+/// When a loss, another originator or a reversal is said again.
 const REPEAT: Duration = Duration::from_millis(900);
 /// How many routers a request of ours may pass.
 const HOPS_MAX: u8 = 127;

@@ -40,15 +40,15 @@ impl Sources {
         self.0.iter().find(|source| source.router == router)
     }
 
-    /// Remembers what we announce; until when.
+    /// Remembers what we announce, to whom it holds for some time; until when.
     pub fn announce(
         &mut self,
         router: RouterIndex,
-        seqno: u16,
-        metric: u16,
+        (seqno, metric): (u16, u16),
+        held: Duration,
         now: Instant,
     ) -> Instant {
-        let until = now + Self::REMEMBERED;
+        let until = now + Self::REMEMBERED.max(held);
         let expires = Tick::at(until);
         let Some(source) = self.0.iter_mut().find(|source| source.router == router) else {
             if self.0.len() >= limits::BABEL_SOURCES_MAX {
@@ -58,7 +58,7 @@ impl Sources {
             self.0.push(Source { router, seqno, metric, expires });
             return until;
         };
-        source.expires = expires;
+        source.expires = source.expires.max(expires);
         if is_newer(seqno, source.seqno) {
             (source.seqno, source.metric) = (seqno, metric);
         } else if seqno == source.seqno {
@@ -87,7 +87,7 @@ impl Sources {
         self.0.iter().map(|source| source.router)
     }
 
-    /// Longer than any neighbour holds a route that we announced with our update interval.
+    /// So long at least, whoever may have heard of it by ways of their own.
     const REMEMBERED: Duration = Duration::from_secs(300);
 }
 
@@ -107,15 +107,15 @@ mod tests {
         let router = Routers::default().intern(RouterId::new([1; 8]).unwrap()).unwrap();
         let mut sources = Sources::default();
         assert!(sources.is_feasible(router, 7, 5000));
-        sources.announce(router, 7, 200, Instant::ZERO);
+        sources.announce(router, (7, 200), Duration::ZERO, Instant::ZERO);
         assert!(sources.is_feasible(router, 7, 199));
         assert!(!sources.is_feasible(router, 7, 200));
         assert!(!sources.is_feasible(router, 6, 0));
         assert!(sources.is_feasible(router, 8, 5000));
         assert!(sources.is_feasible(router, 6, u16::MAX), "a retraction always is");
-        sources.announce(router, 7, 300, Instant::ZERO);
+        sources.announce(router, (7, 300), Duration::ZERO, Instant::ZERO);
         assert!(!sources.is_feasible(router, 7, 200), "a distance does not grow");
-        sources.announce(router, 8, 300, Instant::ZERO);
+        sources.announce(router, (8, 300), Duration::ZERO, Instant::ZERO);
         assert!(sources.is_feasible(router, 8, 299));
         sources.expire(Instant::ZERO + Sources::REMEMBERED);
         assert!(sources.is_empty());
@@ -137,7 +137,7 @@ mod tests {
         let mut sources = Sources::default();
         let second = |at: usize| Instant::ZERO + Duration::from_secs(at as u64);
         for at in 0..=limits::BABEL_SOURCES_MAX {
-            sources.announce(router(at), 1, 96, second(at));
+            sources.announce(router(at), (1, 96), Duration::ZERO, second(at));
         }
         assert_eq!(sources.routers().count(), limits::BABEL_SOURCES_MAX);
         assert!(sources.find(router(0)).is_none());

@@ -10,7 +10,7 @@ use hashbrown::hash_table;
 
 use crate::proto::babel::column::Column;
 use crate::proto::babel::destination::Destination;
-use crate::proto::babel::entry::Entry;
+use crate::proto::babel::entry::{Entry, Kernel};
 use crate::proto::babel::places::{DestinationId, NeighbourId};
 use crate::proto::babel::route::{Offer, Route};
 use crate::proto::babel::router_id::RouterId;
@@ -179,6 +179,19 @@ impl Table {
         self.column(neighbour).into_iter().flat_map(Column::iter).map(|(id, _)| id)
     }
 
+    /// The places of a neighbour's next hops that offers of it name, or routes that the kernel has.
+    pub fn next_hops_of(&self, neighbour: NeighbourId) -> [bool; limits::BABEL_NEXT_HOPS_MAX] {
+        let offers = self.column(neighbour).into_iter().flat_map(Column::iter);
+        let offered = offers.map(|(_, route)| route.offer.next_hop);
+        let installed = self.entries.iter().flatten().filter_map(|entry| match entry.kernel {
+            Kernel::Via(via, place) if via == neighbour => Some(place),
+            Kernel::Via(..) | Kernel::Absent | Kernel::Unreachable => None,
+        });
+        let mut used = [false; limits::BABEL_NEXT_HOPS_MAX];
+        offered.chain(installed).for_each(|place| used[usize::from(place)] = true);
+        used
+    }
+
     /// A neighbour says what it said before: the offer holds until `expires`. Whether that is so.
     pub fn repeat(
         &mut self,
@@ -193,7 +206,10 @@ impl Table {
         let is_same = (seqno, refmetric, next_hop) == (said.seqno, said.refmetric, said.next_hop)
             && self.routers.id(router) == said.router;
         if is_same {
-            route.expires = expires;
+            let is_sooner = expires < std::mem::replace(&mut route.expires, expires);
+            if is_sooner {
+                self.schedule(id, expires.instant());
+            }
         }
         is_same
     }
@@ -291,6 +307,16 @@ impl Table {
         {
             entry.wake = Some(due);
             self.wakes.push(Reverse((due, id)));
+            self.forget_replaced_wakes();
+        }
+    }
+
+    /// Looks that were replaced by earlier ones go when their time comes. Whoever shortens an expiry again and
+    /// again makes many of them: there may be as many as entries.
+    fn forget_replaced_wakes(&mut self) {
+        if self.wakes.len() > 2 * self.len() + Self::WAKES_SPARE {
+            let wake = |(id, entry): (_, &Entry)| entry.wake.map(|due| Reverse((due, id)));
+            self.wakes = self.iter().filter_map(wake).collect();
         }
     }
 
@@ -319,6 +345,9 @@ impl Table {
         }
     }
 
+    /// So many looks are too few to be worth a tidying.
+    const WAKES_SPARE: usize = 64;
+
     /// When the next entry is to be looked at.
     pub fn deadline(&self) -> Option<Instant> {
         self.wakes.peek().map(|&Reverse((due, _))| due.instant())
@@ -333,4 +362,28 @@ fn is_of(entries: &[Option<Entry>], id: DestinationId, destination: &Destination
 fn hash_of(hasher: &RandomState, entries: &[Option<Entry>], id: DestinationId) -> u64 {
     let entry = entries[id.place()].as_ref().expect("a place that is in the index is not free");
     hasher.hash_one(entry.destination)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proto::babel::neighbour::Neighbours;
+    use crate::proto::cidr::Cidr;
+
+    #[test]
+    fn whoever_shortens_an_expiry_again_and_again_takes_no_memory() {
+        let mut table = Table::default();
+        let destination = Destination::from_anywhere(Cidr::IPV6_DEFAULT);
+        let id = table.find_or_add(destination).unwrap();
+        let router = table.intern(RouterId::new([1; 8]).unwrap()).unwrap();
+        let second = |number: u64| Instant::ZERO + std::time::Duration::from_secs(number);
+        for number in 1..10_000 {
+            let offer = Offer { router, next_hop: 0, seqno: 1, refmetric: 96 };
+            let route = Route { offer, expires: Tick::at(second(20_000 - number)) };
+            table.put_route(id, Neighbours::test_id(), route, Instant::ZERO);
+        }
+        assert!(table.wakes.len() <= 2 + Table::WAKES_SPARE, "{}", table.wakes.len());
+        assert_eq!(table.next_due(second(10_001)), Some(id), "the last one counts");
+        assert_eq!(table.next_due(second(30_000)), None);
+    }
 }

@@ -32,6 +32,11 @@ impl Update {
     /// The TLV's number.
     pub const TYPE: u8 = 8;
 
+    /// How long it holds (RFC 8966, Appendix B: three and a half intervals).
+    pub fn held(&self) -> Duration {
+        self.next_within * 7 / 2
+    }
+
     /// Reads the body of an Update TLV; what it says for later TLVs goes to `state`.
     pub fn parse(body: &[u8], state: &mut ParserState) -> Result<Self, TlvError> {
         let mut reader = Reader::new(body);

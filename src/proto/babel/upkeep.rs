@@ -93,16 +93,19 @@ impl Router {
         let is_over = |at: Option<Tick>| at.is_some_and(|at| at.instant() <= now);
         let Some(entry) = self.table.get_mut(id) else { return };
         entry.sources.expire(now);
-        let repeat = is_over(entry.repeat_at);
-        if repeat {
-            entry.repeat_at = None;
+        let repeat = entry.repeat.filter(|repeat| is_over(Some(repeat.at)));
+        if repeat.is_some() {
+            entry.repeat = None;
         }
         if is_over(entry.held_until) {
             // Everyone who listens has heard it by now.
             (entry.held_until, entry.said) = (None, Said::Nothing);
         }
-        if repeat {
+        if repeat.is_some_and(|repeat| repeat.is_news) {
             self.trigger(id, now);
+        }
+        if repeat.is_some_and(|repeat| repeat.is_reversal) {
+            self.tell_of_reversal(id);
         }
         self.table.schedule_all(id, now);
         self.touch(id);
