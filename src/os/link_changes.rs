@@ -13,6 +13,8 @@ use rtnetlink::packet_route::{AddressFamily, RouteNetlinkMessage};
 use rtnetlink::{Handle, MulticastGroup};
 use tokio::sync::watch;
 
+use crate::proto::babel::configuration::options::LinkDetection;
+
 /// The interfaces of the network namespace it was opened in.
 #[derive(Clone, Debug)]
 pub struct LinkChanges {
@@ -28,6 +30,8 @@ pub struct Losses {
     pub down: BTreeSet<u32>,
     /// Interfaces that lost an address: the kernel may have forgotten IPv4 routes over them.
     pub without_address: BTreeSet<u32>,
+    /// Addresses that came or went: the kernel has refused or forgotten routes that name them as a source.
+    pub addresses: BTreeSet<IpAddr>,
 }
 
 impl Losses {
@@ -38,10 +42,12 @@ impl Losses {
             RouteNetlinkMessage::NewLink(link) if !link.header.flags.contains(LinkFlags::Up) => {
                 self.down.insert(link.header.index);
             }
-            RouteNetlinkMessage::DelAddress(address)
-                if address.header.family == AddressFamily::Inet =>
-            {
-                self.without_address.insert(address.header.index);
+            RouteNetlinkMessage::NewAddress(address) => self.addresses.extend(addresses(address)),
+            RouteNetlinkMessage::DelAddress(address) => {
+                self.addresses.extend(addresses(address));
+                if address.header.family == AddressFamily::Inet {
+                    self.without_address.insert(address.header.index);
+                }
             }
             _ => {}
         }
@@ -96,14 +102,18 @@ impl LinkChanges {
     }
 
     /// Every interface that is up and has a link-local address that may be used already.
-    pub async fn usable(&self) -> io::Result<Vec<UsableLink>> {
+    pub async fn usable(&self, detection: LinkDetection) -> io::Result<Vec<UsableLink>> {
+        let needed = match detection {
+            LinkDetection::Carrier => LinkFlags::Up | LinkFlags::Running,
+            LinkDetection::Administrative => LinkFlags::Up,
+        };
         let links = self.handle.link().get().execute().try_collect::<Vec<_>>().await;
         let addresses = self.handle.address().get().execute().try_collect::<Vec<_>>().await;
         let (links, addresses) =
             (links.map_err(io::Error::other)?, addresses.map_err(io::Error::other)?);
         let mut usable = Vec::new();
         for link in links {
-            if !link.header.flags.contains(LinkFlags::Up) {
+            if !link.header.flags.contains(needed) {
                 continue;
             }
             let (mut name, mut mtu) = (String::new(), 0);

@@ -18,7 +18,7 @@ use crate::os::netlink::{Request, Requests};
 use crate::os::route_changes::{Became, Owner, RouteChange};
 use crate::os::shared_routes::{Place, SharedRoutes, Verdict};
 use crate::os::source_rules::{self, SourceRules};
-use crate::proto::babel::configuration::options::KernelSetup;
+use crate::proto::babel::configuration::options::{KernelSetup, LinkDetection};
 use crate::proto::babel::destination::Destination;
 use crate::proto::babel::event::{Before, NextHop};
 use crate::proto::babel::filter::{self, Rule};
@@ -42,6 +42,8 @@ pub struct KernelSettings {
     pub install: Vec<Rule>,
     /// Whether the kernel is told to pass packets on.
     pub setup: KernelSetup,
+    /// When a link can be used.
+    pub link_detection: LinkDetection,
     /// The priority of the first rule for IPv4 routes by source; some two thousand follow.
     pub first_rule: u32,
 }
@@ -56,6 +58,7 @@ impl Default for KernelSettings {
             default_source: None,
             install: Vec::new(),
             setup: KernelSetup::Done,
+            link_detection: LinkDetection::Carrier,
             first_rule: source_rules::FIRST_PRIORITY,
         }
     }
@@ -92,6 +95,15 @@ pub enum Change {
     Put(Destination, NextHop, Before),
     /// None is there afterwards.
     Remove(Destination),
+}
+
+impl Change {
+    /// Of whose route.
+    pub const fn destination(&self) -> Destination {
+        match *self {
+            Self::Put(destination, ..) | Self::Remove(destination) => destination,
+        }
+    }
 }
 
 /// A change that the kernel refused.
@@ -134,6 +146,16 @@ impl Routes {
     /// The number of the socket that all requests come from.
     pub const fn port(&self) -> u32 {
         self.kernel.port()
+    }
+
+    /// Whether routes are given that address as the source of our own packets.
+    pub fn names_source(&self, address: &IpAddr) -> bool {
+        let KernelSettings { preferred_source_v4, preferred_source_v6, install, .. } =
+            &self.settings;
+        let rules = install.iter().filter_map(|rule| rule.action.preferred_source);
+        preferred_source_v4.is_some_and(|v4| IpAddr::V4(v4) == *address)
+            || preferred_source_v6.is_some_and(|v6| IpAddr::V6(v6) == *address)
+            || rules.into_iter().any(|source| source == *address)
     }
 
     /// Makes all changes, in order; what the kernel refused. That a route to be removed is gone already

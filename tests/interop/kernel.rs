@@ -188,6 +188,60 @@ fn routes_go_where_the_options_say_and_nothing_of_them_stays() {
     });
 }
 
+/// Goal: what the kernel refuses for want of an address is there when the address is, and is told once.
+#[test]
+fn routes_wait_for_the_source_address_that_they_name() {
+    let mut routers = pair("");
+    routers.all[1].stop("TERM");
+    let ours = &routers.router(2).namespace;
+    let directory = tempfile::tempdir().unwrap();
+    let socket = directory.path().join("socket");
+    let options = ["--hello", "1s", "--kind", "wired", "--socket", socket.to_str().unwrap()];
+    let own = ["--pref-src", "2001:db8:7::7", "--pref-src", "10.7.7.7"];
+    let arguments = [&["babel", "run", "e1"][..], &options, &own].concat();
+    let router = ours.spawn(directory.path(), "re6st", RE6ST, &arguments);
+    let refused = || {
+        let log = std::fs::read_to_string(directory.path().join("re6st.log")).unwrap();
+        log.matches("the kernel refuses").count()
+    };
+    eventually("routes are refused", PATIENCE, || (refused() > 0).then_some(()));
+    std::thread::sleep(REPAIR);
+    let told = refused();
+    let find = |prefix| routes(ours, prefix);
+    assert!(find("2001:db8:0:1::1 ").is_empty() && find("10.9.0.1 ").is_empty());
+    for _ in 0..2 {
+        ours.ip("-6 address add 2001:db8:7::7/128 dev lo");
+        ours.ip("-4 address add 10.7.7.7/32 dev lo");
+        appears(ours, "2001:db8:0:1::1 ", "src 2001:db8:7::7", REPAIR);
+        appears(ours, "10.9.0.1 ", "src 10.7.7.7", REPAIR);
+        ours.ip("-6 address del 2001:db8:7::7/128 dev lo");
+        ours.ip("-4 address del 10.7.7.7/32 dev lo");
+        eventually("the kernel forgets it", REPAIR, || find("10.9.0.1 ").is_empty().then_some(()));
+    }
+    let again = refused();
+    assert!((1..=2).contains(&told) && again <= told + 6, "{told}, then {again}");
+    router.signal("TERM");
+}
+
+/// Goal: where carriers are looked at, a link is left as soon as its cable is pulled out, and used again when it
+/// is back; where they are not, as babeld has it unless told, its silence says so.
+#[test]
+fn a_link_without_a_carrier_is_left_at_once_where_that_is_looked_at() {
+    for (statement, is_left) in [("link-detect true", true), ("link-detect false", false)] {
+        let routers = pair(statement);
+        let (theirs, ours) = (&routers.router(1).namespace, &routers.router(2).namespace);
+        appears(ours, "10.9.0.1 ", "dev e1 proto babel", PATIENCE);
+        theirs.ip("link set e2 down");
+        assert!(ours.ip("link show e1").contains("NO-CARRIER"));
+        // Hellos come each second: two to three are waited for.
+        std::thread::sleep(Duration::from_secs(1));
+        let is_there = routes(ours, "10.9.0.1 ").iter().any(|route| route.contains("dev e1 proto"));
+        assert_eq!(is_there, !is_left, "{statement}");
+        theirs.ip("link set e2 up");
+        appears(ours, "10.9.0.1 ", "dev e1 proto babel", PATIENCE);
+    }
+}
+
 /// Goal: one configuration puts routes and rules of babeld and of ours into the same places.
 /// Method: both read it, and each learns what the other has in a table that is not the main one.
 #[test]

@@ -252,19 +252,27 @@ fn babel_follows_a_router_that_lost_its_number_step_by_step() {
 #[test]
 fn babel_finds_a_long_way_over_lossy_links() {
     const LINKS: usize = 10;
-    let mut world = World::new(LINKS + 1, 21);
-    for node in 0..LINKS {
-        let link = world.join(node, node + 1, 80 * MS);
-        world.lose(link, 20);
-    }
-    // Long enough that it is known how much each of them loses.
-    world.run_for(600 * SECOND);
-    let mut reached = 0;
-    for _ in 0..100 {
-        world.run_for(SECOND);
-        reached += usize::from(world.reaches(0, LINKS));
-    }
-    assert!(reached > 80, "{reached} of 100 seconds");
+    let reached = (1..=12).map(|seed| {
+        let mut world = World::new(LINKS + 1, seed);
+        for node in 0..LINKS {
+            let link = world.join(node, node + 1, 80 * MS);
+            world.lose(link, 20);
+        }
+        // Long enough that it is known how much each of them loses.
+        world.run_for(600 * SECOND);
+        let reaches = |_: &usize| {
+            world.run_for(SECOND);
+            world.reaches(0, LINKS)
+        };
+        (0..100).filter(reaches).count()
+    });
+    let reached: Vec<usize> = reached.collect();
+    let all: usize = reached.iter().sum();
+    // Now and then one of the twenty directions loses four Hellos in a row, and is given up.
+    assert!(
+        all > 12 * 85 && reached.iter().all(|&seconds| seconds > 50),
+        "{reached:?} of 100 each"
+    );
 }
 
 /// Goal: a random graph such as re6st builds heals from deaths, restarts and a cut in two.

@@ -460,7 +460,8 @@ fn babel_retracts_twice_where_a_way_goes_that_was_lost_for_a_moment() {
     bench.hear_on(LINK + 1, 2, |composer| put_route(composer, 2, 110));
     bench.wait(2 * SECOND);
     assert_eq!(taken(&bench), Some(neighbour(2)));
-    assert_eq!(told_on(&mut bench, prefix(1)), [(LINK, 206), (LINK + 1, u16::MAX)]);
+    let twice = [(LINK, 206), (LINK + 1, u16::MAX), (LINK, 206)];
+    assert_eq!(told_on(&mut bench, prefix(1)), twice);
 }
 
 /// The same if the former link is gone: what was said on the other still counts there.
@@ -478,6 +479,57 @@ fn babel_retracts_a_way_where_it_goes_when_its_link_is_gone() {
     bench.wait(100 * MS);
     assert_eq!(taken(&bench), Some(neighbour(2)));
     assert_eq!(told_on(&mut bench, prefix(1)), [(LINK + 1, u16::MAX)]);
+}
+
+/// What was lost and is there again is said twice: whoever heard of the loss only would wait for the next table.
+#[test]
+fn babel_says_twice_that_a_way_is_there_again() {
+    let mut bench = between_two_links();
+    bench.hear(0, |composer| put_route(composer, 1, 100));
+    bench.wait(100 * MS);
+    bench.hear(0, |composer| put_route(composer, 1, u16::MAX));
+    bench.wait(100 * MS);
+    told_on(&mut bench, prefix(1));
+    bench.hear(0, |composer| put_route(composer, 2, 100));
+    bench.wait(100 * MS);
+    assert_eq!(told_on(&mut bench, prefix(1)), [(LINK + 1, 196)]);
+    bench.wait(2 * SECOND);
+    let again = told_on(&mut bench, prefix(1));
+    assert!(again.contains(&(LINK + 1, 196)), "{again:?}");
+}
+
+/// Where much gets lost, a loss is said a third time, and whoever has a way is asked for it.
+#[test]
+fn babel_says_and_asks_once_more_where_much_gets_lost() {
+    for (is_lossy, expected) in [(false, 2), (true, 3)] {
+        let mut bench = between_two_links();
+        let mut round = 3;
+        let mut pass = |bench: &mut Bench, seconds: usize| {
+            for _ in 0..seconds {
+                if !is_lossy || round % 3 != 0 {
+                    bench.hear(0, |composer| put_hello(composer, round));
+                    bench.hear_on(LINK + 1, 2, |composer| put_hello(composer, round));
+                }
+                round += 1;
+                bench.wait(SECOND);
+            }
+        };
+        pass(&mut bench, 40);
+        bench.hear(0, |composer| put_route(composer, 1, 100));
+        pass(&mut bench, 1);
+        bench.wanted();
+        bench.hear(0, |composer| put_route(composer, 1, u16::MAX));
+        pass(&mut bench, 6);
+        let told = told(&mut bench);
+        let retractions = updates(&told, prefix(1)).len();
+        assert_eq!(retractions, 2 * expected, "on two links");
+        let is_asked = |(_, tlv): &(_, Tlv)| {
+            let asked = RouteRequest { destination: Some(prefix(1)) };
+            matches!(tlv, Tlv::RouteRequest(request) if *request == asked)
+        };
+        let asked = told.iter().filter(|told| is_asked(told)).count();
+        assert_eq!(asked, if is_lossy { 2 } else { 0 });
+    }
 }
 
 /// Of a link that has another MTU or IPv4 address no neighbour and no route is lost; what is announced is said

@@ -77,6 +77,8 @@ fn a_split_horizon_is_kept_where_it_is_said() {
         ("-s", true),
         ("-w", true),
         ("-C 'default type wireless'", true),
+        ("-C 'default type tunnel'", true),
+        ("-C 'default type tunnel split-horizon true'", false),
         ("-C 'default type wireless split-horizon true'", false),
         ("-C 'default split-horizon false'", true),
         ("-C 'default split-horizon auto'", false),

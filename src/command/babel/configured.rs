@@ -209,6 +209,7 @@ fn kernel(configuration: &Configuration) -> KernelSettings {
         metric: configuration.options.kernel_priority,
         install: configuration.filters.install.clone(),
         setup: configuration.options.kernel_setup,
+        link_detection: configuration.options.link_detection,
         first_rule: configuration.options.first_rule,
         ..KernelSettings::default()
     }

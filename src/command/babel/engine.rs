@@ -1,6 +1,6 @@
 //! The loop that drives a router: wait, one input, perform outputs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::Ipv6Addr;
 
@@ -16,10 +16,11 @@ use crate::os::forwarding::Forwarding;
 use crate::os::link_changes::{LinkChanges, UsableLink};
 use crate::os::multicast::MulticastSocket;
 use crate::os::radio;
-use crate::os::route::{Change, KernelSettings, Routes};
+use crate::os::route::{Change, KernelSettings, RouteError, Routes};
 use crate::os::route_changes::{RouteChanges, Told};
 use crate::os::route_owner::RouteOwner;
-use crate::proto::babel::configuration::options::KernelSetup;
+use crate::proto::babel::configuration::options::{KernelSetup, LinkDetection};
+use crate::proto::babel::destination::Destination;
 use crate::proto::babel::event::{Datagram, Input, KernelChange, Link, Output};
 use crate::proto::babel::mac::{GROUP, PORT, Path};
 use crate::proto::babel::router::Router;
@@ -35,7 +36,10 @@ pub struct Engine {
     routes: Routes,
     route_changes: RouteChanges,
     repairs: Repairs,
+    /// What the kernel refused when it was last told.
+    refused: BTreeSet<Destination>,
     links: LinkChanges,
+    link_detection: LinkDetection,
     /// Interfaces to run on, whether they are there or not.
     wanted: BTreeMap<String, Behaviour>,
     /// Interfaces the router runs on.
@@ -73,7 +77,7 @@ impl Engine {
         let socket = MulticastSocket::open(GROUP, PORT)
             .map_err(failed("bind Babel's UDP port 6696: is another Babel router running here"))?;
         let owner = RouteOwner::claim(&kernel.tables())?;
-        let setup = kernel.setup;
+        let (setup, link_detection) = (kernel.setup, kernel.link_detection);
         let mut routes =
             Routes::open(kernel).map_err(failed("open a netlink socket for routes"))?;
         let route_changes = RouteChanges::open(routes.port())
@@ -112,7 +116,9 @@ impl Engine {
             routes,
             route_changes,
             repairs: Repairs::new(),
+            refused: BTreeSet::new(),
             links,
+            link_detection,
             wanted: BTreeMap::new(),
             active: BTreeMap::new(),
             notices,
@@ -302,9 +308,39 @@ impl Engine {
                 Output::Notice(notice) => self.tell(notice.to_string()),
             }
         }
-        for error in self.routes.apply(&changes) {
-            warn!("{error}");
+        let refused = self.routes.apply(&changes);
+        self.note_refused(&changes, refused);
+    }
+
+    /// Routes that the kernel refuses are tried again, ever more seldom: it may lack an address that is yet to
+    /// come. The operator is told when it begins.
+    fn note_refused(&mut self, changes: &[Change], errors: Vec<RouteError>) {
+        if self.refused.is_empty() && errors.is_empty() {
+            return;
         }
+        let before = std::mem::take(&mut self.refused);
+        let (mut first, mut others) = (None, 0_u32);
+        for error in errors {
+            let destination = error.change.destination();
+            if let Change::Put(_, _, before) = error.change {
+                self.refused.insert(destination);
+                self.repairs.add(KernelChange::Route(destination, before), self.clock.now());
+            }
+            if before.contains(&destination) {
+                debug!("{error}, again");
+            } else if first.is_none() {
+                first = Some(error);
+            } else {
+                others += 1;
+            }
+        }
+        match first {
+            Some(error) if others > 0 => warn!("{error}, and {others} more"),
+            Some(error) => warn!("{error}"),
+            None => {}
+        }
+        let tried: BTreeSet<_> = changes.iter().map(Change::destination).collect();
+        self.refused.extend(before.into_iter().filter(|known| !tried.contains(known)));
     }
 
     /// Somebody else changed a route: remembers what of ours has to be put back.
@@ -339,7 +375,7 @@ impl Engine {
     /// Brings the router's links in line with the kernel's.
     async fn check_links(&mut self) {
         let losses = self.links.losses();
-        let usable = match self.links.usable().await {
+        let usable = match self.links.usable(self.link_detection).await {
             Ok(usable) => usable,
             Err(error) => return warn!("cannot list the interfaces: {error}"),
         };
@@ -358,7 +394,10 @@ impl Engine {
         for name in gone {
             self.leave(&name);
         }
-        if self.active.values().any(|link| losses.without_address.contains(&link.index)) {
+        let is_source = |address| self.routes.names_source(address);
+        if self.active.values().any(|link| losses.without_address.contains(&link.index))
+            || losses.addresses.iter().any(is_source)
+        {
             self.repairs.add(KernelChange::Any, self.clock.now());
         }
         for (name, behaviour) in self.wanted.clone() {

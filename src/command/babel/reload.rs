@@ -36,6 +36,7 @@ pub fn fixed(before: &Configuration, after: &Configuration) -> Option<&'static s
         ("export-table", old.export_table == new.export_table),
         ("kernel-priority", old.kernel_priority == new.kernel_priority),
         ("first-rule-priority", old.first_rule == new.first_rule),
+        ("link-detect", old.link_detection == new.link_detection),
         ("skip-kernel-setup", old.kernel_setup == new.kernel_setup),
         ("router-id", old.router_id == new.router_id),
         ("random-id", old.identity == new.identity),

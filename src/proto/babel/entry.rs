@@ -1,5 +1,7 @@
 //! What is known of one destination, apart from what neighbours offer for it.
 
+use std::time::Duration;
+
 use crate::proto::babel::destination::Destination;
 use crate::proto::babel::places::NeighbourId;
 use crate::proto::babel::route::Route;
@@ -57,10 +59,19 @@ pub enum Kernel {
 pub struct Repeat {
     /// When.
     pub at: Tick,
-    /// Its loss, or its new originator, on every link.
+    /// Its loss, its new originator, or that it is there again, on every link.
     pub is_news: bool,
     /// That it is not to be reached through us, on the link that it is reached over.
     pub is_reversal: bool,
+    /// Whether it was said once more already.
+    pub is_second: bool,
+}
+
+impl Repeat {
+    /// When a loss, another originator, a way that is there again or a reversal is said again.
+    pub const AFTER: Duration = Duration::from_millis(900);
+    /// When it is said for the third time, where much gets lost.
+    pub const SECOND_AFTER: Duration = Duration::from_millis(2700);
 }
 
 /// What neighbours were told last of a destination.
@@ -107,16 +118,22 @@ impl Entry {
         }
     }
 
-    /// Says its loss, or its new originator, once more by then.
-    pub fn repeat_news(&mut self, at: Tick) {
+    /// Plans to say once more to everyone what was just said; when.
+    pub fn repeat_news(&mut self, now: Instant) -> Instant {
+        let at = now + Repeat::AFTER;
         let is_reversal = self.repeat.is_some_and(|repeat| repeat.is_reversal);
-        self.repeat = Some(Repeat { at, is_news: true, is_reversal });
+        let news = Repeat { at: Tick::at(at), is_news: true, is_reversal, is_second: false };
+        self.repeat = Some(news);
+        at
     }
 
-    /// Retracts it once more by then on the link that it is reached over.
-    pub fn repeat_reversal(&mut self, at: Tick) {
-        let none = Repeat { at, is_news: false, is_reversal: true };
-        self.repeat.get_or_insert(none).is_reversal = true;
+    /// Plans to retract it once more on the link that it is reached over; when.
+    pub fn repeat_reversal(&mut self, now: Instant) -> Instant {
+        let at = now + Repeat::AFTER;
+        let none = Repeat { at: Tick::at(at), is_news: false, is_reversal: true, is_second: false };
+        let repeat = self.repeat.get_or_insert(none);
+        repeat.is_reversal = true;
+        repeat.at.instant()
     }
 
     /// Whether taking this offer cannot cause a loop.

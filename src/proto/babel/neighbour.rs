@@ -314,6 +314,11 @@ impl Neighbours {
         self.places.iter_mut().flatten()
     }
 
+    /// Whether much of what some of them send gets lost, and so perhaps of what is sent to them.
+    pub fn is_any_lossy(&self) -> bool {
+        self.iter().any(|(_, neighbour)| neighbour.loss.is_lossy())
+    }
+
     /// Those on one link.
     pub fn on(&self, interface: u32) -> impl Iterator<Item = (NeighbourId, &Neighbour)> {
         self.iter().filter(move |(_, neighbour)| neighbour.interface == interface)

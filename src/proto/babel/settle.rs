@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::proto::babel::entry::{Entry, Kernel, Said};
+use crate::proto::babel::entry::{Entry, Kernel, Repeat, Said};
 use crate::proto::babel::event::{Before, KernelChange, NextHop, Notice, Output};
 use crate::proto::babel::neighbour::{Neighbours, Step};
 use crate::proto::babel::outbox::Occasion;
@@ -194,8 +194,8 @@ impl Router {
         }
         // RFC 8966 §3.7.2: whoever does not hear of another originator may be part of a loop.
         if is_other && let Some(entry) = self.table.get_mut(id) {
-            entry.repeat_news(Tick::at(now + REPEAT));
-            self.table.schedule(id, now + REPEAT);
+            let due = entry.repeat_news(now);
+            self.table.schedule(id, due);
         }
     }
 
@@ -220,8 +220,8 @@ impl Router {
         // Also if the former link is gone, and the way that it led.
         let is_reversed = entry.said.is_reachable();
         if is_reversed {
-            entry.repeat_reversal(Tick::at(now + REPEAT));
-            self.table.schedule(id, now + REPEAT);
+            let due = entry.repeat_reversal(now);
+            self.table.schedule(id, due);
         }
         if let Some(former) = former.filter(|_| !is_said_to_all) {
             self.tell_link(former, id, Occasion::News);
@@ -309,17 +309,18 @@ fn wanted(table: &mut Table, id: DestinationId, now: Instant) -> Kernel {
         return Kernel::Absent;
     }
     if let Some(via) = via {
-        if entry.held_until.take().is_some()
-            && let Some(repeat) = &mut entry.repeat
-        {
-            (repeat.is_news, repeat.is_reversal) = (false, true);
+        // Whoever heard of the loss, and not of the way that is there again, would wait for the next table.
+        if entry.held_until.take().is_some() {
+            entry.repeat_reversal(now);
+            let due = entry.repeat_news(now);
+            table.schedule(id, due);
         }
         return via;
     }
     let is_new = entry.held_until.is_none() && entry.said.is_reachable();
     if is_new {
         entry.held_until = Some(Tick::at(now + HOLD));
-        entry.repeat_news(Tick::at(now + REPEAT));
+        entry.repeat_news(now);
     }
     entry.held_until = entry.held_until.filter(|until| until.instant() > now);
     let wanted = match entry.kernel {
@@ -328,7 +329,7 @@ fn wanted(table: &mut Table, id: DestinationId, now: Instant) -> Kernel {
         _ => Kernel::Absent,
     };
     if is_new {
-        table.schedule(id, now + REPEAT);
+        table.schedule(id, now + Repeat::AFTER);
     }
     wanted
 }
@@ -340,7 +341,5 @@ const fn is_far(metric: u16, said: u16) -> bool {
 
 /// How long packets to a lost destination are refused (RFC 8966 §2.8 and §3.5.4).
 const HOLD: Duration = Duration::from_secs(90);
-/// When a loss, another originator or a reversal is said again.
-const REPEAT: Duration = Duration::from_millis(900);
 /// How many routers a request of ours may pass.
 const HOPS_MAX: u8 = 127;

@@ -1,6 +1,6 @@
 //! What a router does because time passed.
 
-use crate::proto::babel::entry::Said;
+use crate::proto::babel::entry::{Kernel, Repeat, Said};
 use crate::proto::babel::event::Output;
 use crate::proto::babel::neighbour::Step;
 use crate::proto::babel::pending::Due;
@@ -94,8 +94,10 @@ impl Router {
         let Some(entry) = self.table.get_mut(id) else { return };
         entry.sources.expire(now);
         let repeat = entry.repeat.filter(|repeat| is_over(Some(repeat.at)));
-        if repeat.is_some() {
-            entry.repeat = None;
+        if let Some(repeat) = repeat {
+            let at = Tick::at(now + Repeat::SECOND_AFTER);
+            let is_once_more = !repeat.is_second && self.neighbours.is_any_lossy();
+            entry.repeat = is_once_more.then_some(Repeat { at, is_second: true, ..repeat });
         }
         if is_over(entry.held_until) {
             // Everyone who listens has heard it by now.
@@ -107,8 +109,27 @@ impl Router {
         if repeat.is_some_and(|repeat| repeat.is_reversal) {
             self.tell_of_reversal(id);
         }
+        if repeat.is_some_and(|repeat| repeat.is_second) {
+            self.ask_for_lost(id);
+        }
         self.table.schedule_all(id, now);
         self.touch(id);
+    }
+
+    /// Where much gets lost, that a way is there again may have been lost as well: everyone is asked, as far as
+    /// a burst of packets goes.
+    fn ask_for_lost(&mut self, id: DestinationId) {
+        let lost = self.table.get(id).filter(|entry| entry.kernel == Kernel::Unreachable);
+        let Some(destination) = lost.map(|entry| entry.destination) else { return };
+        let request = RouteRequest { destination: Some(destination) };
+        for (&index, interface) in &mut self.interfaces {
+            let composer = &mut interface.outbox.composer;
+            if self.neighbours.on(index).next().is_some()
+                && composer.full() < limits::BABEL_BURST_PACKETS
+            {
+                composer.put(RouteRequest::TYPE, |body| request.put(body));
+            }
+        }
     }
 
     /// What is taken and was not repeated for long is asked for, as far as a burst of packets goes: its

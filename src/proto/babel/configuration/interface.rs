@@ -200,8 +200,8 @@ impl InterfaceOptions {
         let split_horizon = match self.split_horizon {
             Some(true) => SplitHorizon::On,
             Some(false) => SplitHorizon::Off,
-            // Not everyone on a radio link hears everyone else.
-            None if wireless => SplitHorizon::Off,
+            // Not everyone on a radio link hears everyone else, nor behind the hub of a tunnel.
+            None if wireless || kind == LinkKind::Tunnel => SplitHorizon::Off,
             None => defaults.split_horizon,
         };
         let counted = self.link_quality.unwrap_or(wireless);

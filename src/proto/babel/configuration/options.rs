@@ -28,6 +28,8 @@ pub struct Options {
     pub pid_file: Option<String>,
     /// Whether forwarding and reverse path filters of the kernel are left as they are.
     pub kernel_setup: KernelSetup,
+    /// When a link can be used.
+    pub link_detection: LinkDetection,
     /// How much is told about what happens.
     pub debug: u32,
 }
@@ -50,6 +52,15 @@ pub enum KernelSetup {
     Skipped,
 }
 
+/// When a link can be used.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum LinkDetection {
+    /// When it is up and has a carrier: a cable that is pulled out is noticed at once.
+    Carrier,
+    /// When somebody has set it up, carrier or not.
+    Administrative,
+}
+
 impl Default for Options {
     fn default() -> Self {
         Self {
@@ -63,6 +74,7 @@ impl Default for Options {
             log_file: None,
             pid_file: None,
             kernel_setup: KernelSetup::Done,
+            link_detection: LinkDetection::Administrative,
             debug: 0,
         }
     }
@@ -113,6 +125,11 @@ impl Options {
                 let skip = words.value(BOOLEAN, words::boolean)?;
                 self.kernel_setup = if skip { KernelSetup::Skipped } else { KernelSetup::Done };
             }
+            "link-detect" => {
+                let detect = words.value(BOOLEAN, words::boolean)?;
+                self.link_detection =
+                    if detect { LinkDetection::Carrier } else { LinkDetection::Administrative };
+            }
             "debug" => {
                 self.debug =
                     words.value("a number", |word| words::number(word, &(0..=u32::MAX)))?;
@@ -162,10 +179,6 @@ fn refuse(word: &str, words: &mut Words) -> Result<(), Fault> {
             "random-id false",
             "hardware addresses are not looked at: `state-file` keeps a router-id, `router-id` gives one",
         ),
-        "link-detect" => {
-            words.value(BOOLEAN, words::boolean)?;
-            without_effect("link-detect", "the carrier of a link is always looked at")
-        }
         "diversity-factor" => {
             words.value("a number up to 256", |word| words::number(word, &(0..=256)))?;
             without_effect("diversity-factor", "radio channels are not looked at")

@@ -5,6 +5,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::command_line::{CommandLine, Task};
+use super::options::LinkDetection;
 use super::*;
 use crate::proto::babel::destination::Destination;
 use crate::proto::babel::filter::{Action, Candidate, Origin};
@@ -150,7 +151,7 @@ const STATEMENTS: &[(&str, &str)] = &[
     ("local-path-readwrite /run/babeld.sock", "remark"),
     ("export-table 10", ""),
     ("import-table 10", ""),
-    ("link-detect true", "remark"),
+    ("link-detect true", ""),
     ("diversity true", "remark"),
     ("diversity 3", "remark"),
     ("diversity false", ""),
@@ -283,7 +284,8 @@ fn options_of_the_command_line_are_read_as_getopt_does() {
     let options = &line.configuration.options;
     assert_eq!((options.kernel_priority, options.export_table), (5, 10));
     assert_eq!(options.import_tables, [11, 12]);
-    assert_eq!(line.configuration.remarks.len(), 1);
+    assert_eq!(options.link_detection, LinkDetection::Carrier);
+    assert_eq!(line.configuration.remarks, []);
     assert_eq!(parse("-V").unwrap().task, Task::ShowVersion);
     let problems = parse("-H 0 -x -C 'in x' -p").unwrap_err();
     let told: Vec<String> = problems.iter().map(Problem::to_string).collect();
