@@ -1,19 +1,21 @@
 //! The daemons' log: on standard error or in a file, as lines for people or as objects for machines.
 
-use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 use tracing::field::{Field, Visit};
-use tracing::{Event, Subscriber};
-use tracing_subscriber::EnvFilter;
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::{FormatTime, uptime};
 use tracing_subscriber::fmt::writer::{BoxMakeWriter, MakeWriter};
-use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
+use tracing_subscriber::fmt::{self, FmtContext, FormatEvent, FormatFields};
+use tracing_subscriber::layer::{Layered, SubscriberExt};
 use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{Layer, Registry};
 
 use crate::os::clock::unix_time;
 
@@ -23,56 +25,49 @@ pub const NOTABLE: &str = "notable";
 /// Starts logging; `level` is 0 (errors) to 4 (everything). `RE6ST_LOG` overrides it, for example
 /// `RE6ST_LOG=re6st::command::babel=trace`; `RE6ST_LOG_FORMAT=json` asks for objects.
 pub fn start(level: u8) {
+    let lines = fmt::layer().with_writer(io::stderr);
     if are_objects_wanted() {
-        let log = tracing_subscriber::fmt().event_format(Objects).with_env_filter(filter(level));
-        let _ = log.with_writer(io::stderr).try_init();
-        return;
+        return begin(level, lines.event_format(Objects));
     }
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(filter(level))
-        .with_target(false)
-        .with_ansi(io::stderr().is_terminal())
-        .with_writer(io::stderr);
-    // systemd adds times of its own. A second start is a test's, in the same process: the first one stays.
-    let _ = if std::env::var_os("JOURNAL_STREAM").is_some() {
-        log.without_time().try_init()
+    let lines = lines.with_target(false).with_ansi(io::stderr().is_terminal());
+    // systemd adds times of its own.
+    if std::env::var_os("JOURNAL_STREAM").is_some() {
+        begin(level, lines.without_time());
     } else {
-        log.with_timer(uptime()).try_init()
-    };
+        begin(level, lines.with_timer(uptime()));
+    }
 }
 
 /// Starts logging into a file, which may be moved away at any time: the next line makes a new one.
 pub fn start_in(level: u8, path: &Path) -> io::Result<()> {
     let file = Reopened(path.to_owned());
     file.open()?;
+    let lines = fmt::layer().with_writer(BoxMakeWriter::new(file));
     if are_objects_wanted() {
-        let log = tracing_subscriber::fmt().event_format(Objects).with_env_filter(filter(level));
-        let _ = log.with_writer(BoxMakeWriter::new(file)).try_init();
-        return Ok(());
+        begin(level, lines.event_format(Objects));
+    } else {
+        begin(level, lines.with_target(false).with_ansi(false).with_timer(Calendar));
     }
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(filter(level))
-        .with_target(false)
-        .with_ansi(false)
-        .with_timer(Calendar)
-        .with_writer(BoxMakeWriter::new(file));
-    let _ = log.try_init();
     Ok(())
+}
+
+/// Begins with lines of that kind. A second start is a test's, in the same process: the first one stays.
+fn begin(level: u8, lines: impl Layer<Layered<Targets, Registry>> + Send + Sync) {
+    let _ = tracing_subscriber::registry().with(filter(level)).with(lines).try_init();
 }
 
 fn are_objects_wanted() -> bool {
     std::env::var_os("RE6ST_LOG_FORMAT").is_some_and(|format| format == "json")
 }
 
-fn filter(level: u8) -> EnvFilter {
-    EnvFilter::try_from_env("RE6ST_LOG").unwrap_or_else(|_| {
-        EnvFilter::new(match level {
-            0 => "error",
-            1 => "warn,notable=info",
-            2 => "info",
-            3 => "debug",
-            _ => "trace",
-        })
+fn filter(level: u8) -> Targets {
+    let given = std::env::var("RE6ST_LOG").ok().filter(|text| !text.is_empty());
+    given.and_then(|text| text.parse().ok()).unwrap_or_else(|| match level {
+        0 => Targets::new().with_default(Level::ERROR),
+        1 => Targets::new().with_default(Level::WARN).with_target(NOTABLE, Level::INFO),
+        2 => Targets::new().with_default(Level::INFO),
+        3 => Targets::new().with_default(Level::DEBUG),
+        _ => Targets::new().with_default(Level::TRACE),
     })
 }
 
@@ -100,7 +95,7 @@ impl<'a> MakeWriter<'a> for Reopened {
 struct Calendar;
 
 impl FormatTime for Calendar {
-    fn format_time(&self, out: &mut Writer<'_>) -> fmt::Result {
+    fn format_time(&self, out: &mut Writer<'_>) -> std::fmt::Result {
         write!(out, "{}", unix_time())
     }
 }
@@ -118,7 +113,7 @@ where
         _: &FmtContext<'_, S, N>,
         mut out: Writer<'_>,
         event: &Event<'_>,
-    ) -> fmt::Result {
+    ) -> std::fmt::Result {
         let mut object = Object::default();
         object.0.insert("type".into(), "log".into());
         object.0.insert("time".into(), unix_time().to_string().into());
@@ -150,7 +145,7 @@ impl Visit for Object {
         self.0.insert(field.name().into(), value.into());
     }
 
-    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+    fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
         self.0.insert(field.name().into(), format!("{value:?}").into());
     }
 }

@@ -4,7 +4,7 @@
 //!
 //! | RFC | | is implemented | is not |
 //! | --- | --- | --- | --- |
-//! | 8966 | Babel | all TLVs, compression, 2-out-of-3 cost, ETX on radio links, feasibility, seqno requests with forwarding and repetition, requests before a route expires, triggered updates, retractions with a hold time, split horizon, pacing | Babel over IPv4 (§3.1); unicast and unscheduled Hellos (§3.4.1: each side is free) and acknowledgement requests (§3.3) are understood, none is sent: what must arrive, retractions and other originators, is repeated; link-local destinations (§4.1.4) are passed over |
+//! | 8966 | Babel | all TLVs, compression, 2-out-of-3 cost, ETX on radio links, feasibility, seqno requests with forwarding and repetition, requests before a route expires, triggered updates, retractions with a hold time, split horizon, pacing | Babel over IPv4 (§3.1); unicast and unscheduled Hellos (§3.4.1: each side is free) and acknowledgement requests (§3.3) are understood, none is sent: what must arrive, retractions, other originators and what is there again, is repeated, and once more where much gets lost; link-local destinations (§4.1.4) are passed over |
 //! | 8967 | MAC | HMAC-SHA256 and BLAKE2s-128, several keys, keys for each link, challenges, counters | |
 //! | 9467 | relaxed MAC | a window of recent counters each for multicast and unicast | |
 //! | 9616 | delay | timestamps, smoothing, `rtt-min`, `rtt-max`, `max-rtt-penalty`, `rtt-decay` | |
