@@ -23,7 +23,7 @@ pub struct LinkChanges {
     losses: Arc<Mutex<Losses>>,
 }
 
-/// What was lost since this was last asked, even if it is back.
+/// What was lost since this was last asked, even if it is back, and what addresses there were changes of.
 #[derive(Clone, Default, Debug)]
 pub struct Losses {
     /// Interfaces that were down: the kernel forgot all routes over them.

@@ -202,6 +202,19 @@ impl Routes {
         refused
     }
 
+    /// Puts every rule that somebody else removed.
+    pub fn put_rules_again(&mut self) -> io::Result<()> {
+        let rules = self.sources.all();
+        if rules.is_empty() {
+            return Ok(());
+        }
+        // Those that are still there are refused.
+        let refused = self.kernel.request(rules)?;
+        let refused = refused.into_iter().map(|(_, cause)| cause);
+        let mut others = refused.filter(|cause| cause.raw_os_error() != Some(libc::EEXIST));
+        others.next().map_or(Ok(()), Err)
+    }
+
     /// Which destination's route has to be put again because of what somebody else did, and whether a
     /// route that is there now may be replaced.
     pub fn damaged(&mut self, change: &RouteChange) -> Option<(Destination, Before)> {

@@ -7,6 +7,7 @@ use rtnetlink::packet_core::{NetlinkMessage, NetlinkPayload};
 use rtnetlink::packet_route::route::{
     RouteAddress, RouteAttribute, RouteHeader, RouteMessage, RouteProtocol,
 };
+use rtnetlink::packet_route::rule::RuleAttribute;
 use rtnetlink::packet_route::{AddressFamily, RouteNetlinkMessage};
 use rtnetlink::sys::protocols::NETLINK_ROUTE;
 use rtnetlink::sys::{AsyncSocket, AsyncSocketExt, SocketAddr, TokioSocket};
@@ -26,6 +27,8 @@ pub struct RouteChanges {
 pub enum Told {
     /// A change of one route.
     Route(RouteChange),
+    /// A Babel router's rule for IPv4 routes by source is gone.
+    RuleRemoved,
     /// More than could be told: anything may have changed.
     Anything,
 }
@@ -68,7 +71,7 @@ impl RouteChanges {
         SockRef::from(socket.socket_ref()).attach_filter(&all_but(ours))?;
         socket.socket_mut().bind(&SocketAddr::new(0, 0))?;
         socket.socket_ref().set_rx_buf_sz(RECEIVE_OCTETS)?;
-        for group in [RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE] {
+        for group in [RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE, RTNLGRP_IPV4_RULE] {
             socket.socket_ref().add_membership(group)?;
         }
         Ok(Self { socket })
@@ -81,8 +84,8 @@ impl RouteChanges {
             octets.clear();
             match self.socket.recv(&mut octets).await {
                 Ok(()) => {
-                    if let Some(change) = parse(&octets) {
-                        return Ok(Told::Route(change));
+                    if let Some(told) = parse(&octets) {
+                        return Ok(told);
                     }
                 }
                 Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => {
@@ -95,14 +98,18 @@ impl RouteChanges {
 }
 
 /// The kernel tells of each change in a datagram of its own.
-fn parse(octets: &[u8]) -> Option<RouteChange> {
+fn parse(octets: &[u8]) -> Option<Told> {
     let message = NetlinkMessage::<RouteNetlinkMessage>::deserialize(octets).ok()?;
     match message.payload {
         NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewRoute(route)) => {
-            change(&route, Became::Put)
+            change(&route, Became::Put).map(Told::Route)
         }
         NetlinkPayload::InnerMessage(RouteNetlinkMessage::DelRoute(route)) => {
-            change(&route, Became::Removed)
+            change(&route, Became::Removed).map(Told::Route)
+        }
+        NetlinkPayload::InnerMessage(RouteNetlinkMessage::DelRule(rule)) => {
+            let of_babel = RuleAttribute::Protocol(RouteProtocol::Babel);
+            rule.attributes.contains(&of_babel).then_some(Told::RuleRemoved)
         }
         _ => None,
     }
@@ -166,6 +173,7 @@ const RETURN: u16 = 0x06;
 /// Where a netlink header has the number of the socket that asked.
 const SENDER_AT: u32 = 12;
 const RTNLGRP_IPV4_ROUTE: u32 = 7;
+const RTNLGRP_IPV4_RULE: u32 = 8;
 const RTNLGRP_IPV6_ROUTE: u32 = 11;
 const RECEIVE_OCTETS: u32 = 1 << 20;
 const DATAGRAM_OCTETS: usize = 8_192;

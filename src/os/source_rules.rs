@@ -80,9 +80,7 @@ impl SourceRules {
         let table = self.tables().find(|table| !taken.contains(table))?;
         let prefixes = BTreeSet::from([destination.prefix]);
         self.slots.insert(slot, Content { table, prefixes });
-        let rules = self.rules(&slot, table).into_iter();
-        let flags = NLM_F_REQUEST | NLM_F_CREATE | NLM_F_EXCL;
-        Some((table, rules.map(|rule| (RouteNetlinkMessage::NewRule(rule), flags)).collect()))
+        Some((table, self.rules(&slot, table).into_iter().map(addition).collect()))
     }
 
     /// The table of a destination that is about to be removed, and what must be asked of the kernel
@@ -98,6 +96,13 @@ impl SourceRules {
         self.slots.remove(&slot);
         let rules = self.rules(&slot, table).into_iter();
         Some((table, rules.map(removal).collect()))
+    }
+
+    /// What must be asked of the kernel so that every rule is there; those that are, it refuses.
+    pub fn all(&self) -> Vec<Request> {
+        let slots = self.slots.iter();
+        let rules = slots.flat_map(|(slot, content)| self.rules(slot, content.table));
+        rules.map(addition).collect()
     }
 
     /// The source whose packets a table is for.
@@ -144,6 +149,10 @@ impl Slot {
     const fn of(destination: &Destination) -> Self {
         Self { source: destination.source, length: destination.prefix.length() }
     }
+}
+
+fn addition(rule: RuleMessage) -> Request {
+    (RouteNetlinkMessage::NewRule(rule), NLM_F_REQUEST | NLM_F_CREATE | NLM_F_EXCL)
 }
 
 /// The request that removes a rule.

@@ -147,6 +147,15 @@ fn ipv4_routes_by_source_are_installed_and_the_longest_destination_comes_first()
         way("10.43.1.1", "203.0.113.1").contains("dev e1").then_some(())
     });
 
+    // As systemd-networkd does when it starts anew.
+    for priority in rules.lines().filter(|rule| rule.contains("from 10.43.0.0/16")) {
+        let (priority, _) = priority.split_once(':').unwrap();
+        ours.ip(&format!("-4 rule del priority {priority}"));
+    }
+    eventually("its rules are put back", REPAIR, || {
+        let now = ours.ip("-4 rule show");
+        (now.lines().filter(|rule| rule.contains("from 10.43.0.0/16")).count() == 2).then_some(())
+    });
     // What a killed router left is gone with the next one's start; of one that ends, nothing is left.
     let mut routers = routers;
     let router = &mut routers.all[1];

@@ -346,7 +346,7 @@ impl Engine {
     /// Somebody else changed a route: remembers what of ours has to be put back.
     fn note_change(&mut self, told: io::Result<Told>) {
         let change = match told {
-            Ok(Told::Anything) => Some(KernelChange::Any),
+            Ok(Told::Anything | Told::RuleRemoved) => Some(KernelChange::Any),
             Ok(Told::Route(change)) => {
                 let damaged = self.routes.damaged(&change);
                 damaged.map(|(destination, before)| KernelChange::Route(destination, before))
@@ -361,6 +361,11 @@ impl Engine {
     fn repair(&mut self) {
         for change in self.repairs.take(self.clock.now()) {
             debug!("somebody else changed the kernel's routes: {change:?}");
+            if change == KernelChange::Any
+                && let Err(error) = self.routes.put_rules_again()
+            {
+                warn!("cannot put rules for IPv4 routes by source again: {error}");
+            }
             self.handle(Input::KernelChanged(change));
         }
     }
