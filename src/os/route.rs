@@ -78,13 +78,12 @@ struct Placement {
     preferred_source: Option<IpAddr>,
 }
 
-/// A request to the kernel.
+/// What a request to the kernel is for.
 struct Step {
     /// What it is made for.
     change: Change,
     /// The place of the route; `None` for a rule.
     place: Option<Place>,
-    request: Request,
 }
 
 /// One change.
@@ -164,13 +163,20 @@ impl Routes {
         let mut refused = Vec::new();
         for batch in changes.chunks(BATCH) {
             let mut steps = Vec::with_capacity(batch.len());
+            let mut requests = Vec::with_capacity(batch.len());
             for &change in batch {
-                match self.steps(change) {
-                    Ok(further) => steps.extend(further),
+                match self.requests(change) {
+                    Ok((place, further)) => {
+                        steps.extend(further.iter().map(|request| Step {
+                            change,
+                            place: (!is_of_rule(request)).then_some(place),
+                        }));
+                        requests.extend(further);
+                    }
                     Err(cause) => refused.push(RouteError { change, cause }),
                 }
             }
-            match self.kernel.request(steps.iter().map(|step| step.request.clone()).collect()) {
+            match self.kernel.request(requests) {
                 Ok(errors) => refused.extend(self.look_at(&steps, errors)),
                 Err(error) => refused.extend(steps.iter().map(|step| RouteError {
                     change: step.change,
@@ -299,13 +305,14 @@ impl Routes {
         Ok(routes)
     }
 
-    /// What is asked of the kernel to make a change: a route, and rules that lead to it.
-    fn steps(&mut self, change: Change) -> io::Result<Vec<Step>> {
-        let (Change::Put(destination, ..) | Change::Remove(destination)) = change;
-        // Not to be installed.
-        let Some(Placement { place, .. }) = self.place(&destination) else {
-            return Ok(Vec::new());
+    /// What is asked of the kernel to make a change: a route, where it is, and rules that lead to it.
+    fn requests(&mut self, change: Change) -> io::Result<(Place, Vec<Request>)> {
+        let destination = change.destination();
+        let Some(placement) = self.place(&destination) else {
+            // Not to be installed.
+            return Ok((Place { destination, table: self.settings.table }, Vec::new()));
         };
+        let place = placement.place;
         let had_owner = self.shared.owner(&place).is_some();
         let verdict = match change {
             Change::Put(_, next_hop, _) if self.is_shared(&place) => {
@@ -321,13 +328,7 @@ impl Routes {
             Verdict::Put(owner, next_hop) => self.put(&owner, next_hop, was_there)?,
             Verdict::Remove => self.remove(&destination),
         };
-        Ok(requests
-            .into_iter()
-            .map(|request| {
-                let is_route = !is_of_rule(&request);
-                Step { change, place: is_route.then_some(place), request }
-            })
-            .collect())
+        Ok((place, requests))
     }
 
     fn put(

@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::Ipv6Addr;
+use std::ops::Range;
+use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 use tracing::{debug, info, trace, warn};
@@ -19,6 +21,7 @@ use crate::os::radio;
 use crate::os::route::{Change, KernelSettings, RouteError, Routes};
 use crate::os::route_changes::{RouteChanges, Told};
 use crate::os::route_owner::RouteOwner;
+use crate::os::sys::Arrival;
 use crate::proto::babel::configuration::options::{KernelSetup, LinkDetection};
 use crate::proto::babel::destination::Destination;
 use crate::proto::babel::event::{Datagram, Input, KernelChange, Link, Output};
@@ -51,6 +54,13 @@ pub struct Engine {
     forwarding: Forwarding,
     /// Given back last, when no route is left.
     _owner: RouteOwner,
+}
+
+/// A packet to be sent.
+struct Packet {
+    interface: u32,
+    path: Path,
+    octets: Vec<u8>,
 }
 
 /// Whether the loop goes on.
@@ -162,7 +172,10 @@ impl Engine {
     }
 
     fn end(&mut self) {
-        self.handle(Input::Stop);
+        let (changes, packets) = self.follow(Input::Stop);
+        // Neighbours take other ways before ours are gone.
+        self.say(packets);
+        self.change_routes(&changes);
         self.identity.close(self.router.state());
     }
 
@@ -241,9 +254,32 @@ impl Engine {
         Ok(())
     }
 
-    /// Takes what arrived, as far as there is room, so that requests and timers have their turn. It is
-    /// decided about together: of many offers for a destination only the best gets into the kernel.
+    /// Takes what arrived, and what arrives meanwhile, before anything is said: our own routes come first.
+    /// Only so much of it, so that requests and timers have their turn.
     fn receive(&mut self, buffer: &mut [u8]) {
+        let mut packets = Vec::new();
+        let until = self.clock.now() + SILENCE_MAX;
+        while self.clock.now() < until {
+            let arrivals = self.take(buffer);
+            if arrivals.is_empty() {
+                break;
+            }
+            // It is decided about together: of many offers for a destination only the best gets into the kernel.
+            let datagrams: Vec<Datagram<'_>> = arrivals
+                .into_iter()
+                .map(|(arrival, octets)| Datagram {
+                    interface: arrival.interface,
+                    path: Path { from: *arrival.from.ip(), to: arrival.to },
+                    octets: &buffer[octets],
+                })
+                .collect();
+            packets.append(&mut self.decide(Input::ReceivedTogether(&datagrams)));
+        }
+        self.say(packets);
+    }
+
+    /// What arrived, as far as there is room.
+    fn take(&self, buffer: &mut [u8]) -> Vec<(Arrival, Range<usize>)> {
         let mut arrivals = Vec::new();
         let mut filled = 0;
         while buffer.len() - filled >= limits::DATAGRAM_OCTETS_MAX {
@@ -252,8 +288,9 @@ impl Engine {
                 Ok(Some(arrival)) => {
                     // RFC 8966 §4: packets come from Babel's port.
                     if arrival.from.port() == PORT {
-                        arrivals.push((arrival, filled..filled + arrival.octets));
-                        filled += arrival.octets;
+                        let octets = filled..filled + arrival.octets;
+                        filled = octets.end;
+                        arrivals.push((arrival, octets));
                     }
                 }
                 Err(error) => {
@@ -262,20 +299,22 @@ impl Engine {
                 }
             }
         }
-        let datagrams: Vec<Datagram<'_>> = arrivals
-            .into_iter()
-            .map(|(arrival, octets)| Datagram {
-                interface: arrival.interface,
-                path: Path { from: *arrival.from.ip(), to: arrival.to },
-                octets: &buffer[octets],
-            })
-            .collect();
-        if !datagrams.is_empty() {
-            self.handle(Input::ReceivedTogether(&datagrams));
-        }
+        arrivals
     }
 
     fn handle(&mut self, input: Input<'_>) {
+        let packets = self.decide(input);
+        self.say(packets);
+    }
+
+    /// Does what follows from an input, except for what is to be said: a way is there before it is announced.
+    fn decide(&mut self, input: Input<'_>) -> Vec<Packet> {
+        let (changes, packets) = self.follow(input);
+        self.change_routes(&changes);
+        packets
+    }
+
+    fn follow(&mut self, input: Input<'_>) -> (Vec<Change>, Vec<Packet>) {
         trace!(?input);
         let mut out = Vec::new();
         self.router.handle(input, self.clock.now(), &mut out);
@@ -283,22 +322,13 @@ impl Engine {
         if self.router.version() != *self.changes.borrow() {
             self.changes.send_replace(self.router.version());
         }
-        self.perform(out);
-    }
-
-    fn perform(&mut self, outputs: Vec<Output>) {
         let mut changes = Vec::new();
-        for output in outputs {
+        let mut packets = Vec::new();
+        for output in out {
             trace!(?output);
             match output {
                 Output::Send { interface, path, octets } => {
-                    // A link that is going down refuses packets: its end will be reported.
-                    if let Err(error) = self.socket.send(&octets, (path.from, interface), path.to) {
-                        let mut active = self.active.iter();
-                        let name = active.find(|(_, link)| link.index == interface);
-                        let name = name.map_or("an interface that is gone", |(name, _)| name);
-                        debug!("cannot send to {} on {name}: {error}", path.to);
-                    }
+                    packets.push(Packet { interface, path, octets });
                 }
                 Output::Install { destination, next_hop, before } => {
                     self.repairs.forget(&destination);
@@ -308,8 +338,24 @@ impl Engine {
                 Output::Notice(notice) => self.tell(notice.to_string()),
             }
         }
-        let refused = self.routes.apply(&changes);
-        self.note_refused(&changes, refused);
+        (changes, packets)
+    }
+
+    fn say(&self, packets: Vec<Packet>) {
+        for Packet { interface, path, octets } in packets {
+            // A link that is going down refuses packets: its end will be reported.
+            if let Err(error) = self.socket.send(&octets, (path.from, interface), path.to) {
+                let mut active = self.active.iter();
+                let name = active.find(|(_, link)| link.index == interface);
+                let name = name.map_or("an interface that is gone", |(name, _)| name);
+                debug!("cannot send to {} on {name}: {error}", path.to);
+            }
+        }
+    }
+
+    fn change_routes(&mut self, changes: &[Change]) {
+        let refused = self.routes.apply(changes);
+        self.note_refused(changes, refused);
     }
 
     /// Routes that the kernel refuses are tried again, ever more seldom: it may lack an address that is yet to
@@ -436,5 +482,7 @@ impl Engine {
     }
 }
 
-/// Octets of packets taken in one turn.
+/// Octets of packets that are decided about together.
 const BURST_OCTETS: usize = 256 << 10;
+/// For so long what arrives is taken before anything is said.
+const SILENCE_MAX: Duration = Duration::from_millis(100);
