@@ -151,10 +151,10 @@ impl Routes {
     pub fn names_source(&self, address: &IpAddr) -> bool {
         let KernelSettings { preferred_source_v4, preferred_source_v6, install, .. } =
             &self.settings;
-        let rules = install.iter().filter_map(|rule| rule.action.preferred_source);
+        let mut rules = install.iter().filter_map(|rule| rule.action.preferred_source);
         preferred_source_v4.is_some_and(|v4| IpAddr::V4(v4) == *address)
             || preferred_source_v6.is_some_and(|v6| IpAddr::V6(v6) == *address)
-            || rules.into_iter().any(|source| source == *address)
+            || rules.any(|source| source == *address)
     }
 
     /// Makes all changes, in order; what the kernel refused. That a route to be removed is gone already

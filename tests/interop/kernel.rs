@@ -13,9 +13,10 @@ use nix::sys::socket::{ControlMessageOwned, MsgFlags, SockaddrIn6, recvmsg};
 use re6st::proto::babel::mac::{GROUP, PORT};
 use re6st::proto::babel::packet::{Packet, Tlv};
 use socket2::{Domain, Socket, Type};
+use tempfile::TempDir;
 
 use super::routers::{Make, Routers, Setup};
-use crate::namespace::{Namespace, RE6ST, eventually};
+use crate::namespace::{Namespace, Process, RE6ST, eventually};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 /// A repair takes a twentieth of a second.
@@ -25,6 +26,18 @@ const REDIRECTS: &str = "/proc/sys/net/ipv6/conf/all/accept_redirects";
 fn pair(statements: &str) -> Routers {
     let setup = Setup { statements, ..Setup::default() };
     Routers::start(&[Make::Babeld, Make::Ours], &[(1, 2)], setup)
+}
+
+/// Ours anew, by options and not by a configuration; its log is `re6st.log` in the folder.
+fn run_with(routers: &mut Routers, options: &[&[&str]]) -> (TempDir, Process) {
+    routers.all[1].stop("TERM");
+    let directory = tempfile::tempdir().unwrap();
+    let socket = directory.path().join("socket");
+    let socket = ["--socket", socket.to_str().unwrap()];
+    let run = ["babel", "run", "e1", "--hello", "1s", "--kind", "wired"];
+    let arguments = [&run[..], &socket, &options.concat()].concat();
+    let router = routers.router(2).namespace.spawn(directory.path(), "re6st", RE6ST, &arguments);
+    (directory, router)
 }
 
 /// Our routes to a prefix, of both families and all tables.
@@ -174,15 +187,10 @@ fn ipv4_routes_by_source_are_installed_and_the_longest_destination_comes_first()
 #[test]
 fn routes_go_where_the_options_say_and_nothing_of_them_stays() {
     let mut routers = pair("");
-    routers.all[1].stop("TERM");
-    let ours = &routers.router(2).namespace;
-    let directory = tempfile::tempdir().unwrap();
-    let socket = directory.path().join("socket");
     let own = ["--pref-src", "2001:db8:0:2::1", "--pref-src", "10.9.0.2"];
-    let place = ["--table", "142", "--metric", "77", "--socket", socket.to_str().unwrap()];
-    let arguments =
-        [&["babel", "run", "e1", "--hello", "1s", "--kind", "wired"][..], &own, &place].concat();
-    let router = ours.spawn(directory.path(), "re6st", RE6ST, &arguments);
+    let (_directory, router) =
+        run_with(&mut routers, &[&own[..], &["--table", "142", "--metric", "77"]]);
+    let ours = &routers.router(2).namespace;
     for (prefix, source) in [("2001:db8:0:1::1 ", own[1]), ("10.9.0.1 ", own[3])] {
         let route = appears(ours, prefix, "dev e1", PATIENCE);
         for wanted in ["table 142 ", "metric 77", &format!("src {source}"), "proto babel"] {
@@ -201,14 +209,9 @@ fn routes_go_where_the_options_say_and_nothing_of_them_stays() {
 #[test]
 fn routes_wait_for_the_source_address_that_they_name() {
     let mut routers = pair("");
-    routers.all[1].stop("TERM");
-    let ours = &routers.router(2).namespace;
-    let directory = tempfile::tempdir().unwrap();
-    let socket = directory.path().join("socket");
-    let options = ["--hello", "1s", "--kind", "wired", "--socket", socket.to_str().unwrap()];
     let own = ["--pref-src", "2001:db8:7::7", "--pref-src", "10.7.7.7"];
-    let arguments = [&["babel", "run", "e1"][..], &options, &own].concat();
-    let router = ours.spawn(directory.path(), "re6st", RE6ST, &arguments);
+    let (directory, router) = run_with(&mut routers, &[&own]);
+    let ours = &routers.router(2).namespace;
     let refused = || {
         let log = std::fs::read_to_string(directory.path().join("re6st.log")).unwrap();
         log.matches("the kernel refuses").count()

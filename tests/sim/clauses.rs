@@ -1,6 +1,7 @@
 //! What single clauses of Babel's RFCs ask of a router, one neighbour or two beside it.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::ops::Range;
 use std::time::Duration;
 
 use re6st::proto::babel::acknowledgement::AcknowledgementRequest;
@@ -417,6 +418,17 @@ fn between_two_links() -> Bench {
     bench
 }
 
+/// Lets seconds pass in which both say Hello, one for each number; those that get lost are not heard.
+fn pass(bench: &mut Bench, rounds: Range<u16>, is_lost: impl Fn(u16) -> bool) {
+    for round in rounds {
+        if !is_lost(round) {
+            bench.hear(0, |composer| put_hello(composer, round));
+            bench.hear_on(LINK + 1, 2, |composer| put_hello(composer, round));
+        }
+        bench.wait(SECOND);
+    }
+}
+
 /// The links that a destination was told on, and the metric.
 fn told_on(bench: &mut Bench, of: Destination) -> Vec<(u32, u16)> {
     let mut told = Vec::new();
@@ -503,23 +515,13 @@ fn babel_says_twice_that_a_way_is_there_again() {
 fn babel_says_and_asks_once_more_where_much_gets_lost() {
     for (is_lossy, expected) in [(false, 2), (true, 3)] {
         let mut bench = between_two_links();
-        let mut round = 3;
-        let mut pass = |bench: &mut Bench, seconds: usize| {
-            for _ in 0..seconds {
-                if !is_lossy || round % 3 != 0 {
-                    bench.hear(0, |composer| put_hello(composer, round));
-                    bench.hear_on(LINK + 1, 2, |composer| put_hello(composer, round));
-                }
-                round += 1;
-                bench.wait(SECOND);
-            }
-        };
-        pass(&mut bench, 40);
+        let is_lost = |round| is_lossy && round % 3 == 0;
+        pass(&mut bench, 3..43, is_lost);
         bench.hear(0, |composer| put_route(composer, 1, 100));
-        pass(&mut bench, 1);
+        pass(&mut bench, 43..44, is_lost);
         bench.wanted();
         bench.hear(0, |composer| put_route(composer, 1, u16::MAX));
-        pass(&mut bench, 6);
+        pass(&mut bench, 44..50, is_lost);
         let told = told(&mut bench);
         let retractions = updates(&told, prefix(1)).len();
         assert_eq!(retractions, 2 * expected, "on two links");
@@ -736,20 +738,9 @@ fn babel_measures_delay_by_two_timestamps_of_one_packet() {
 /// a while, so that no shorter prefix takes them back; the offer itself stays a while, retracted (§3.5.3).
 #[test]
 fn babel_retracts_twice_and_refuses_for_a_while_what_it_lost() {
-    let mut bench = Bench::on_a_link();
-    bench.handle(Input::InterfaceUp(link(LINK + 1, InterfaceSettings::wired(SECOND))));
-    let mut round = 0;
-    let mut pass = |bench: &mut Bench, seconds: u32| {
-        for _ in 0..seconds {
-            bench.hear(0, |composer| put_hello(composer, round));
-            bench.hear_on(LINK + 1, 1, |composer| put_hello(composer, round));
-            round += 1;
-            bench.wait(SECOND);
-        }
-    };
-    pass(&mut bench, 3);
+    let mut bench = between_two_links();
     bench.hear(0, |composer| put_route(composer, 1, 0));
-    pass(&mut bench, 2);
+    pass(&mut bench, 3..5, |_| false);
     bench.wanted();
     bench.hear(0, |composer| put_route(composer, 1, u16::MAX));
     let refused = Output::Install {
@@ -759,17 +750,17 @@ fn babel_retracts_twice_and_refuses_for_a_while_what_it_lost() {
     };
     let out = bench.wanted();
     assert!(out.contains(&refused), "{out:?}");
-    pass(&mut bench, 2);
+    pass(&mut bench, 5..7, |_| false);
     let retractions = updates(&told(&mut bench), prefix(1));
     assert_eq!(retractions, [(GROUP, u16::MAX); 4], "twice on each link");
-    pass(&mut bench, 50);
+    pass(&mut bench, 7..57, |_| false);
     assert!(bench.dump().routes.iter().all(|route| route.refmetric == u16::MAX));
     assert_eq!(bench.dump().routes.len(), 1);
-    pass(&mut bench, 20);
+    pass(&mut bench, 57..77, |_| false);
     assert_eq!(bench.dump().routes.len(), 0);
     let free = Output::Uninstall { destination: prefix(1) };
     assert!(!bench.wanted().contains(&free), "still refused");
-    pass(&mut bench, 30);
+    pass(&mut bench, 77..107, |_| false);
     assert!(bench.wanted().contains(&free));
 }
 

@@ -172,7 +172,7 @@ impl Engine {
     }
 
     fn end(&mut self) {
-        let (changes, packets) = self.follow(Input::Stop);
+        let (changes, packets) = self.react(Input::Stop);
         // Neighbours take other ways before ours are gone.
         self.say(packets);
         self.change_routes(&changes);
@@ -309,12 +309,13 @@ impl Engine {
 
     /// Does what follows from an input, except for what is to be said: a way is there before it is announced.
     fn decide(&mut self, input: Input<'_>) -> Vec<Packet> {
-        let (changes, packets) = self.follow(input);
+        let (changes, packets) = self.react(input);
         self.change_routes(&changes);
         packets
     }
 
-    fn follow(&mut self, input: Input<'_>) -> (Vec<Change>, Vec<Packet>) {
+    /// What follows from an input: other routes in the kernel, and what is to be said.
+    fn react(&mut self, input: Input<'_>) -> (Vec<Change>, Vec<Packet>) {
         trace!(?input);
         let mut out = Vec::new();
         self.router.handle(input, self.clock.now(), &mut out);
@@ -406,7 +407,7 @@ impl Engine {
 
     fn repair(&mut self) {
         for change in self.repairs.take(self.clock.now()) {
-            debug!("somebody else changed the kernel's routes: {change:?}");
+            debug!("puts again what somebody else changed or the kernel refused: {change:?}");
             if change == KernelChange::Any
                 && let Err(error) = self.routes.put_rules_again()
             {

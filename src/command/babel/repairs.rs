@@ -1,4 +1,4 @@
-//! Routes that somebody else changed in the kernel, until they are put back.
+//! Routes that somebody else changed in the kernel, or that it refused, until they are put again.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -34,7 +34,7 @@ impl Repairs {
         }
     }
 
-    /// Somebody changed something.
+    /// Somebody changed something, or the kernel refused it.
     pub fn add(&mut self, change: KernelChange, now: Instant) {
         match change {
             KernelChange::Route(destination, before)
