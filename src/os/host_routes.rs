@@ -2,102 +2,79 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::net::IpAddr;
 
-use futures_util::{StreamExt, TryStreamExt};
-use rtnetlink::packet_core::NetlinkPayload;
 use rtnetlink::packet_route::address::{AddressAttribute, AddressMessage};
-use rtnetlink::packet_route::link::LinkAttribute;
-use rtnetlink::packet_route::route::{
-    RouteAddress, RouteAttribute, RouteFlags, RouteMessage, RouteProtocol, RouteType,
-};
+use rtnetlink::packet_route::link::{LinkAttribute, LinkMessage};
+use rtnetlink::packet_route::route::{RouteFlags, RouteMessage, RouteProtocol, RouteType};
 use rtnetlink::packet_route::{AddressFamily, RouteNetlinkMessage};
-use rtnetlink::{Handle, MulticastGroup};
-use tokio::sync::watch;
 
+use crate::os::kernel_route::KernelRoute;
+use crate::os::netlink::Requests;
+use crate::os::notifications::{self, Except, Notifications};
 use crate::proto::babel::destination::Destination;
 use crate::proto::babel::filter::Origin;
 use crate::proto::babel::redistribution::HostRoute;
 use crate::proto::cidr::Cidr;
 
 /// Addresses and routes of the network namespace it was opened in, those of Babel routers left out.
-#[derive(Debug)]
 pub struct HostRoutes {
-    handle: Handle,
-    changes: watch::Receiver<u64>,
-    tables: Vec<u32>,
+    kernel: Requests,
+    notifications: Notifications,
 }
 
 impl HostRoutes {
-    /// Opens a netlink socket and starts the task that reads it; routes are those of `tables`.
-    pub fn open(tables: Vec<u32>) -> io::Result<Self> {
+    /// Opens netlink sockets.
+    pub fn open() -> io::Result<Self> {
         let groups = [
-            MulticastGroup::Ipv6Route,
-            MulticastGroup::Ipv4Route,
-            MulticastGroup::Ipv6Ifaddr,
-            MulticastGroup::Ipv4Ifaddr,
+            notifications::IPV4_ROUTES,
+            notifications::IPV6_ROUTES,
+            notifications::IPV4_ADDRESSES,
+            notifications::IPV6_ADDRESSES,
+            // The kernel does not tell of IPv4 routes that go with their interface.
+            notifications::LINKS,
         ];
-        let (connection, handle, mut messages) = rtnetlink::new_multicast_connection(&groups)?;
-        tokio::spawn(connection);
-        let (count, changes) = watch::channel(0_u64);
-        tokio::spawn(async move {
-            while let Some((message, _)) = messages.next().await {
-                // A router's own changes would make it look again and again.
-                if !is_of_babel(&message.payload) {
-                    count.send_modify(|count| *count += 1);
-                }
-            }
-        });
-        Ok(Self { handle, changes, tables })
+        // A router's own changes would make it look again and again.
+        let notifications = Notifications::open(&groups, Except::BabelRoutes)?;
+        Ok(Self { kernel: Requests::open()?, notifications })
     }
 
-    /// Waits for the next change since this was last asked.
-    pub async fn changed(&mut self) {
-        if self.changes.changed().await.is_err() {
-            std::future::pending::<()>().await;
-        }
+    /// Waits until something changes.
+    pub async fn changed(&mut self) -> io::Result<()> {
+        self.notifications.next().await?;
+        Ok(())
     }
 
-    /// All of them, at this moment.
-    pub async fn list(&self) -> io::Result<Vec<HostRoute>> {
-        let names = self.names().await?;
-        let addresses = self.handle.address().get().execute().try_collect::<Vec<_>>().await;
-        let addresses = addresses.map_err(io::Error::other)?;
-        let mut found: Vec<HostRoute> =
-            addresses.iter().filter_map(|address| address_route(address, &names)).collect();
+    /// All addresses, and the routes of these tables, at this moment.
+    pub fn list(&mut self, tables: &[u32]) -> io::Result<Vec<HostRoute>> {
+        // What changed before now is seen now.
+        while self.notifications.next_waiting().is_some() {}
+        let wanted = RouteNetlinkMessage::GetLink(LinkMessage::default());
+        let names = self.kernel.list(&wanted, |entry| match entry {
+            RouteNetlinkMessage::NewLink(link) => named(link),
+            _ => None,
+        })?;
+        let names = names.into_iter().collect();
+        let wanted = RouteNetlinkMessage::GetAddress(AddressMessage::default());
+        let mut found = self.kernel.list(&wanted, |entry| match entry {
+            RouteNetlinkMessage::NewAddress(address) => address_route(&address, &names),
+            _ => None,
+        })?;
         for family in [AddressFamily::Inet6, AddressFamily::Inet] {
             let mut wanted = RouteMessage::default();
             wanted.header.address_family = family;
-            let routes = self.handle.route().get(wanted).execute().try_collect::<Vec<_>>().await;
-            let routes = routes.map_err(io::Error::other)?;
-            let of_table = |route: &&RouteMessage| self.tables.contains(&table_of(route));
-            found.extend(
-                routes.iter().filter(of_table).filter_map(|route| host_route(route, &names)),
-            );
+            let take = |route: RouteMessage| host_route(&route, tables, &names);
+            found.extend(self.kernel.list_routes(&wanted, take)?);
         }
         Ok(found)
     }
-
-    async fn names(&self) -> io::Result<BTreeMap<u32, String>> {
-        let links = self.handle.link().get().execute().try_collect::<Vec<_>>().await;
-        let named = links.map_err(io::Error::other)?.into_iter().filter_map(|link| {
-            let index = link.header.index;
-            link.attributes.into_iter().find_map(|attribute| match attribute {
-                LinkAttribute::IfName(name) => Some((index, name)),
-                _ => None,
-            })
-        });
-        Ok(named.collect())
-    }
 }
 
-fn is_of_babel(payload: &NetlinkPayload<RouteNetlinkMessage>) -> bool {
-    match payload {
-        NetlinkPayload::InnerMessage(
-            RouteNetlinkMessage::NewRoute(route) | RouteNetlinkMessage::DelRoute(route),
-        ) => route.header.protocol == RouteProtocol::Babel,
-        _ => false,
-    }
+fn named(link: LinkMessage) -> Option<(u32, String)> {
+    let index = link.header.index;
+    link.attributes.into_iter().find_map(|attribute| match attribute {
+        LinkAttribute::IfName(name) => Some((index, name)),
+        _ => None,
+    })
 }
 
 fn address_route(message: &AddressMessage, names: &BTreeMap<u32, String>) -> Option<HostRoute> {
@@ -117,7 +94,11 @@ fn address_route(message: &AddressMessage, names: &BTreeMap<u32, String>) -> Opt
     })
 }
 
-fn host_route(message: &RouteMessage, names: &BTreeMap<u32, String>) -> Option<HostRoute> {
+fn host_route(
+    message: &RouteMessage,
+    tables: &[u32],
+    names: &BTreeMap<u32, String>,
+) -> Option<HostRoute> {
     let header = &message.header;
     let kinds =
         [RouteType::Unicast, RouteType::Unreachable, RouteType::BlackHole, RouteType::Prohibit];
@@ -125,45 +106,10 @@ fn host_route(message: &RouteMessage, names: &BTreeMap<u32, String>) -> Option<H
     if header.protocol == RouteProtocol::Babel || is_cached || !kinds.contains(&header.kind) {
         return None;
     }
-    let mut prefix = default_of(header.address_family)?;
-    let mut source = prefix;
-    let mut interface = None;
-    for attribute in &message.attributes {
-        match attribute {
-            RouteAttribute::Destination(address) => {
-                prefix = Cidr::new(ip(address)?, header.destination_prefix_length).ok()?;
-            }
-            RouteAttribute::Source(address) => {
-                source = Cidr::new(ip(address)?, header.source_prefix_length).ok()?;
-            }
-            RouteAttribute::Oif(index) => interface = names.get(index).cloned(),
-            _ => {}
-        }
-    }
-    let destination = Destination::from_source(prefix, source)?;
-    Some(HostRoute { destination, origin: Origin::Protocol(header.protocol.into()), interface })
-}
-
-const fn default_of(family: AddressFamily) -> Option<Cidr> {
-    match family {
-        AddressFamily::Inet6 => Some(Cidr::IPV6_DEFAULT),
-        AddressFamily::Inet => Some(Cidr::IPV4_DEFAULT),
-        _ => None,
-    }
-}
-
-const fn ip(address: &RouteAddress) -> Option<IpAddr> {
-    match address {
-        RouteAddress::Inet6(v6) => Some(IpAddr::V6(*v6)),
-        RouteAddress::Inet(v4) => Some(IpAddr::V4(*v4)),
-        _ => None,
-    }
-}
-
-fn table_of(route: &RouteMessage) -> u32 {
-    let attribute = route.attributes.iter().find_map(|attribute| match attribute {
-        RouteAttribute::Table(table) => Some(*table),
-        _ => None,
-    });
-    attribute.unwrap_or(u32::from(route.header.table))
+    let KernelRoute { place, interface, .. } = KernelRoute::read(message)?;
+    tables.contains(&place.table).then(|| HostRoute {
+        destination: place.destination,
+        origin: Origin::Protocol(header.protocol.into()),
+        interface: interface.and_then(|index| names.get(&index).cloned()),
+    })
 }

@@ -3,29 +3,27 @@
 use std::collections::BTreeSet;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use futures_util::{StreamExt, TryStreamExt};
-use rtnetlink::packet_core::NetlinkPayload;
 use rtnetlink::packet_route::address::{AddressAttribute, AddressHeaderFlags, AddressMessage};
-use rtnetlink::packet_route::link::{LinkAttribute, LinkFlags};
+use rtnetlink::packet_route::link::{LinkAttribute, LinkFlags, LinkMessage};
 use rtnetlink::packet_route::{AddressFamily, RouteNetlinkMessage};
-use rtnetlink::{Handle, MulticastGroup};
-use tokio::sync::watch;
 
+use crate::os::netlink::Requests;
+use crate::os::notifications::{self, Except, Notification, Notifications};
 use crate::proto::babel::configuration::options::LinkDetection;
 
 /// The interfaces of the network namespace it was opened in.
-#[derive(Clone, Debug)]
 pub struct LinkChanges {
-    handle: Handle,
-    changes: watch::Receiver<u64>,
-    losses: Arc<Mutex<Losses>>,
+    kernel: Requests,
+    notifications: Notifications,
+    losses: Losses,
 }
 
 /// What was lost since this was last asked, even if it is back, and what addresses there were changes of.
 #[derive(Clone, Default, Debug)]
 pub struct Losses {
+    /// The kernel had more to tell than there was room for: any interface may have been down.
+    pub any: bool,
     /// Interfaces that were down: the kernel forgot all routes over them.
     pub down: BTreeSet<u32>,
     /// Interfaces that lost an address: the kernel may have forgotten IPv4 routes over them.
@@ -35,21 +33,22 @@ pub struct Losses {
 }
 
 impl Losses {
-    fn take_note(&mut self, payload: &NetlinkPayload<RouteNetlinkMessage>) {
-        let NetlinkPayload::InnerMessage(message) = payload else { return };
-        match message {
-            RouteNetlinkMessage::DelLink(link) => drop(self.down.insert(link.header.index)),
-            RouteNetlinkMessage::NewLink(link) if !link.header.flags.contains(LinkFlags::Up) => {
+    fn take_note(&mut self, notification: Notification) {
+        use RouteNetlinkMessage::{DelAddress, DelLink, NewAddress, NewLink};
+        match notification {
+            Notification::Lost => self.any = true,
+            Notification::Of(DelLink(link)) => drop(self.down.insert(link.header.index)),
+            Notification::Of(NewLink(link)) if !link.header.flags.contains(LinkFlags::Up) => {
                 self.down.insert(link.header.index);
             }
-            RouteNetlinkMessage::NewAddress(address) => self.addresses.extend(addresses(address)),
-            RouteNetlinkMessage::DelAddress(address) => {
-                self.addresses.extend(addresses(address));
+            Notification::Of(NewAddress(address)) => self.addresses.extend(addresses(&address)),
+            Notification::Of(DelAddress(address)) => {
+                self.addresses.extend(addresses(&address));
                 if address.header.family == AddressFamily::Inet {
                     self.without_address.insert(address.header.index);
                 }
             }
-            _ => {}
+            Notification::Of(_) => {}
         }
     }
 }
@@ -70,47 +69,55 @@ pub struct UsableLink {
 }
 
 impl LinkChanges {
-    /// Opens a netlink socket and starts the task that reads it.
+    /// Opens netlink sockets.
     pub fn open() -> io::Result<Self> {
-        let groups = [MulticastGroup::Link, MulticastGroup::Ipv6Ifaddr, MulticastGroup::Ipv4Ifaddr];
-        let (connection, handle, mut messages) = rtnetlink::new_multicast_connection(&groups)?;
-        tokio::spawn(connection);
-        let (count, changes) = watch::channel(0_u64);
-        let losses = Arc::new(Mutex::new(Losses::default()));
-        let noted = Arc::clone(&losses);
-        tokio::spawn(async move {
-            // What is there is asked for afterwards, so nothing is lost if some of this is; only what
-            // was lost and is back must be told.
-            while let Some((message, _)) = messages.next().await {
-                locked(&noted).take_note(&message.payload);
-                count.send_modify(|count| *count += 1);
-            }
-        });
-        Ok(Self { handle, changes, losses })
+        let groups =
+            [notifications::LINKS, notifications::IPV4_ADDRESSES, notifications::IPV6_ADDRESSES];
+        Ok(Self {
+            kernel: Requests::open()?,
+            notifications: Notifications::open(&groups, Except::Nothing)?,
+            losses: Losses::default(),
+        })
     }
 
-    /// Waits for the next change since this was last asked.
-    pub async fn changed(&mut self) {
-        if self.changes.changed().await.is_err() {
-            std::future::pending::<()>().await;
-        }
+    /// Waits until something changes.
+    pub async fn changed(&mut self) -> io::Result<()> {
+        let notification = self.notifications.next().await?;
+        self.losses.take_note(notification);
+        Ok(())
     }
 
     /// What was lost since this was last asked.
-    pub fn losses(&self) -> Losses {
-        std::mem::take(&mut locked(&self.losses))
+    pub fn losses(&mut self) -> Losses {
+        while let Some(notification) = self.notifications.next_waiting() {
+            self.losses.take_note(notification);
+        }
+        std::mem::take(&mut self.losses)
     }
 
     /// Every interface that is up and has a link-local address that may be used already.
-    pub async fn usable(&self, detection: LinkDetection) -> io::Result<Vec<UsableLink>> {
+    pub fn usable(&mut self, detection: LinkDetection) -> io::Result<Vec<UsableLink>> {
+        let usable = self.list_usable(detection);
+        // Whoever asked for losses before could do nothing about them.
+        self.losses.any |= usable.is_err();
+        usable
+    }
+
+    fn list_usable(&mut self, detection: LinkDetection) -> io::Result<Vec<UsableLink>> {
         let needed = match detection {
             LinkDetection::Carrier => LinkFlags::Up | LinkFlags::Running,
             LinkDetection::Administrative => LinkFlags::Up,
         };
-        let links = self.handle.link().get().execute().try_collect::<Vec<_>>().await;
-        let addresses = self.handle.address().get().execute().try_collect::<Vec<_>>().await;
-        let (links, addresses) =
-            (links.map_err(io::Error::other)?, addresses.map_err(io::Error::other)?);
+        let wanted = RouteNetlinkMessage::GetLink(LinkMessage::default());
+        let links = self.kernel.list(&wanted, |entry| match entry {
+            RouteNetlinkMessage::NewLink(link) => Some(link),
+            _ => None,
+        })?;
+        let wanted = RouteNetlinkMessage::GetAddress(AddressMessage::default());
+        let addresses = self.kernel.list(&wanted, |entry| match entry {
+            RouteNetlinkMessage::NewAddress(address) => Some(address),
+            _ => None,
+        })?;
         let mut usable = Vec::new();
         for link in links {
             if !link.header.flags.contains(needed) {
@@ -134,11 +141,6 @@ impl LinkChanges {
         }
         Ok(usable)
     }
-}
-
-fn locked(losses: &Mutex<Losses>) -> MutexGuard<'_, Losses> {
-    // Whoever panicked with it left a set that is as good as any.
-    losses.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn link_local(message: &AddressMessage) -> Option<Ipv6Addr> {

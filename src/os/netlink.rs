@@ -2,9 +2,15 @@
 
 use std::io;
 
-use rtnetlink::packet_core::{NLM_F_ACK, NetlinkMessage, NetlinkPayload};
+use rtnetlink::packet_core::{
+    NLM_F_ACK, NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_REQUEST, NetlinkMessage, NetlinkPayload,
+};
 use rtnetlink::packet_route::RouteNetlinkMessage;
+use rtnetlink::packet_route::route::RouteMessage;
 use rtnetlink::sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
+use tracing::debug;
+
+use crate::proto::limits;
 
 /// A request to the kernel, with its flags.
 pub type Request = (RouteNetlinkMessage, u16);
@@ -42,14 +48,14 @@ impl Requests {
         let mut errors = Vec::new();
         let mut is_done = false;
         while !is_done {
-            self.receive(|sequence, payload| {
-                let place = sequence.wrapping_sub(first);
-                if let NetlinkPayload::Error(message) = payload
+            self.receive(|message| {
+                let place = message.header.sequence_number.wrapping_sub(first);
+                if let NetlinkPayload::Error(error) = message.payload
                     && place < count
                 {
                     is_done |= place == count - 1;
-                    if message.code.is_some() {
-                        errors.push((place as usize, message.to_io()));
+                    if error.code.is_some() {
+                        errors.push((place as usize, error.to_io()));
                     }
                 }
             })?;
@@ -57,8 +63,83 @@ impl Requests {
         Ok(errors)
     }
 
-    /// Sends requests, of which answers to the last are awaited with [`receive`](Self::receive).
-    pub fn send(&mut self, requests: Vec<Request>) -> io::Result<()> {
+    /// A list of the kernel's: what `take` makes of each entry. One that changed while it was told may lack
+    /// some, and is asked for again; if it never rests, all that was told is taken, some of it several
+    /// times. What a kernel was built without, it has none of.
+    pub fn list<T>(
+        &mut self,
+        wanted: &RouteNetlinkMessage,
+        mut take: impl FnMut(RouteNetlinkMessage) -> Option<T>,
+    ) -> io::Result<Vec<T>> {
+        let mut found = Vec::new();
+        for _ in 0..limits::KERNEL_LISTS_MAX {
+            let before = found.len();
+            if self.list_once(wanted, |entry| found.extend(take(entry)))? == List::Whole {
+                found.drain(..before);
+                break;
+            }
+        }
+        Ok(found)
+    }
+
+    /// A list of routes. Of IPv6 ones the kernel leaves some out if others come and go meanwhile, and does not
+    /// say so: what it tells twice alike is believed, and if it never rests, all that was told is taken.
+    pub fn list_routes<T: PartialEq>(
+        &mut self,
+        wanted: &RouteMessage,
+        mut take: impl FnMut(RouteMessage) -> Option<T>,
+    ) -> io::Result<Vec<T>> {
+        let wanted = RouteNetlinkMessage::GetRoute(wanted.clone());
+        let mut all = Vec::new();
+        let mut before = None;
+        for _ in 0..limits::KERNEL_LISTS_MAX {
+            let now = self.list(&wanted, |entry| match entry {
+                RouteNetlinkMessage::NewRoute(route) => take(route),
+                _ => None,
+            })?;
+            if before.as_ref() == Some(&now) {
+                return Ok(now);
+            }
+            all.extend(before.replace(now).into_iter().flatten());
+        }
+        all.extend(before.into_iter().flatten());
+        Ok(all)
+    }
+
+    fn list_once(
+        &mut self,
+        wanted: &RouteNetlinkMessage,
+        mut take: impl FnMut(RouteNetlinkMessage),
+    ) -> io::Result<List> {
+        self.send(vec![(wanted.clone(), NLM_F_REQUEST | NLM_F_DUMP)])?;
+        let sequence = self.sequence;
+        let mut list = List::Whole;
+        let mut end = None;
+        while end.is_none() {
+            self.receive(|message| {
+                if message.header.sequence_number != sequence {
+                    return;
+                }
+                if message.header.flags & NLM_F_DUMP_INTR != 0 {
+                    list = List::Interrupted;
+                }
+                match message.payload {
+                    NetlinkPayload::InnerMessage(entry) => take(entry),
+                    NetlinkPayload::Done(done) => end = Some(done.code),
+                    NetlinkPayload::Error(error) => end = Some(error.raw_code()),
+                    _ => {}
+                }
+            })?;
+        }
+        match end.unwrap_or(0).saturating_neg() {
+            error @ 1.. if !matches!(error, libc::EOPNOTSUPP | libc::EAFNOSUPPORT) => {
+                Err(io::Error::from_raw_os_error(error))
+            }
+            _ => Ok(list),
+        }
+    }
+
+    fn send(&mut self, requests: Vec<Request>) -> io::Result<()> {
         let mut octets = Vec::new();
         for (payload, flags) in requests {
             self.sequence = self.sequence.wrapping_add(1);
@@ -73,27 +154,40 @@ impl Requests {
         self.socket.send(&octets, 0).map(drop)
     }
 
-    /// Takes one datagram of answers; whether more of a list follow.
-    pub fn receive(
-        &self,
-        mut take: impl FnMut(u32, NetlinkPayload<RouteNetlinkMessage>),
-    ) -> io::Result<bool> {
+    /// Takes one datagram of answers.
+    fn receive(&self, take: impl FnMut(NetlinkMessage<RouteNetlinkMessage>)) -> io::Result<()> {
         let (octets, _) = self.socket.recv_from_full()?;
-        let mut rest = octets.as_slice();
-        let mut more = true;
-        while rest.len() >= HEADER_OCTETS {
-            let message = NetlinkMessage::<RouteNetlinkMessage>::deserialize(rest)
-                .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.to_string()))?;
-            let length = (message.header.length as usize).next_multiple_of(4);
-            more &= !matches!(message.payload, NetlinkPayload::Done(_));
-            take(message.header.sequence_number, message.payload);
-            if length == 0 || length > rest.len() {
-                break;
-            }
-            rest = &rest[length..];
-        }
-        Ok(more)
+        messages(&octets).for_each(take);
+        Ok(())
     }
+}
+
+/// The messages of a datagram; what this program does not understand is left out.
+pub fn messages(datagram: &[u8]) -> impl Iterator<Item = NetlinkMessage<RouteNetlinkMessage>> {
+    let mut rest = datagram;
+    let one = std::iter::from_fn(move || {
+        let (length, _) = rest.split_first_chunk()?;
+        let length = u32::from_ne_bytes(*length) as usize;
+        if length < HEADER_OCTETS || length > rest.len() {
+            return None;
+        }
+        let message = &rest[..length];
+        rest = rest.get(length.next_multiple_of(4)..).unwrap_or_default();
+        Some(message)
+    });
+    one.filter_map(|octets| {
+        let message = NetlinkMessage::deserialize(octets);
+        message.inspect_err(|error| debug!("a netlink message makes no sense: {error}")).ok()
+    })
+}
+
+/// How a list was told.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum List {
+    /// As it was at one moment.
+    Whole,
+    /// It changed meanwhile.
+    Interrupted,
 }
 
 const HEADER_OCTETS: usize = 16;

@@ -5,15 +5,12 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use rtnetlink::RouteMessageBuilder;
-use rtnetlink::packet_core::{
-    NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL, NLM_F_REPLACE, NLM_F_REQUEST, NetlinkPayload,
-};
-use rtnetlink::packet_route::route::{
-    RouteAttribute, RouteMessage, RouteProtocol, RouteScope, RouteType,
-};
+use rtnetlink::packet_core::{NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, NLM_F_REQUEST};
+use rtnetlink::packet_route::route::{RouteMessage, RouteProtocol, RouteScope, RouteType};
 use rtnetlink::packet_route::rule::RuleMessage;
 use rtnetlink::packet_route::{AddressFamily, RouteNetlinkMessage};
 
+use crate::os::kernel_route::table_of;
 use crate::os::netlink::{Request, Requests};
 use crate::os::route_changes::{Became, Owner, RouteChange};
 use crate::os::shared_routes::{Place, SharedRoutes, Verdict};
@@ -274,14 +271,11 @@ impl Routes {
     fn leftover_rules(&mut self) -> io::Result<Vec<Request>> {
         let mut filter = RuleMessage::default();
         filter.header.family = AddressFamily::Inet;
-        let request = RouteNetlinkMessage::GetRule(filter);
-        self.kernel.send(vec![(request, NLM_F_REQUEST | NLM_F_DUMP)])?;
-        let mut rules = Vec::new();
-        while self.kernel.receive(|_, payload| {
-            if let NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewRule(rule)) = payload {
-                rules.push(rule);
-            }
-        })? {}
+        let wanted = RouteNetlinkMessage::GetRule(filter);
+        let rules = self.kernel.list(&wanted, |entry| match entry {
+            RouteNetlinkMessage::NewRule(rule) => Some(rule),
+            _ => None,
+        })?;
         Ok(self.sources.leftovers(rules).into_iter().map(source_rules::removal).collect())
     }
 
@@ -289,20 +283,12 @@ impl Routes {
         let mut filter = RouteMessage::default();
         filter.header.address_family = family;
         filter.header.protocol = RouteProtocol::Babel;
-        let request = RouteNetlinkMessage::GetRoute(filter);
-        self.kernel.send(vec![(request, NLM_F_REQUEST | NLM_F_DUMP)])?;
         let by_source = self.sources.tables();
         let tables: BTreeSet<u32> = self.settings.tables().into_iter().chain(by_source).collect();
-        let mut routes = Vec::new();
-        while self.kernel.receive(|_, payload| {
-            if let NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewRoute(route)) = payload
-                && route.header.protocol == RouteProtocol::Babel
-                && tables.contains(&table_of(&route))
-            {
-                routes.push(route);
-            }
-        })? {}
-        Ok(routes)
+        self.kernel.list_routes(&filter, |route| {
+            let is_of_babel = route.header.protocol == RouteProtocol::Babel;
+            (is_of_babel && tables.contains(&table_of(&route))).then_some(route)
+        })
     }
 
     /// What is asked of the kernel to make a change: a route, where it is, and rules that lead to it.
@@ -458,14 +444,6 @@ impl Routes {
 
 const fn is_of_rule((message, _): &Request) -> bool {
     matches!(message, RouteNetlinkMessage::NewRule(_) | RouteNetlinkMessage::DelRule(_))
-}
-
-fn table_of(route: &RouteMessage) -> u32 {
-    let attribute = route.attributes.iter().find_map(|attribute| match attribute {
-        RouteAttribute::Table(table) => Some(*table),
-        _ => None,
-    });
-    attribute.unwrap_or(u32::from(route.header.table))
 }
 
 /// Changes in one system call: more gain nothing.

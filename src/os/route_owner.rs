@@ -5,6 +5,7 @@
 //! namespaces share folders, and containers that share a namespace have folders of their own.
 
 use std::collections::BTreeSet;
+use std::fs;
 use std::io;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixListener};
@@ -17,7 +18,7 @@ use crate::os::host;
 /// The right to Babel's routes in some tables, until this is dropped.
 #[derive(Debug)]
 pub struct RouteOwner {
-    _names: Vec<UnixListener>,
+    names: Vec<UnixListener>,
 }
 
 /// Why there is no such right.
@@ -40,13 +41,31 @@ impl RouteOwner {
     /// Claims all of these tables, or none.
     pub fn claim(tables: &BTreeSet<u32>) -> Result<Self, ClaimError> {
         let names: Result<Vec<_>, _> = tables.iter().map(|&table| claim(table)).collect();
-        Ok(Self { _names: names?.into_iter().flatten().collect() })
+        Ok(Self { names: names?.into_iter().flatten().collect() })
     }
+
+    /// Whether other routers live in this network namespace, with other tables.
+    pub fn has_company(&self) -> bool {
+        let sockets = fs::read_to_string(SOCKETS).unwrap_or_default();
+        listening(&sockets) > self.names.len()
+    }
+}
+
+/// How many tables are claimed, by the kernel's list of sockets: number, references, protocol, flags, type,
+/// state, inode, name.
+fn listening(sockets: &str) -> usize {
+    let is_claim = |line: &&str| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        let [_, _, _, flags, _, _, _, name] = fields.as_slice() else { return false };
+        let flags = u32::from_str_radix(flags, 16).unwrap_or(0);
+        flags & LISTENS != 0 && name.strip_prefix('@').is_some_and(|name| name.starts_with(PREFIX))
+    };
+    sockets.lines().filter(is_claim).count()
 }
 
 /// `None` if the name is taken by somebody who has no say in routes: anyone may open such a socket.
 fn claim(table: u32) -> Result<Option<UnixListener>, ClaimError> {
-    let name = format!("re6st/babel-routes/{table}");
+    let name = format!("{PREFIX}{table}");
     match UnixListener::bind_addr(&SocketAddr::from_abstract_name(&name)?) {
         Ok(listener) => Ok(Some(listener)),
         Err(error) if error.kind() == io::ErrorKind::AddrInUse => match owner(&name) {
@@ -56,6 +75,13 @@ fn claim(table: u32) -> Result<Option<UnixListener>, ClaimError> {
             }
             owner => Err(ClaimError::Owned { table, process: owner.map(|(process, _)| process) }),
         },
+        // As under a service manager that allows no such sockets: it starts no second router either.
+        Err(error) if error.raw_os_error() == Some(libc::EAFNOSUPPORT) => {
+            tracing::warn!(
+                "cannot make sure that no other Babel router owns table {table}: {error}"
+            );
+            Ok(None)
+        }
         Err(error) => Err(error.into()),
     }
 }
@@ -75,6 +101,12 @@ fn process_words(process: Option<i32>) -> String {
     process.filter(|&id| id > 0).map(|id| format!(" (process {id})")).unwrap_or_default()
 }
 
+const PREFIX: &str = "re6st/babel-routes/";
+/// The kernel's list of Unix sockets, of the thread's network namespace.
+const SOCKETS: &str = "/proc/thread-self/net/unix";
+/// The flag of a socket that takes connections.
+const LISTENS: u32 = 0x0001_0000;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -93,5 +125,18 @@ mod tests {
         RouteOwner::claim(&BTreeSet::from([table + 1])).unwrap();
         drop(first);
         RouteOwner::claim(&tables).unwrap();
+    }
+
+    #[test]
+    fn only_who_listens_owns() {
+        let sockets = "\
+Num       RefCount Protocol Flags    Type St Inode Path
+ffff8880: 00000002 00000000 00010000 0001 01 31415 @re6st/babel-routes/254
+ffff8881: 00000003 00000000 00000000 0001 02 31416 @re6st/babel-routes/254
+ffff8882: 00000002 00000000 00010000 0001 01 31417 /run/other.sock
+ffff8883: 00000002 00000000 00010000 0001 01 31418 @re6st/babel-routes/10
+ffff8884: 00000003 00000000 00000000 0001 03 31419
+";
+        assert_eq!(listening(sockets), 2);
     }
 }

@@ -182,6 +182,9 @@ pub const CONTROL_CLIENTS_MAX: usize = 16;
 /// How long a control socket rests after it could not accept, as without file descriptors.
 pub const CONTROL_ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// Whoever asks nothing for so long is left.
+pub const CONTROL_REQUEST_PATIENCE: Duration = Duration::from_secs(10);
+
 /// Echo requests of one ping matrix on their way at once; others wait for their turn.
 pub const PROBES_IN_FLIGHT_MAX: usize = 50;
 
@@ -190,6 +193,16 @@ pub const MATRIX_DETOUR_HOSTS_MAX: usize = 500;
 
 /// Changes of the host's routes within this time are redistributed together.
 pub const REDISTRIBUTION_PAUSE: Duration = Duration::from_millis(100);
+
+/// So often the host's routes are looked at though nothing was told: the kernel does not tell of every one
+/// that goes. babeld's `kernel-check-interval` is the same.
+pub const REDISTRIBUTION_CHECK_INTERVAL: Duration = Duration::from_secs(300);
+
+/// A state file that cannot be written is tried again after this time.
+pub const STATE_FILE_PAUSE: Duration = Duration::from_secs(10);
+
+/// So often a list of the kernel's is asked for while it changes each time it is told.
+pub const KERNEL_LISTS_MAX: usize = 5;
 
 /// A Babel router that finds its router-id taken takes another one at most this often.
 pub const BABEL_RENAME_INTERVAL: Duration = Duration::from_secs(60);

@@ -299,7 +299,7 @@ fn babel_keeps_its_identity_over_a_crash() {
     let name = eventually("our route in babeld", PATIENCE, seen);
     let number = || {
         let text = std::fs::read_to_string(&state).unwrap();
-        text.split(' ').nth(1).unwrap().parse::<u16>().unwrap()
+        text.split(' ').next().unwrap().parse::<u16>().unwrap()
     };
     let before = number();
     first.signal("KILL");

@@ -63,6 +63,8 @@ const PIECES: &[&str] = &[
     "rxcost 65536",
     "hello-interval 1.5",
     "hello-interval 0",
+    "hello-interval .5",
+    "hello-interval 5.",
     "update-interval 16",
     "split-horizon auto",
     "link-quality true",
@@ -150,9 +152,10 @@ const STATEMENTS: &[&str] = &[
     "wired true",
     "in #x",
     "kernel-priority 0",
-    "default probe-mtu true",
+    "default nonsense true",
     "default channel 300",
     "link-detect maybe",
+    "link-detect auto",
     "state-file",
     "state-file \"",
     "debug 1 2",
@@ -227,9 +230,79 @@ fn files_and_the_identity_are_what_the_configuration_says() {
         assert_eq!(router.stop(), Some(0), "{}", router.printed());
         assert!(!fs::exists(&pid).unwrap(), "the process id is left");
         let kept = fs::read_to_string(&state).unwrap();
-        identities.push(kept.split(' ').next().unwrap().to_owned());
+        identities.push(kept.split(' ').nth(1).unwrap().to_owned());
     }
     assert!(fs::read_to_string(&log).unwrap().contains("every route is removed"));
     assert_eq!(identities[0], identities[1]);
     assert!(identities[1] != identities[2] && identities[2] != identities[3], "{identities:?}");
+}
+
+/// Goal: without anything that says who it is, a router is the one that babeld would be on this host, and
+/// each goes on where the other ended.
+/// Method: one after the other, with one state file; babeld's first own announcement is heard by a third.
+#[test]
+fn babeld_and_we_follow_each_other_under_one_name() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
+    let (host, witness) = (Namespace::new("ours"), Namespace::new("witness"));
+    host.connect("e1", &witness, "e2");
+    host.ip("link set e1 down");
+    host.ip("link set e1 address 00:16:3e:00:00:03");
+    host.ip("link set e1 up");
+    host.ip("address add 10.9.0.1/32 dev lo");
+    let socket = path("socket");
+    let arguments = ["babel", "run", "e2", "--hello", "1s", "--kind", "wired", "--socket", &socket];
+    let _witness = witness.spawn(directory.path(), "witness", RE6ST, &arguments);
+    let announced = || {
+        let shown = witness.output(RE6ST, &["babel", "dump", "--json", "--socket", &socket]);
+        let shown = String::from_utf8(shown.stdout).unwrap();
+        let line = shown.lines().find(|line| line.contains("10.9.0.1/32"))?.to_owned();
+        let object: serde_json::Value = serde_json::from_str(&line).ok()?;
+        let seqno = object["seqno"].as_u64()?;
+        object["next_hop"].as_str()?;
+        Some((object["router_id"].as_str()?.to_owned(), u16::try_from(seqno).ok()?))
+    };
+    fs::write(path("state"), "4711\n").unwrap();
+    let mut last = 4711_u16;
+    let turns = ["babeld", RE6ST, "babeld", RE6ST];
+    for (turn, program) in turns.into_iter().enumerate() {
+        let words = if program == RE6ST { &["babel", "babeld"][..] } else { &[] };
+        let pid = path(&format!("pid{turn}"));
+        let (state, local) = (path("state"), "redistribute local ip 10.9.0.1/32");
+        let arguments = [words, &["-S", &state, "-I", &pid, "-H", "1", "-C", local, "e1"]].concat();
+        let mut router =
+            host.spawn(directory.path(), &format!("router{turn}"), program, &arguments);
+        let what = format!("{program} goes on after {last}");
+        last = eventually(&what, Duration::from_secs(20), || {
+            let (router_id, seqno) = announced()?;
+            assert_eq!(router_id, "02:16:3e:ff:fe:00:00:03", "{program}");
+            (1..1_000).contains(&seqno.wrapping_sub(last)).then_some(seqno)
+        });
+        router.stop();
+    }
+}
+
+/// Goal: `-D` goes to the background as babeld does: the command ends, the router runs, with its process id
+/// in its file and what it says in its log.
+#[test]
+fn a_router_goes_to_the_background_as_babeld_does() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
+    let host = Namespace::new("ours");
+    let (state, pid, log) = (path("state"), path("pid"), path("log"));
+    for (program, words) in [("babeld", &[][..]), (RE6ST, &["babel", "babeld"])] {
+        let files = ["-D", "-S", &state, "-I", &pid, "-L", &log, "lo"];
+        let output = host.output(program, &[words, &files].concat());
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let id: i32 = eventually("it runs", Duration::from_secs(10), || {
+            fs::read_to_string(&pid).ok()?.trim().parse().ok()
+        });
+        let id = nix::unistd::Pid::from_raw(id);
+        nix::sys::signal::kill(id, nix::sys::signal::Signal::SIGTERM).unwrap();
+        eventually("it has ended", Duration::from_secs(10), || {
+            (!fs::exists(&pid).unwrap()).then_some(())
+        });
+        let _ = fs::remove_file(&state);
+    }
+    assert!(fs::read_to_string(&log).unwrap().contains("every route is removed"));
 }

@@ -5,6 +5,7 @@ mod babeld_configuration;
 mod bench;
 mod bird;
 mod dual_homed;
+mod host_routes;
 mod kernel;
 mod openvpn;
 mod openvpn_matrix;

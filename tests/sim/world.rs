@@ -172,7 +172,7 @@ impl World {
         };
         let router = Router::new(settings, self.random.fork());
         match past {
-            Some(past) => router.with_past(past.next_seqno()),
+            Some(past) => router.with_past(past.seqno.wrapping_add(1)),
             None => router,
         }
     }

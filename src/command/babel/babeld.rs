@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::command::Outcome;
 use crate::command::babel::configured::{self, Job};
-use crate::command::babel::statements::{PidFile, VERBOSE, read_file, refused, start_log};
+use crate::command::babel::statements::{VERBOSE, read_file, refused};
 use crate::proto::babel::configuration::command_line::{CommandLine, Task};
 
 /// Options of babeld, read by themselves.
@@ -25,11 +25,12 @@ pub fn run(options: &Options) -> Outcome {
     }
     read_files(&mut line)?;
     line.add_interfaces();
-    let CommandLine { configuration, control_socket, .. } = line;
-    start_log(&configuration.options, VERBOSE)?;
-    let _pid_file = PidFile::of(configuration.options.pid_file.as_deref().unwrap_or(PID_FILE))?;
+    let CommandLine { mut configuration, control_socket, .. } = line;
+    configuration.options.pid_file.get_or_insert_with(|| PID_FILE.to_owned());
     configured::run(Job {
         configuration,
+        verbose: VERBOSE,
+        usual_state: Some(STATE_FILE),
         babeld_socket: control_socket.map(PathBuf::from),
         socket: None,
         json: false,
@@ -50,5 +51,7 @@ fn read_files(line: &mut CommandLine) -> Outcome {
     if problems.is_empty() { Ok(()) } else { Err(refused(&problems)) }
 }
 
+/// Where babeld keeps its sequence number if it is not told.
+const STATE_FILE: &str = "/var/lib/babel-state";
 /// Where babeld writes its process id if it is not told.
 const PID_FILE: &str = "/var/run/babeld.pid";

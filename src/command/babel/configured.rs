@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
-use tracing::{info, warn};
+use tracing::{debug, error, info, warn};
 
 use crate::command::babel::babeld_socket::ControlSocket;
 use crate::command::babel::control;
@@ -13,8 +13,9 @@ use crate::command::babel::printing::print_changes;
 use crate::command::babel::reload;
 use crate::command::babel::request::BabelError;
 use crate::command::babel::service::Babel;
-use crate::command::babel::statements::refused;
+use crate::command::babel::statements::{self, refused};
 use crate::command::{Failure, Outcome, runtime};
+use crate::os::hardware;
 use crate::os::host_routes::HostRoutes;
 use crate::os::route::KernelSettings;
 use crate::proto::babel::configuration::options::{self, Options};
@@ -28,6 +29,11 @@ use crate::proto::limits;
 pub struct Job {
     /// The router.
     pub configuration: Configuration,
+    /// How much is logged at least.
+    pub verbose: u8,
+    /// Where sequence numbers are kept if the configuration does not say; that it cannot be written there is
+    /// no reason not to start.
+    pub usual_state: Option<&'static str>,
     /// Where re6stnet asks.
     pub babeld_socket: Option<PathBuf>,
     /// Where `re6st babel dump` asks.
@@ -44,12 +50,19 @@ pub type ReadAgain = Box<dyn Fn() -> Result<Configuration, Failure>>;
 /// Routes until told to end.
 pub fn run(job: Job) -> Outcome {
     let interfaces = plan(&job.configuration)?;
+    let _pid_file = statements::begin(&job.configuration.options, job.verbose)?;
+    let in_background = job.configuration.options.daemonise;
     for remark in &job.configuration.remarks {
         warn!("{remark}");
     }
     let runtime = runtime::start_alone();
     let runtime = runtime.map_err(|error| Failure::failed(format!("cannot start: {error}")))?;
-    runtime.block_on(route(job, interfaces))
+    let done = runtime.block_on(route(job, interfaces));
+    if in_background && let Err(failure) = &done {
+        // Nobody sees what is said at the end.
+        error!("{failure}");
+    }
+    done
 }
 
 /// The links of a configuration that can be followed.
@@ -65,14 +78,8 @@ fn plan(configuration: &Configuration) -> Result<Vec<Interface>, Failure> {
 async fn route(job: Job, interfaces: Vec<Interface>) -> Outcome {
     let failed = |error: BabelError| Failure::failed(error.to_string());
     let mut signals = Signals::open()?;
-    let Job { mut configuration, babeld_socket, socket, json, read_again } = job;
-    let options = &configuration.options;
-    let state = options.state_file.as_deref().filter(|path| !path.is_empty()).map(Path::new);
-    let given = match options.identity {
-        options::Identity::Kept => options.router_id,
-        options::Identity::Random => options.router_id.or_else(|| Some(identity::draw())),
-    };
-    let identity = Identity::find(given, state)?;
+    let Job { mut configuration, usual_state, babeld_socket, socket, json, read_again, .. } = job;
+    let identity = identity(&configuration.options, usual_state, &interfaces)?;
     let settings = Settings {
         router_id: identity.router_id,
         announced: Vec::new(),
@@ -119,11 +126,45 @@ async fn route(job: Job, interfaces: Vec<Interface>) -> Outcome {
     let done = tokio::select! {
         done = follow => done,
         () = serve => Ok(()),
+        () = babel.ended() => Err(failed(BabelError::Stopped)),
     };
     // Routes are removed whether the router ended well or not.
-    let stopped = babel.stop().await.map_err(failed);
-    info!("every route is removed");
-    done.and(stopped)
+    done.and(babel.stop().await.map_err(failed))
+}
+
+/// Who the router is. As with babeld, the usual state file may be that of others on this host: it tells the
+/// sequence number of an identity, not the identity.
+fn identity(
+    options: &Options,
+    usual_state: Option<&str>,
+    interfaces: &[Interface],
+) -> Result<Identity, Failure> {
+    let of_hardware = || {
+        let names: Vec<String> =
+            interfaces.iter().map(|interface| interface.name.clone()).collect();
+        hardware::router_id(&names).unwrap_or_else(|error| {
+            warn!("cannot ask for hardware addresses: {error}");
+            None
+        })
+    };
+    let found = || of_hardware().unwrap_or_else(identity::draw);
+    let given = match options.identity {
+        options::Identity::Kept => options.router_id,
+        options::Identity::Random => options.router_id.or_else(|| Some(identity::draw())),
+    };
+    match (options.state_file.as_deref(), usual_state) {
+        (Some(""), _) | (None, None) => Identity::find(given, None, found),
+        (Some(path), _) => Identity::find(given, Some(Path::new(path)), found),
+        (None, Some(path)) => {
+            let given = given.unwrap_or_else(found);
+            Identity::find(Some(given), Some(Path::new(path)), found).or_else(|failure| {
+                warn!(
+                    "{failure}; if this router is restarted, neighbours may refuse it for a while"
+                );
+                Identity::find(Some(given), None, found)
+            })
+        }
+    }
 }
 
 /// Originates what the configuration says, and reads it again when asked, until told to end.
@@ -134,6 +175,7 @@ async fn follow(
     (signals, reloads): (&mut Signals, &mut mpsc::Receiver<control::Reload>),
 ) -> Outcome {
     let hangup = if read_again.is_some() { Hangup::Reloads } else { Hangup::Ends };
+    let mut host = HostRoutes::open().map_err(cannot_list)?;
     loop {
         let tables = tables(&configuration.options);
         let answer = tokio::select! {
@@ -141,7 +183,7 @@ async fn follow(
                 Next::End => return Ok(()),
                 Next::Reload => None,
             },
-            done = announce(babel, &configuration.filters, tables) => return done,
+            done = announce(babel, &mut host, &configuration.filters, &tables) => return done,
             Some(answer) = reloads.recv() => Some(answer),
         };
         let Some(read_again) = read_again else { continue };
@@ -184,23 +226,33 @@ async fn reload(
 }
 
 /// Originates what the filters let out of the host's addresses and routes, whenever these change.
-async fn announce(babel: &Babel, filters: &Filters, tables: Vec<u32>) -> Outcome {
-    let failed = |error: std::io::Error| {
-        Failure::failed(format!("cannot list the host's addresses and routes: {error}"))
-    };
-    let mut host = HostRoutes::open(tables).map_err(failed)?;
+async fn announce(
+    babel: &Babel,
+    host: &mut HostRoutes,
+    filters: &Filters,
+    tables: &[u32],
+) -> Outcome {
     let mut announced = None;
     loop {
-        let now = redistribute(&host.list().await.map_err(failed)?, filters);
+        let now = redistribute(&host.list(tables).map_err(cannot_list)?, filters);
         if announced.as_ref() != Some(&now) {
             let set = babel.set_announced(now.clone()).await;
             set.map_err(|error| Failure::failed(error.to_string()))?;
             announced = Some(now);
         }
-        host.changed().await;
-        // Changes come in bursts.
-        tokio::time::sleep(limits::REDISTRIBUTION_PAUSE).await;
+        match tokio::time::timeout(limits::REDISTRIBUTION_CHECK_INTERVAL, host.changed()).await {
+            // Changes come in bursts.
+            Ok(changed) => {
+                changed.map_err(cannot_list)?;
+                tokio::time::sleep(limits::REDISTRIBUTION_PAUSE).await;
+            }
+            Err(_) => debug!("looks at the host's routes though nothing was told of them"),
+        }
     }
+}
+
+fn cannot_list(error: std::io::Error) -> Failure {
+    Failure::failed(format!("cannot list the host's addresses and routes: {error}"))
 }
 
 fn kernel(configuration: &Configuration) -> KernelSettings {

@@ -80,8 +80,10 @@ async fn answer(
 ) -> io::Result<()> {
     let (read, mut write) = client.into_split();
     let mut request = String::new();
-    // A request is one word: whoever sends more wants something else.
-    BufReader::new(read.take(64)).read_line(&mut request).await?;
+    // A request is one word: whoever sends more, or nothing for long, wants something else.
+    let mut read = BufReader::new(read.take(64));
+    let asked = read.read_line(&mut request);
+    tokio::time::timeout(limits::CONTROL_REQUEST_PATIENCE, asked).await??;
     let monitor = match request.trim() {
         "dump" => false,
         "monitor" => true,
@@ -109,10 +111,18 @@ async fn answer(
             return Ok(());
         }
         shown = now;
-        // Changes come in bursts.
-        tokio::time::sleep(limits::BABEL_MONITOR_PAUSE).await;
-        babel.changed().await.map_err(io::Error::other)?;
+        tokio::select! {
+            changed = next_change(&mut babel) => changed?,
+            // It has nothing more to say: it is gone.
+            _ = read.read_u8() => return Ok(()),
+        }
     }
+}
+
+async fn next_change(babel: &mut Babel) -> io::Result<()> {
+    // Changes come in bursts.
+    tokio::time::sleep(limits::BABEL_MONITOR_PAUSE).await;
+    babel.changed().await.map_err(io::Error::other)
 }
 
 async fn reload(reloads: Option<mpsc::Sender<Reload>>) -> Result<(), String> {

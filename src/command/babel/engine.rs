@@ -53,7 +53,7 @@ pub struct Engine {
     /// Kernel switches, switched back at the end.
     forwarding: Forwarding,
     /// Given back last, when no route is left.
-    _owner: RouteOwner,
+    owner: RouteOwner,
 }
 
 /// A packet to be sent.
@@ -134,7 +134,7 @@ impl Engine {
             notices,
             changes,
             forwarding,
-            _owner: owner,
+            owner,
         })
     }
 
@@ -153,7 +153,7 @@ impl Engine {
                 }
                 request = requests.recv() => match request {
                     Some(request) => {
-                        if let Next::End(answer) = self.answer(request).await {
+                        if let Next::End(answer) = self.answer(request) {
                             self.end();
                             drop(self);
                             let _ = answer.send(Ok(()));
@@ -162,7 +162,13 @@ impl Engine {
                     }
                     None => break,
                 },
-                () = self.links.changed() => self.check_links().await,
+                changed = self.links.changed() => {
+                    if let Err(error) = changed {
+                        warn!("cannot hear of changes of interfaces: {error}");
+                        break;
+                    }
+                    self.check_links();
+                }
                 told = self.route_changes.next() => self.note_change(told),
                 () = self.clock.sleep_until(self.repairs.deadline()) => self.repair(),
                 () = self.clock.sleep_until(deadline) => self.handle(Input::Timer),
@@ -176,10 +182,15 @@ impl Engine {
         // Neighbours take other ways before ours are gone.
         self.say(packets);
         self.change_routes(&changes);
-        self.identity.close(self.router.state());
+        info!("every route is removed");
+        if self.owner.has_company() {
+            info!("another Babel router lives on this host: packets are passed on as before");
+            self.forwarding.leave_on();
+        }
+        self.identity.close(self.router.state(), self.clock.now());
     }
 
-    async fn answer(&mut self, request: Request) -> Next {
+    fn answer(&mut self, request: Request) -> Next {
         // Whoever asked may have gone: an answer that nobody waits for is not an error.
         match request {
             Request::AddInterface(name, behaviour, answer) => {
@@ -187,7 +198,7 @@ impl Engine {
                 match self.active.get(&name).cloned() {
                     Some(link) => self.enter(link, &behaviour),
                     None => {
-                        self.check_links().await;
+                        self.check_links();
                         if !self.active.contains_key(&name) {
                             info!("{name} is not there or not up yet: it is used as soon as it is");
                         }
@@ -319,7 +330,7 @@ impl Engine {
         trace!(?input);
         let mut out = Vec::new();
         self.router.handle(input, self.clock.now(), &mut out);
-        self.identity.keep(self.router.state());
+        self.identity.keep(self.router.state(), self.clock.now());
         if self.router.version() != *self.changes.borrow() {
             self.changes.send_replace(self.router.version());
         }
@@ -425,9 +436,9 @@ impl Engine {
     }
 
     /// Brings the router's links in line with the kernel's.
-    async fn check_links(&mut self) {
+    fn check_links(&mut self) {
         let losses = self.links.losses();
-        let usable = match self.links.usable(self.link_detection).await {
+        let usable = match self.links.usable(self.link_detection) {
             Ok(usable) => usable,
             Err(error) => return warn!("cannot list the interfaces: {error}"),
         };
@@ -447,7 +458,8 @@ impl Engine {
             self.leave(&name);
         }
         let is_source = |address| self.routes.names_source(address);
-        if self.active.values().any(|link| losses.without_address.contains(&link.index))
+        if losses.any
+            || self.active.values().any(|link| losses.without_address.contains(&link.index))
             || losses.addresses.iter().any(is_source)
         {
             self.repairs.add(KernelChange::Any, self.clock.now());

@@ -41,6 +41,7 @@ pub fn fixed(before: &Configuration, after: &Configuration) -> Option<&'static s
         ("router-id", old.router_id == new.router_id),
         ("random-id", old.identity == new.identity),
         ("state-file", old.state_file == new.state_file),
+        ("daemonise", old.daemonise == new.daemonise),
         ("log-file", old.log_file == new.log_file),
         ("pid-file", old.pid_file == new.pid_file),
         ("install", before.filters.install == after.filters.install),

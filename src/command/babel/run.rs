@@ -8,16 +8,16 @@ use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, BufReader, Lines, Stdin};
 use tokio::signal::unix::{SignalKind, signal};
-use tracing::{info, warn};
+use tracing::warn;
 
 use crate::command::babel::SOCKET;
 use crate::command::babel::configured::{self, Job};
 use crate::command::babel::control::ControlSocket;
-use crate::command::babel::identity::Identity;
+use crate::command::babel::identity::{self, Identity};
 use crate::command::babel::printing::print_changes;
 use crate::command::babel::request::BabelError;
 use crate::command::babel::service::Babel;
-use crate::command::babel::statements::{self, PidFile};
+use crate::command::babel::statements;
 use crate::command::json::{Object, Tunnel, TunnelEvent};
 use crate::command::{Failure, Outcome, runtime};
 use crate::os::log;
@@ -122,11 +122,10 @@ pub fn run(options: Options) -> Outcome {
 fn run_configured(options: Options) -> Outcome {
     let Options { interface, config, statement, socket, json, verbose, .. } = options;
     let read = move || read_configuration(&config, &statement, &interface);
-    let configuration = read()?;
-    statements::start_log(&configuration.options, verbose)?;
-    let _pid_file = PidFile::of(configuration.options.pid_file.as_deref().unwrap_or_default())?;
     configured::run(Job {
-        configuration,
+        configuration: read()?,
+        verbose,
+        usual_state: None,
         babeld_socket: None,
         socket: Some(socket),
         json,
@@ -165,7 +164,7 @@ async fn route(options: Options) -> Outcome {
         let path = options.socket.display();
         Failure::failed(format!("cannot listen on {path}: {error}; give another --socket"))
     })?;
-    let identity = Identity::find(None, options.state.as_deref())?;
+    let identity = Identity::find(None, options.state.as_deref(), identity::draw)?;
     let settings = settings(&options, identity.router_id);
     let (babel, _notices) = Babel::start(settings, kernel(&options), identity).map_err(failed)?;
     socket.serve(babel.clone(), None);
@@ -176,9 +175,7 @@ async fn route(options: Options) -> Outcome {
         tokio::spawn(print_changes(babel.clone()));
     }
     let done = follow(&options, &babel, &mut events).await;
-    babel.stop().await.map_err(failed)?;
-    info!("every route is removed");
-    done
+    done.and(babel.stop().await.map_err(failed))
 }
 
 /// Adds and removes interfaces as told, until a signal says that it is enough.
@@ -192,6 +189,7 @@ async fn follow(options: &Options, babel: &Babel, events: &mut Events) -> Outcom
         tokio::select! {
             _ = terminate.recv() => return Ok(()),
             _ = interrupt.recv() => return Ok(()),
+            () = babel.ended() => return Err(Failure::failed(BabelError::Stopped.to_string())),
             line = events.next() => match line {
                 Some(line) => follow_line(options, babel, &line, &mut up).await?,
                 None if up.is_empty() && options.interface.is_empty() => {

@@ -108,6 +108,11 @@ impl Babel {
         self.changes.changed().await.map_err(|_| BabelError::Stopped)
     }
 
+    /// Waits until it has ended, asked to or not.
+    pub async fn ended(&self) {
+        self.requests.closed().await;
+    }
+
     /// What it knows at this moment.
     pub async fn dump(&self) -> Result<Dump, BabelError> {
         self.ask(Request::Dump).await

@@ -10,16 +10,30 @@ use crate::proto::babel::configuration::problem::Problem;
 
 /// Reads one file into a configuration; everything wrong in it.
 pub fn read_file(configuration: &mut Configuration, name: &str) -> Result<Vec<Problem>, Failure> {
-    let text = std::fs::read_to_string(name)
+    let octets = std::fs::read(name)
         .map_err(|error| Failure::usage(format!("cannot read {name}: {error}")))?;
-    Ok(configuration.read_file(name, &text))
+    // A comment may be in any encoding.
+    Ok(configuration.read_file(name, &String::from_utf8_lossy(&octets)))
+}
+
+/// Becomes the process that the configuration describes: with its log, in the background if it says so, and
+/// with its process id in a file as long as what this returns is kept. Before any thread is started.
+pub fn begin(options: &options::Options, verbose: u8) -> Result<Option<PidFile>, Failure> {
+    start_log(options, verbose)?;
+    if options.daemonise {
+        // Folders that the configuration names are looked for where it was started.
+        nix::unistd::daemon(true, false)
+            .map_err(|error| Failure::failed(format!("cannot go to the background: {error}")))?;
+    }
+    PidFile::of(options.pid_file.as_deref().unwrap_or_default())
 }
 
 /// Logs where the configuration says, and at least as much as it says.
-pub fn start_log(options: &options::Options, verbose: u8) -> Outcome {
+fn start_log(options: &options::Options, verbose: u8) -> Outcome {
     let asked = u8::try_from(options.debug).unwrap_or(u8::MAX).saturating_add(VERBOSE);
     let verbose = if options.debug == 0 { verbose } else { verbose.max(asked) };
-    match &options.log_file {
+    let usual = options.daemonise.then_some(LOG_FILE);
+    match options.log_file.as_deref().or(usual) {
         None => log::start(verbose),
         Some(path) => log::start_in(verbose, Path::new(path))
             .map_err(|error| Failure::failed(format!("cannot write the log {path}: {error}")))?,
@@ -41,7 +55,7 @@ pub struct PidFile {
 
 impl PidFile {
     /// The one at `path`, which may be empty: then there is none.
-    pub fn of(path: &str) -> Result<Option<Self>, Failure> {
+    fn of(path: &str) -> Result<Option<Self>, Failure> {
         if path.is_empty() { Ok(None) } else { Self::create(path).map(Some) }
     }
 
@@ -66,5 +80,7 @@ impl Drop for PidFile {
     }
 }
 
+/// Where babeld's log is when it is in the background and nobody says where.
+const LOG_FILE: &str = "/var/log/babeld.log";
 /// What happens: neighbours, routers, problems.
 pub const VERBOSE: u8 = 2;

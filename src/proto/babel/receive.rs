@@ -215,7 +215,7 @@ impl Router {
         let Some(destination) = update.destination else {
             return self.retract_all_of(id, now);
         };
-        if !is_routable(&destination) || !self.accepts(&destination) {
+        if !destination.is_routable() || !self.accepts(&destination) {
             return;
         }
         let (Some(router_id), Some(next_hop)) = (update.router_id, update.next_hop) else {
@@ -450,19 +450,5 @@ impl Router {
             let (is_retracted, _, _, best) = ranks.min()?;
             (!is_retracted).then_some(best)
         })
-    }
-}
-
-/// Whether routes to a destination make sense at all (RFC 8966, Appendix C, and a little more).
-fn is_routable(destination: &Destination) -> bool {
-    match destination.prefix.address() {
-        IpAddr::V4(v4) => {
-            let is_this_host = destination.prefix.length() >= 8 && v4.octets()[0] == 0;
-            !(v4.is_loopback() || v4.is_multicast() || v4.is_link_local() || is_this_host)
-        }
-        IpAddr::V6(v6) => {
-            let is_host_of_zeros = destination.prefix.length() > 64 && v6.octets()[..8] == [0; 8];
-            !(v6.is_multicast() || v6.is_unicast_link_local() || is_host_of_zeros)
-        }
     }
 }

@@ -1,7 +1,6 @@
 //! What of a host's own addresses and routes is originated.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 
 use crate::proto::babel::destination::Destination;
 use crate::proto::babel::filter::{Candidate, Filters, Origin};
@@ -21,7 +20,7 @@ pub struct HostRoute {
 /// What is originated of them; of several with the same destination, the one with the lowest metric.
 pub fn redistribute(routes: &[HostRoute], filters: &Filters) -> Vec<Announcement> {
     let mut announced: BTreeMap<Destination, u16> = BTreeMap::new();
-    for route in routes.iter().filter(|route| is_of_use_to_others(&route.destination)) {
+    for route in routes.iter().filter(|route| route.destination.is_routable()) {
         let candidate = Candidate {
             destination: route.destination,
             router_id: None,
@@ -37,14 +36,6 @@ pub fn redistribute(routes: &[HostRoute], filters: &Filters) -> Vec<Announcement
     }
     let announcement = |(destination, metric)| Announcement { destination, metric };
     announced.into_iter().map(announcement).collect()
-}
-
-/// Not so: loopback, link-local and multicast.
-fn is_of_use_to_others(destination: &Destination) -> bool {
-    match destination.prefix.address() {
-        IpAddr::V4(v4) => !(v4.is_loopback() || v4.is_link_local() || v4.is_multicast()),
-        IpAddr::V6(v6) => !(v6.is_loopback() || v6.is_unicast_link_local() || v6.is_multicast()),
-    }
 }
 
 #[cfg(test)]

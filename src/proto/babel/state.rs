@@ -7,7 +7,46 @@ use crate::proto::babel::configuration::words;
 use crate::proto::babel::router_id::RouterId;
 use crate::proto::time::UnixTime;
 
-/// What is remembered.
+/// What is remembered of the last life.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Past {
+    /// Who it was; a babeld of today does not say.
+    pub router_id: Option<RouterId>,
+    /// The highest number it may have announced.
+    pub seqno: u16,
+}
+
+impl Past {
+    /// Reads what [`State::to_text`] wrote, or a babeld: `SEQNO`, or `ROUTER-ID SEQNO TIME` up to 1.8.
+    pub fn parse(text: &str) -> Option<Self> {
+        let words: Vec<&str> = text.split_ascii_whitespace().collect();
+        let (router_id, seqno) = match *words {
+            [seqno] => (None, seqno),
+            [seqno, router_id, time] if !seqno.contains(':') => {
+                let _written_at: u64 = time.parse().ok()?;
+                (Some(words::router_id(router_id)?), seqno)
+            }
+            [router_id, seqno, time] => {
+                let _written_at: u64 = time.parse().ok()?;
+                (Some(words::router_id(router_id)?), seqno)
+            }
+            _ => return None,
+        };
+        Some(Self { router_id, seqno: seqno.parse().ok()? })
+    }
+
+    /// Whether it is of this router, as far as can be told.
+    pub fn is_of(&self, router_id: RouterId) -> bool {
+        self.router_id.is_none_or(|known| known == router_id)
+    }
+
+    /// The number to begin with: higher than all that may have been announced.
+    pub const fn next_seqno(&self) -> u16 {
+        self.seqno.wrapping_add(1)
+    }
+}
+
+/// What is to be remembered.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct State {
     /// Who it is.
@@ -17,23 +56,9 @@ pub struct State {
 }
 
 impl State {
-    /// Reads what babeld or [`to_text`](Self::to_text) wrote: `ROUTER-ID SEQNO TIME`, in one line.
-    pub fn parse(text: &str) -> Option<Self> {
-        let mut words = text.split_ascii_whitespace();
-        let router_id = words::router_id(words.next()?)?;
-        let seqno = words.next()?.parse().ok()?;
-        let _written_at: u64 = words.next()?.parse().ok()?;
-        words.next().is_none().then_some(Self { router_id, seqno })
-    }
-
-    /// As babeld writes it.
+    /// `SEQNO ROUTER-ID TIME`, in one line: babeld reads the first word.
     pub fn to_text(&self, now: UnixTime) -> String {
-        format!("{} {} {}\n", self.router_id, self.seqno, now.as_secs())
-    }
-
-    /// The number to begin with: higher than all that may have been announced.
-    pub const fn next_seqno(&self) -> u16 {
-        self.seqno.wrapping_add(1)
+        format!("{} {} {}\n", self.seqno, self.router_id, now.as_secs())
     }
 
     /// What is to be written down before `current` is announced, if `written` is not enough: some numbers
@@ -60,15 +85,18 @@ mod tests {
     }
 
     #[test]
-    fn it_is_read_as_babeld_writes_it() {
+    fn it_is_read_as_we_and_babelds_write_it() {
         let text = state(4711).to_text(UnixTime::from_secs(1_795_389_533));
-        assert_eq!(text, "02:00:00:ff:fe:00:00:01 4711 1795389533\n");
-        assert_eq!(State::parse(&text), Some(state(4711)));
-        for length in 0..text.len() - 11 {
-            assert_eq!(State::parse(&text[..length]), None, "{length} octets");
+        assert_eq!(text, "4711 02:00:00:ff:fe:00:00:01 1795389533\n");
+        let past = Past { router_id: Some(state(0).router_id), seqno: 4711 };
+        assert_eq!(Past::parse(&text), Some(past));
+        assert_eq!(Past::parse("02:00:00:ff:fe:00:00:01 4711 1795389533\n"), Some(past));
+        assert_eq!(Past::parse("4711\n"), Some(Past { router_id: None, seqno: 4711 }));
+        for length in 5..text.len() - 11 {
+            assert_eq!(Past::parse(&text[..length]).filter(|past| past.seqno != 4711), None);
         }
-        for text in ["", "x", "0:0 1 1", "02:00:00:ff:fe:00:00:01 65536 1", "\0\0\0"] {
-            assert_eq!(State::parse(text), None, "{text}");
+        for text in ["", "x", "0:0 1 1", "1 0:0 1", "02:00:00:ff:fe:00:00:01 65536 1", "\0\0\0"] {
+            assert_eq!(Past::parse(text), None, "{text}");
         }
     }
 
@@ -81,7 +109,7 @@ mod tests {
                 written = Some(next);
                 count += 1;
             }
-            let kept = written.unwrap();
+            let kept = Past::parse(&written.unwrap().to_text(UnixTime::from_secs(0))).unwrap();
             assert!(kept.next_seqno().wrapping_sub(current.seqno).cast_signed() > 0);
         }
         assert!(count < 20, "{count}");

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use tokio::sync::mpsc;
 
 use crate::command::Failure;
-use crate::command::babel::identity::Identity as Router;
+use crate::command::babel::identity::{self, Identity as Router};
 use crate::command::babel::service::Babel;
 use crate::command::node::control::{Asked, Control};
 use crate::command::node::drive::QUEUE;
@@ -56,11 +56,11 @@ impl Wanted<'_> {
         })?;
         let state = self.options.state.join("babel-state");
         // A state folder that is full costs the node its past, and nothing else.
-        let router = match Router::find(None, Some(&state)) {
+        let router = match Router::find(None, Some(&state), identity::draw) {
             Ok(router) => router,
             Err(failure) => {
                 tracing::warn!("{failure}; this router begins without its past");
-                Router::find(None, None)?
+                Router::find(None, None, identity::draw)?
             }
         };
         let (babel, babel_notices) = start_babel(self.parameters, places, router)?;

@@ -137,6 +137,14 @@ impl InterfaceOptions {
                     self.without_effect("faraway true", "radio channels are not looked at");
                 }
             }
+            "probe-mtu" => {
+                if words.value(CHOICE, words::choice)? == Some(true) {
+                    self.without_effect(
+                        "probe-mtu true",
+                        "packets are as large as the interface's MTU allows",
+                    );
+                }
+            }
             "unicast" => {
                 if words.value(CHOICE, words::choice)? == Some(true) {
                     self.without_effect("unicast true", "neighbours take multicast as well");

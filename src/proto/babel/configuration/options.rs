@@ -30,6 +30,8 @@ pub struct Options {
     pub kernel_setup: KernelSetup,
     /// When a link can be used.
     pub link_detection: LinkDetection,
+    /// Whether the process leaves its terminal and goes on in the background.
+    pub daemonise: bool,
     /// How much is told about what happens.
     pub debug: u32,
 }
@@ -37,7 +39,7 @@ pub struct Options {
 /// Where an identity comes from that nobody gave.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Identity {
-    /// The state file, so that it is the same at each start; drawn if there is none.
+    /// The same at each start: of the state file, else of a hardware address; drawn if there is none.
     Kept,
     /// Drawn at each start, whatever the state file says.
     Random,
@@ -75,6 +77,7 @@ impl Default for Options {
             pid_file: None,
             kernel_setup: KernelSetup::Done,
             link_detection: LinkDetection::Administrative,
+            daemonise: false,
             debug: 0,
         }
     }
@@ -107,8 +110,6 @@ impl Options {
             "random-id" => {
                 let random = words.value(BOOLEAN, words::boolean)?;
                 self.identity = if random { Identity::Random } else { Identity::Kept };
-                // What else babeld does if it is false is refused below.
-                return Ok(random);
             }
             _ => return Ok(false),
         }
@@ -130,6 +131,7 @@ impl Options {
                 self.link_detection =
                     if detect { LinkDetection::Carrier } else { LinkDetection::Administrative };
             }
+            "daemonise" => self.daemonise = words.value(BOOLEAN, words::boolean)?,
             "debug" => {
                 self.debug =
                     words.value("a number", |word| words::number(word, &(0..=u32::MAX)))?;
@@ -155,9 +157,6 @@ fn refuse(word: &str, words: &mut Words) -> Result<(), Fault> {
         "protocol-port" if words.value(NUMBER, number)? != PORT => {
             unsupported("protocol-port", "Babel's own, 6696, is used, leave the line out")
         }
-        "daemonise" if words.value(BOOLEAN, words::boolean)? => {
-            unsupported("daemonise true", "let a service manager run it in the background")
-        }
         "ipv6-subtrees" if !words.value(BOOLEAN, words::boolean)? => unsupported(
             "ipv6-subtrees false",
             "source-specific routes are left to the kernel, leave the line out",
@@ -168,20 +167,26 @@ fn refuse(word: &str, words: &mut Words) -> Result<(), Fault> {
         "protocol-group"
         | "protocol-port"
         | "reflect-kernel-metric"
-        | "daemonise"
         | "ipv6-subtrees"
         | "diversity" => Ok(()),
         "allow-duplicates" => {
             words.value(NUMBER, number)?;
             unsupported("allow-duplicates", "a destination comes from the kernel or from Babel")
         }
-        "random-id" => without_effect(
-            "random-id false",
-            "hardware addresses are not looked at: `state-file` keeps a router-id, `router-id` gives one",
-        ),
         "diversity-factor" => {
             words.value("a number up to 256", |word| words::number(word, &(0..=256)))?;
             without_effect("diversity-factor", "radio channels are not looked at")
+        }
+        "kernel-check-interval" => {
+            words.value("a number of seconds", number_or_zero)?;
+            without_effect(
+                "kernel-check-interval",
+                "the kernel tells what changes, and is asked every 5 minutes",
+            )
+        }
+        "shutdown-delay-ms" => {
+            words.value("a number of milliseconds", number_or_zero)?;
+            without_effect("shutdown-delay-ms", "neighbours are told before routes are removed")
         }
         "smoothing-half-life" => {
             words.value("a number of seconds", number_or_zero)?;

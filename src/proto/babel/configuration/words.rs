@@ -117,15 +117,16 @@ pub fn number8(text: &str) -> Option<u8> {
     number(text, &(0..=255)).and_then(|value| value.try_into().ok())
 }
 
-/// Thousandths: `4` is 4000 and `0.25` is 250; further digits are dropped.
+/// Thousandths: `4` is 4000 and `.25` is 250; further digits are dropped.
 pub fn thousandths(text: &str) -> Option<u32> {
-    let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
-    let is_number = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
-    if !is_number(whole) || !is_number(fraction) {
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+    let are_digits = |part: &str| part.bytes().all(|b| b.is_ascii_digit());
+    if !are_digits(whole) || !are_digits(fraction) || (whole.is_empty() && fraction.is_empty()) {
         return None;
     }
+    let whole: u32 = if whole.is_empty() { 0 } else { whole.parse().ok()? };
     let fraction: u32 = format!("{fraction:0<3}")[..3].parse().ok()?;
-    whole.parse::<u32>().ok()?.checked_mul(1000)?.checked_add(fraction)
+    whole.checked_mul(1000)?.checked_add(fraction)
 }
 
 /// An interval that fits the centiseconds of Babel's packets.
@@ -140,20 +141,18 @@ pub fn round_trip(text: &str) -> Option<Duration> {
     Some(Duration::from_micros(microseconds.into()))
 }
 
-/// `true` or `false`.
+/// `true` or `false`, as is `auto` where no kind of link decides.
 pub fn boolean(text: &str) -> Option<bool> {
-    match text {
-        "true" | "yes" => Some(true),
-        "false" | "no" => Some(false),
-        _ => None,
-    }
+    choice(text).map(Option::unwrap_or_default)
 }
 
 /// `true`, `false`, or `auto` to let the kind of link decide.
 pub fn choice(text: &str) -> Option<Option<bool>> {
     match text {
+        "true" | "yes" => Some(Some(true)),
+        "false" | "no" => Some(Some(false)),
         "auto" | "default" => Some(None),
-        _ => boolean(text).map(Some),
+        _ => None,
     }
 }
 
@@ -243,7 +242,9 @@ mod tests {
         assert_eq!(interval("0.25"), Some(Duration::from_millis(250)));
         assert_eq!(interval("0.0019"), Some(Duration::from_millis(1)));
         assert_eq!(interval("655.35"), Some(Duration::from_millis(655_350)));
-        for text in ["0", "", ".5", "5.", "655.36", "-1", "1,5", "4s", "4294967", "0.0001"] {
+        assert_eq!(interval(".5"), Some(Duration::from_millis(500)));
+        assert_eq!(interval("5."), Some(Duration::from_secs(5)));
+        for text in ["0", "", ".", "655.36", "-1", "1,5", "4s", "4294967", "0.0001"] {
             assert_eq!(interval(text), None, "{text}");
         }
         assert_eq!(round_trip("0.125"), Some(Duration::from_micros(125)));
