@@ -433,7 +433,7 @@ fn pass(bench: &mut Bench, rounds: Range<u16>, is_lost: impl Fn(u16) -> bool) {
 fn told_on(bench: &mut Bench, of: Destination) -> Vec<(u32, u16)> {
     let mut told = Vec::new();
     for output in bench.wanted() {
-        if let Output::Send { interface, path, octets } = output {
+        if let Output::Send { interface, path, octets, .. } = output {
             let packet = Packet::parse(&octets).unwrap();
             let tlvs: Vec<_> = packet.tlvs(OURS).map(|tlv| (path.to, tlv.unwrap())).collect();
             told.extend(updates(&tlvs, of).iter().map(|(_, metric)| (interface, *metric)));
@@ -855,4 +855,32 @@ fn babel_challenges_no_more_often_than_it_may() {
     }
     let nonces = challenges(&bench.wanted());
     assert!((9..=11).contains(&nonces.len()), "{} in 3 s", nonces.len());
+}
+
+/// RFC 9616 §3.2: a packet says when it was sent if a Hello with a timestamp begins it, and whoever sends it is
+/// told that it may not wait.
+#[test]
+fn babel_says_which_packets_may_not_wait() {
+    let timed = |settings: InterfaceSettings| {
+        let mut bench = Bench::new();
+        bench.handle(Input::InterfaceUp(link(LINK, settings)));
+        greet(&mut bench, 2, 0);
+        bench.hear(0, |composer| put_update(composer, 0, prefix(1)));
+        bench.wait(90 * SECOND);
+        let (mut timed, mut others) = (0, 0);
+        for output in bench.wanted() {
+            let Output::Send { octets, is_timed, .. } = output else { continue };
+            let mut tlvs = Packet::parse(&octets).unwrap().tlvs(OURS).flatten();
+            let has_timestamp = tlvs.any(|tlv| match tlv {
+                Tlv::Hello(hello) => hello.sent.is_some(),
+                Tlv::Ihu(ihu) => ihu.echo.is_some(),
+                _ => false,
+            });
+            assert_eq!(is_timed, has_timestamp);
+            *(if is_timed { &mut timed } else { &mut others }) += 1;
+        }
+        (timed > 0, others > 0)
+    };
+    assert_eq!(timed(InterfaceSettings::tunnel(SECOND)), (true, true));
+    assert_eq!(timed(InterfaceSettings::wired(SECOND)), (false, true));
 }

@@ -61,6 +61,7 @@ struct Packet {
     interface: u32,
     path: Path,
     octets: Vec<u8>,
+    is_timed: bool,
 }
 
 /// Whether the loop goes on.
@@ -285,6 +286,10 @@ impl Engine {
                 })
                 .collect();
             packets.append(&mut self.decide(Input::ReceivedTogether(&datagrams)));
+            // What says when it was sent may not wait, nor may it overtake what was signed before it.
+            if packets.iter().any(|packet| packet.is_timed) {
+                self.say(std::mem::take(&mut packets));
+            }
         }
         self.say(packets);
     }
@@ -339,8 +344,8 @@ impl Engine {
         for output in out {
             trace!(?output);
             match output {
-                Output::Send { interface, path, octets } => {
-                    packets.push(Packet { interface, path, octets });
+                Output::Send { interface, path, octets, is_timed } => {
+                    packets.push(Packet { interface, path, octets, is_timed });
                 }
                 Output::Install { destination, next_hop, before } => {
                     self.repairs.forget(&destination);
@@ -354,7 +359,7 @@ impl Engine {
     }
 
     fn say(&self, packets: Vec<Packet>) {
-        for Packet { interface, path, octets } in packets {
+        for Packet { interface, path, octets, .. } in packets {
             // A link that is going down refuses packets: its end will be reported.
             if let Err(error) = self.socket.send(&octets, (path.from, interface), path.to) {
                 let mut active = self.active.iter();

@@ -211,8 +211,11 @@ impl Router {
             speaker.fill(&interface.link, &mut interface.outbox, neighbours);
             for body in interface.outbox.composer.take() {
                 let path = interface.to_all();
+                // A Hello begins its packet.
+                let is_hello = body.first() == Some(&Hello::TYPE);
+                let is_timed = is_hello && interface.link.settings.rtt.is_some();
                 let octets = interface.seal(body, path, keys, random);
-                out.push(Output::Send { interface: index, path, octets });
+                out.push(Output::Send { interface: index, path, octets, is_timed });
             }
         }
         let waiting: Vec<NeighbourId> = neighbours
@@ -229,7 +232,8 @@ impl Router {
             speaker.fill(&interface.link, &mut outbox, neighbours);
             for body in outbox.composer.take() {
                 let octets = interface.seal(body, path, keys, random);
-                out.push(Output::Send { interface: interface.link.index, path, octets });
+                let interface = interface.link.index;
+                out.push(Output::Send { interface, path, octets, is_timed: false });
             }
             if let Some(neighbour) = neighbours.get_mut(id) {
                 neighbour.outbox = outbox;

@@ -121,6 +121,8 @@ pub enum Output {
         path: Path,
         /// The packet.
         octets: Vec<u8>,
+        /// Whether it says when it was sent: it may not wait.
+        is_timed: bool,
     },
     /// Put a route into the kernel; if there is one of ours to that destination, in its place, in one
     /// step. One that is not ours stays.
