@@ -4,6 +4,7 @@ mod babel;
 mod bench;
 mod clauses;
 mod filters;
+mod goodbye;
 mod grid;
 mod mesh;
 mod statements;

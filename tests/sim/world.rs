@@ -234,6 +234,11 @@ impl World {
         }
     }
 
+    /// One end uses a link no longer, that could be used.
+    pub fn leave(&mut self, node: Node, link: LinkNumber) {
+        self.handle(node, Input::InterfaceLeft { interface: link });
+    }
+
     /// A node is gone without a word.
     pub fn kill(&mut self, node: Node) {
         if let Some(router) = self.routers[node].take() {

@@ -209,7 +209,8 @@ impl Engine {
             }
             Request::RemoveInterface(name, answer) => {
                 self.wanted.remove(&name);
-                self.leave(&name);
+                // Neighbours are told, if the link still carries anything.
+                self.leave(&name, |interface| Input::InterfaceLeft { interface });
                 let _ = answer.send(Ok(()));
             }
             Request::SetCostMultiplier(interface, address, multiplier, answer) => {
@@ -460,7 +461,7 @@ impl Engine {
             .map(|(name, _)| name.clone())
             .collect();
         for name in gone {
-            self.leave(&name);
+            self.leave(&name, |interface| Input::InterfaceDown { interface });
         }
         let is_source = |address| self.routes.names_source(address);
         if losses.any
@@ -491,10 +492,10 @@ impl Engine {
         self.handle(Input::InterfaceUp(Link { index, name, address, address_v4, mtu, settings }));
     }
 
-    fn leave(&mut self, name: &str) {
+    fn leave(&mut self, name: &str, input: fn(u32) -> Input<'static>) {
         if let Some(link) = self.active.remove(name) {
             debug!("runs no longer on {name}");
-            self.handle(Input::InterfaceDown { interface: link.index });
+            self.handle(input(link.index));
             self.socket.leave(link.index);
         }
     }

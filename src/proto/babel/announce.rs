@@ -241,17 +241,25 @@ impl Router {
         }
     }
 
+    /// Retracts everything on a link that is about to be left. What else waits to be said there is not said.
+    pub(super) fn say_goodbye(&mut self, index: u32, now: Instant) {
+        let Some(interface) = self.interfaces.get_mut(&index) else { return };
+        let nothing = interface.unicast_outbox(self.settings.keys.as_ref());
+        for neighbour in self.neighbours.iter_mut().filter(|it| it.interface == index) {
+            neighbour.outbox = nothing.clone();
+        }
+        interface.outbox = nothing;
+        put_wildcard_retraction(&mut interface.outbox.composer, self.seqno);
+        // The promise of a Hello that will not come makes us forgotten soon.
+        interface.link.settings.hello_interval = Duration::from_millis(10);
+        self.say_hello(index, now);
+    }
+
     /// Retracts everything, removes every route, forgets every link.
     pub(super) fn stop(&mut self, now: Instant, out: &mut Vec<Output>) {
         let indices: Vec<u32> = self.interfaces.keys().copied().collect();
-        for &index in &indices {
-            if let Some(interface) = self.interfaces.get_mut(&index) {
-                interface.outbox = interface.unicast_outbox(self.settings.keys.as_ref());
-                put_wildcard_retraction(&mut interface.outbox.composer, self.seqno);
-                // The promise of a Hello that will not come makes us forgotten soon.
-                interface.link.settings.hello_interval = Duration::from_millis(10);
-            }
-            self.say_hello(index, now);
+        for index in indices {
+            self.say_goodbye(index, now);
         }
         self.send_all(now, out);
         self.interfaces.clear();

@@ -28,6 +28,11 @@ pub enum Input<'a> {
         /// The kernel's number for it.
         interface: u32,
     },
+    /// A link is there, but no longer ours to use: neighbours are told.
+    InterfaceLeft {
+        /// The kernel's number for it.
+        interface: u32,
+    },
     /// A packet arrived.
     Received {
         /// The link.

@@ -98,6 +98,11 @@ impl Router {
         match input {
             Input::InterfaceUp(link) => self.add_interface(link, now, out),
             Input::InterfaceDown { interface } => self.remove_interface(interface, out),
+            Input::InterfaceLeft { interface } => {
+                self.say_goodbye(interface, now);
+                self.send_all(now, out);
+                self.remove_interface(interface, out);
+            }
             Input::Received { interface, path, octets } => {
                 self.receive(interface, path, octets, now, out);
             }
