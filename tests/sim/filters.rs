@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use re6st::proto::babel::configuration::Configuration;
 use re6st::proto::babel::event::Input;
+use re6st::proto::babel::packet::Tlv;
+use re6st::proto::babel::settings::InterfaceSettings;
 
+use super::bench::{Bench, LINK, SECOND, link, prefix, put_hello, put_update, put_update_with};
 use super::world::World;
 
 const MS: Duration = Duration::from_millis(1);
@@ -73,4 +76,44 @@ fn babel_does_not_announce_what_it_does_not_install() {
     world.join(1, 2, MS);
     world.run_for(Duration::from_secs(30));
     assert_eq!(world.unreached(), [(1, 0), (2, 0)]);
+}
+
+/// Goal: what a filter let a router announce by its originator is retracted there when it is lost, and nothing else is.
+/// Method: two destinations of two originators, of which the filter knows one; both are lost.
+#[test]
+fn babel_retracts_what_a_filter_let_it_announce() {
+    let mut bench = Bench::on_a_link();
+    let other = LINK + 1;
+    bench.handle(Input::InterfaceUp(link(other, InterfaceSettings::wired(SECOND))));
+    let mut configuration = Configuration::default();
+    let text = "out id 00:00:00:00:00:00:00:01 allow\nout deny";
+    assert_eq!(configuration.read_file("filters", text), []);
+    bench.handle(Input::Filters(configuration.filters));
+    for round in 0..3 {
+        bench.hear(0, |composer| put_hello(composer, round));
+        bench.hear_on(other, 1, |composer| put_hello(composer, round));
+    }
+    let told = |bench: &mut Bench| {
+        bench.wait(SECOND);
+        let said = bench.said().into_iter().filter_map(|(interface, tlv)| match tlv {
+            Tlv::Update(update) if interface == other && update.destination.is_some() => {
+                Some((update.destination.unwrap(), update.metric == u16::MAX))
+            }
+            _ => None,
+        });
+        let mut said: Vec<_> = said.collect();
+        said.dedup();
+        said
+    };
+    told(&mut bench);
+    bench.hear(0, |composer| {
+        put_update(composer, 0, prefix(1));
+        put_update(composer, 5, prefix(2));
+    });
+    assert_eq!(told(&mut bench), [(prefix(1), false)]);
+    bench.hear(0, |composer| {
+        put_update_with(composer, 0, prefix(1), u16::MAX);
+        put_update_with(composer, 5, prefix(2), u16::MAX);
+    });
+    assert_eq!(told(&mut bench), [(prefix(1), true)]);
 }
