@@ -46,7 +46,8 @@ pub const BABEL_DESTINATIONS_MAX: usize = 200_000;
 pub const BABEL_SOURCES_MAX: usize = 64;
 /// Next hops one neighbour may name; updates with further ones are dropped.
 pub const BABEL_NEXT_HOPS_MAX: usize = 16;
-/// Seqno requests that wait for an answer; further ones are not repeated.
+/// Seqno requests that wait for an answer; further ones of ours are not repeated, those of
+/// others not passed on.
 pub const BABEL_REQUESTS_MAX: usize = 65_536;
 /// Updates that wait for one Babel neighbour are as many as destinations: further ones it gets with the
 /// next full table. Packets of a Babel table sent at once; the rest follows in pieces.

@@ -884,3 +884,29 @@ fn babel_says_which_packets_may_not_wait() {
     assert_eq!(timed(InterfaceSettings::tunnel(SECOND)), (true, true));
     assert_eq!(timed(InterfaceSettings::wired(SECOND)), (false, true));
 }
+
+/// RFC 8966 §3.8.1.2: a router that has lost what is asked for passes on a request only for a router-id that it has
+/// heard of: whoever invents some is not helped.
+#[test]
+fn babel_passes_no_request_on_for_a_router_that_nobody_names() {
+    let mut bench = between_two_links();
+    for round in 0..3 {
+        bench.hear(1, |composer| put_hello(composer, round));
+    }
+    bench.hear(0, |composer| put_route(composer, 1, 0));
+    bench.hear(1, |composer| put_route(composer, 1, 500));
+    bench.wait(100 * MS);
+    bench.hear(0, |composer| put_route(composer, 1, u16::MAX));
+    bench.wait(100 * MS);
+    assert_eq!(taken(&bench), None, "the other offer may not be taken");
+    bench.wanted();
+    for (number, expected) in [(0, vec![neighbour(1)]), (77, vec![])] {
+        bench.hear_on(LINK + 1, 2, |composer| {
+            let (destination, router_id) = (prefix(1), router_id(number));
+            let request = SeqnoRequest { destination, seqno: 9, hop_count: 9, router_id };
+            composer.put(SeqnoRequest::TYPE, |body| request.put(body));
+        });
+        let asked = requests(&told(&mut bench));
+        assert_eq!(asked.iter().map(|(to, _)| *to).collect::<Vec<_>>(), expected, "{number}");
+    }
+}

@@ -77,7 +77,8 @@ impl Pending {
         let has_room = self.requests.len() < limits::BABEL_REQUESTS_MAX;
         let Some(request) = self.requests.get_mut(&key) else {
             if !has_room {
-                return Novelty::Known;
+                // Ours must go out once; what others invent is not passed on.
+                return if is_ours { Novelty::New } else { Novelty::Known };
             }
             let mut request = Request {
                 asked,
@@ -338,7 +339,10 @@ mod tests {
             assert_eq!(pending.add(place(at), request(5), None, None, after(0)), Novelty::New);
         }
         let further = place(limits::BABEL_REQUESTS_MAX);
-        assert_eq!(pending.add(further, request(5), None, None, after(0)), Novelty::Known);
+        let other = Some(Neighbours::test_id());
+        assert_eq!(pending.add(further, request(5), other, None, after(0)), Novelty::Known);
+        // Our own is sent, though it is not repeated.
+        assert_eq!(pending.add(further, request(5), None, None, after(0)), Novelty::New);
         assert_eq!(pending.requests.len(), limits::BABEL_REQUESTS_MAX);
         pending.hear(place(0), request(5).router_id, 5, after(0));
         assert_eq!(pending.add(further, request(5), None, None, after(0)), Novelty::New);

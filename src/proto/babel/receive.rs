@@ -400,7 +400,11 @@ impl Router {
             return;
         }
         let Some((_, selected)) = self.table.selected_route(place) else {
-            return self.forward_seqno_request(id, place, request, now);
+            // We need not, and for a router-id that somebody invented we do not.
+            if self.table.names(place, request.router_id) {
+                self.forward_seqno_request(id, place, request, now);
+            }
+            return;
         };
         let satisfied = self.table.router_id(selected.offer.router) != request.router_id
             || !is_newer(request.seqno, selected.offer.seqno);

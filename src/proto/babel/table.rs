@@ -299,6 +299,13 @@ impl Table {
         self.routers.id(router)
     }
 
+    /// Whether somebody offers, or we announced, a destination in that router-id's name.
+    pub fn names(&self, id: DestinationId, router_id: RouterId) -> bool {
+        let offered = self.routes(id).map(|(_, route)| route.offer.router);
+        let announced = self.get(id).into_iter().flat_map(Entry::routers);
+        offered.chain(announced).any(|router| self.routers.id(router) == router_id)
+    }
+
     /// Makes sure that an entry is looked at by then.
     pub fn schedule(&mut self, id: DestinationId, due: Instant) {
         let due = Tick::at(due);
