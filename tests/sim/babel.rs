@@ -68,6 +68,18 @@ fn babel_links_come_up_at_once() {
     }
 }
 
+/// Goal: signed links come up however long packets take: no challenge makes the answer to another one worthless.
+#[test]
+fn babel_signed_links_come_up_however_long_packets_take() {
+    for delay in [300, 600, 1500, 4000] {
+        let mut world = World::new(2, 8).with_keys();
+        world.join(0, 1, delay * MS);
+        let took = world.run_until_whole(120 * SECOND);
+        println!("{delay} ms: {took:?}");
+        assert!(took < 10 * delay * MS, "{delay} ms: {took:?}");
+    }
+}
+
 /// Goal: a link whose first Hellos are all lost need not wait for those of the next interval.
 #[test]
 fn babel_links_come_up_soon_when_their_first_packets_are_lost() {

@@ -51,7 +51,16 @@ pub struct PeerCounter {
 #[derive(Clone, Copy, Debug)]
 struct Challenge {
     nonce: [u8; NONCE_OCTETS],
+    /// When it was sent first: what answers it was signed after that.
+    made: Instant,
+    /// When it was sent last.
     sent: Instant,
+}
+
+impl Challenge {
+    fn is_fresh(&self, now: Instant) -> bool {
+        now - self.made < limits::BABEL_CHALLENGE_PATIENCE
+    }
 }
 
 /// Which of the last 128 counters were taken: packets of one kind overtake each other, too (RFC 9467 §3.2).
@@ -136,19 +145,20 @@ impl PeerCounter {
     }
 
     fn is_answer(&self, nonce: &[u8], now: Instant) -> bool {
-        self.challenge.is_some_and(|challenge| {
-            challenge.nonce == nonce && now - challenge.sent < limits::BABEL_CHALLENGE_PATIENCE
-        })
+        self.challenge.is_some_and(|challenge| challenge.nonce == nonce && challenge.is_fresh(now))
     }
 
+    /// What was asked for lately is asked for again: its answer may be on the way, and would be worthless if
+    /// something else was asked for meanwhile.
     fn next_challenge(&mut self, now: Instant, random: &mut Random) -> Option<[u8; NONCE_OCTETS]> {
-        let sent = self.challenge.map(|challenge| challenge.sent);
-        if sent.is_some_and(|sent| now - sent < limits::BABEL_CHALLENGE_INTERVAL) {
+        let former = self.challenge.filter(|challenge| challenge.is_fresh(now));
+        if former.is_some_and(|it| now - it.sent < limits::BABEL_CHALLENGE_INTERVAL) {
             return None;
         }
-        let nonce = random.octets();
-        self.challenge = Some(Challenge { nonce, sent: now });
-        Some(nonce)
+        let begin = || Challenge { nonce: random.octets(), made: now, sent: now };
+        let challenge = Challenge { sent: now, ..former.unwrap_or_else(begin) };
+        self.challenge = Some(challenge);
+        Some(challenge.nonce)
     }
 }
 

@@ -31,6 +31,7 @@
 //!   is asked for, but that one.
 //! - 8966 §A.2.2: the better of the two histories counts, 16 Hellos long; with the multicast one alone, a
 //!   neighbour that sends only unicast Hellos would be none.
+//! - 8967 §4.3.1.1: a challenge that is repeated within its 30 s asks for the same nonce, not for another.
 //! - 8967 §4.3.1.2: what goes to everyone in the same turn leaves before the answer to a challenge.
 //! - 9467 §3.2 (must): after an answer to a challenge nothing is taken that was sent before it. The RFC lets
 //!   127 packets in, once more if they had been taken before.
