@@ -7,6 +7,7 @@ mod filters;
 mod goodbye;
 mod grid;
 mod mesh;
+mod pressure;
 mod statements;
 mod survive;
 mod world;

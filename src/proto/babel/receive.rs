@@ -350,7 +350,7 @@ impl Router {
     }
 
     fn retract_all_of(&mut self, id: NeighbourId, now: Instant) {
-        let offered: Vec<DestinationId> = self.table.offered_by(id).collect();
+        let offered: Vec<DestinationId> = self.table.standing_of(id).collect();
         for place in offered {
             self.retract_at(id, place, now);
         }

@@ -179,6 +179,11 @@ impl Table {
         self.column(neighbour).into_iter().flat_map(Column::iter).map(|(id, _)| id)
     }
 
+    /// All that a neighbour offers something for that it did not take back.
+    pub fn standing_of(&self, neighbour: NeighbourId) -> impl Iterator<Item = DestinationId> {
+        self.column(neighbour).into_iter().flat_map(Column::standing)
+    }
+
     /// The places of a neighbour's next hops that offers of it name, or routes that the kernel has.
     pub fn next_hops_of(&self, neighbour: NeighbourId) -> [bool; limits::BABEL_NEXT_HOPS_MAX] {
         let offers = self.column(neighbour).into_iter().flat_map(Column::iter);
@@ -233,11 +238,8 @@ impl Table {
     /// A neighbour takes an offer back; whether there was one.
     pub fn retract(&mut self, id: DestinationId, neighbour: NeighbourId, now: Instant) -> bool {
         let column = self.columns.get_mut(neighbour.place());
-        let offered = column.and_then(|column| column.get_mut(id));
-        let Some(route) = offered.filter(|route| !route.is_retracted()) else { return false };
-        route.retract(now);
-        let expires = route.expires.instant();
-        self.schedule(id, expires);
+        let Some(expires) = column.and_then(|column| column.retract(id, now)) else { return false };
+        self.schedule(id, expires.instant());
         true
     }
 
@@ -258,7 +260,7 @@ impl Table {
         let Self { columns, entries, .. } = self;
         let Some(entry) = entries.get_mut(id.place()).and_then(Option::as_mut) else { return };
         for column in columns {
-            let Some(route) = column.get_mut(id) else { continue };
+            let Some(route) = column.get(id) else { continue };
             if route.expires.instant() > now {
                 continue;
             }
@@ -266,7 +268,7 @@ impl Table {
                 column.remove(id);
                 entry.offers -= 1;
             } else {
-                route.retract(now);
+                column.retract(id, now);
             }
         }
     }
