@@ -68,6 +68,8 @@ impl Tlv {
             RouteRequest::TYPE => Self::RouteRequest(RouteRequest::parse(body)?),
             SeqnoRequest::TYPE => Self::SeqnoRequest(SeqnoRequest::parse(body)?),
             ROUTER_ID => {
+                // Also if it cannot be read, the former one does not hold any more.
+                state.router_id = None;
                 let mut reader = Reader::new(body);
                 let _reserved = reader.u16()?;
                 // It says something about later TLVs whatever sub-TLVs follow: RFC 8966 §4.5.
@@ -75,7 +77,11 @@ impl Tlv {
                 return Ok(None);
             }
             next_hop::TYPE => {
-                state.set_next_hop(next_hop::parse(body)?);
+                let parsed = next_hop::parse(body);
+                if matches!(parsed, Err(TlvError::Short(_))) {
+                    state.void_next_hops();
+                }
+                state.set_next_hop(parsed?);
                 return Ok(None);
             }
             _ => return Ok(None),
@@ -242,6 +248,41 @@ mod tests {
             let [Ok(Tlv::Update(update))] = &said[..] else { panic!("{said:?}") };
             assert_eq!(update.router_id, RouterId::new([1, 2, 3, 4, 5, 6, 7, 8]));
             assert_eq!(update.next_hop, Some("10.0.0.1".parse().unwrap()));
+        }
+    }
+
+    /// What cannot be read would have said something else of later updates than what came before it.
+    #[test]
+    fn a_router_id_next_hop_or_prefix_that_cannot_be_read_voids_the_former_one() {
+        const PREFIX: u8 = 0x80;
+        const IDENTIFIER: u8 = 0x40;
+        let former = [
+            &[ROUTER_ID, 10, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8][..],
+            &[next_hop::TYPE, 6, 1, 0, 10, 0, 0, 1],
+            &[8, 12, 1, PREFIX, 16, 0, 0, 9, 0, 7, 0, 96, 10, 1],
+        ]
+        .concat();
+        let later = |void: &[u8]| {
+            // The rest of its prefix is that of the former update.
+            let route = [8, 11, 1, 0, 16, 1, 0, 9, 0, 7, 0, 96, 9];
+            let said = said(&[&former[..], void, &route].concat());
+            said.last().unwrap().map(drop)
+        };
+        for nothing in [&[8, 4, 1, 0, 16, 0][..], &[8, 2, 99, 0xff], &[next_hop::TYPE, 2, 99, 0]] {
+            assert_eq!(later(nothing), Ok(()), "{nothing:?}");
+        }
+        for (void, expected) in [
+            (&[ROUTER_ID, 9, 0, 0, 1, 2, 3, 4, 5, 6, 7][..], TlvError::NoRouterId),
+            (&[ROUTER_ID, 0], TlvError::NoRouterId),
+            (&[next_hop::TYPE, 5, 1, 0, 10, 0, 0], TlvError::NoNextHop),
+            (&[next_hop::TYPE, 0], TlvError::NoNextHop),
+            (&[8, 0], TlvError::NoDefaultPrefix),
+            (&[8, 2, 1, PREFIX], TlvError::NoDefaultPrefix),
+            (&[8, 11, 1, PREFIX, 16, 0, 0, 9, 0, 7, 0, 96, 10], TlvError::NoDefaultPrefix),
+            (&[8, 11, 1, PREFIX, 33, 0, 0, 9, 0, 7, 0, 96, 10], TlvError::NoDefaultPrefix),
+            (&[8, 11, 1, IDENTIFIER, 16, 0, 0, 9, 0, 7, 0, 96, 10], TlvError::NoRouterId),
+        ] {
+            assert_eq!(later(void), Err(expected), "{void:?}");
         }
     }
 

@@ -11,7 +11,7 @@ use crate::proto::babel::tlv::TlvError;
 pub struct ParserState {
     /// Who originates the routes that follow.
     pub router_id: Option<RouterId>,
-    next_hop_v6: IpAddr,
+    next_hop_v6: Option<IpAddr>,
     next_hop_v4: Option<IpAddr>,
     prefix_v4: Option<[u8; 16]>,
     prefix_v6: Option<[u8; 16]>,
@@ -23,7 +23,7 @@ impl ParserState {
     pub const fn new(from: Ipv6Addr) -> Self {
         Self {
             router_id: None,
-            next_hop_v6: IpAddr::V6(from),
+            next_hop_v6: Some(IpAddr::V6(from)),
             next_hop_v4: None,
             prefix_v4: None,
             prefix_v6: None,
@@ -33,15 +33,20 @@ impl ParserState {
 
     /// Where the routes that follow lead packets.
     pub fn next_hop(&self, encoding: AddressEncoding) -> Option<IpAddr> {
-        if encoding == AddressEncoding::Ipv4 { self.next_hop_v4 } else { Some(self.next_hop_v6) }
+        if encoding == AddressEncoding::Ipv4 { self.next_hop_v4 } else { self.next_hop_v6 }
     }
 
     /// Sets where routes of the address's family lead packets.
     pub const fn set_next_hop(&mut self, next_hop: IpAddr) {
         match next_hop {
             IpAddr::V4(_) => self.next_hop_v4 = Some(next_hop),
-            IpAddr::V6(_) => self.next_hop_v6 = next_hop,
+            IpAddr::V6(_) => self.next_hop_v6 = Some(next_hop),
         }
+    }
+
+    /// One was set that cannot be read: routes that follow lead nowhere.
+    pub const fn void_next_hops(&mut self) {
+        (self.next_hop_v4, self.next_hop_v6) = (None, None);
     }
 
     /// What omitted octets are taken from. Each encoding has its own: RFC 9229 §4.1.
@@ -69,5 +74,10 @@ impl ParserState {
             AddressEncoding::Ipv4ViaIpv6 => self.prefix_v4_via_v6 = Some(octets),
             _ => self.prefix_v6 = Some(octets),
         }
+    }
+
+    /// It was set, but cannot be read.
+    pub const fn void_default_prefixes(&mut self) {
+        (self.prefix_v4, self.prefix_v6, self.prefix_v4_via_v6) = (None, None, None);
     }
 }

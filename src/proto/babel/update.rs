@@ -8,7 +8,8 @@ use crate::proto::babel::destination::Destination;
 use crate::proto::babel::parser_state::ParserState;
 use crate::proto::babel::router_id::RouterId;
 use crate::proto::babel::sub_tlv::{SubTlvs, put_source};
-use crate::proto::babel::tlv::{TlvError, centiseconds, from_centiseconds, promised};
+use crate::proto::babel::tlv::TlvError::{self, NoDefaultPrefix, PrefixLength, Short};
+use crate::proto::babel::tlv::{centiseconds, from_centiseconds, promised};
 use crate::proto::bytes::{Reader, Writer};
 
 /// An update or a retraction, with what earlier TLVs of the packet said about it.
@@ -39,6 +40,21 @@ impl Update {
 
     /// Reads the body of an Update TLV; what it says for later TLVs goes to `state`.
     pub fn parse(body: &[u8], state: &mut ParserState) -> Result<Self, TlvError> {
+        let parsed = Self::read(body, state);
+        if let Err(Short(_) | PrefixLength { .. } | NoDefaultPrefix) = parsed {
+            // Later updates must not take for its prefix or router-id what was said before it.
+            let flags = body.get(1).copied().unwrap_or(PREFIX | ROUTER_ID);
+            if flags & PREFIX != 0 {
+                state.void_default_prefixes();
+            }
+            if flags & ROUTER_ID != 0 {
+                state.router_id = None;
+            }
+        }
+        parsed
+    }
+
+    fn read(body: &[u8], state: &mut ParserState) -> Result<Self, TlvError> {
         let mut reader = Reader::new(body);
         let encoding = AddressEncoding::parse(reader.u8()?)?;
         let flags = reader.u8()?;
@@ -259,10 +275,10 @@ mod tests {
         let ipv4 = Said { encoding: 4, flags: PREFIX, length: 16, rest: &[10, 9], ..USUAL };
         assert!(ipv4.read(&mut state).is_ok());
         assert_eq!(prefix(&later.read(&mut state).unwrap()), "2001:db8:2:9::/64");
-        let plain_ipv4 = Said { encoding: 1, omitted: 1, rest: &[9], ..ipv4 }.read(&mut state);
-        assert_eq!(plain_ipv4, Err(TlvError::NoDefaultPrefix));
         let beyond = Said { omitted: 9, rest: &[], ..USUAL }.read(&mut state);
         assert_eq!(beyond, Err(TlvError::PrefixLength { length: 64 }));
+        let plain_ipv4 = Said { encoding: 1, omitted: 1, rest: &[9], ..ipv4 }.read(&mut state);
+        assert_eq!(plain_ipv4, Err(TlvError::NoDefaultPrefix));
     }
 
     #[test]
