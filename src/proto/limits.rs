@@ -40,7 +40,7 @@ pub const BABEL_CHALLENGE_INTERVAL: Duration = Duration::from_millis(300);
 pub const BABEL_CHALLENGE_PATIENCE: Duration = Duration::from_secs(30);
 /// Babel neighbours on one interface; packets of further ones are dropped.
 pub const BABEL_NEIGHBOURS_MAX: usize = 1024;
-/// Destinations in the Babel table; updates for further ones are dropped, with a notice.
+/// Destinations in the Babel table, our own apart; updates for further ones are dropped, with a notice.
 pub const BABEL_DESTINATIONS_MAX: usize = 200_000;
 /// Originators remembered for one destination; the one heard of longest ago is forgotten.
 pub const BABEL_SOURCES_MAX: usize = 64;
@@ -205,7 +205,8 @@ pub const STATE_FILE_PAUSE: Duration = Duration::from_secs(10);
 /// So often a list of the kernel's is asked for while it changes each time it is told.
 pub const KERNEL_LISTS_MAX: usize = 5;
 
-/// A Babel router that finds its router-id taken takes another one at most this often.
+/// A Babel router that finds its router-id taken takes another one at most this often, and not
+/// so soon after its start.
 pub const BABEL_RENAME_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Tables for IPv4 routes by source; a route that would need one more is not installed, with a warning.

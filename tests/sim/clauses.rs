@@ -597,6 +597,9 @@ fn babel_keeps_its_name_when_it_hears_what_it_announced_before() {
         };
         composer.update(&update, &prefix(number), None);
     };
+    bench.hear(0, |composer| echo(composer, 5));
+    assert_eq!(bench.router.state().router_id, own, "of a former life, perhaps");
+    bench.wait(60 * SECOND);
     bench.handle(Input::Announced(Vec::new()));
     bench.hear(0, |composer| echo(composer, 0));
     assert_eq!(bench.router.state().router_id, own);

@@ -307,11 +307,10 @@ impl Router {
     /// Somebody originates under our name what we do not: another router has the same, or the clone of
     /// a disk. With two originators of one name, feasibility means nothing.
     fn change_router_id(&mut self, now: Instant, out: &mut Vec<Output>) {
-        let lately = self.renamed_at.is_some_and(|at| now - at < limits::BABEL_RENAME_INTERVAL);
-        if lately {
+        if now - self.renamed_at < limits::BABEL_RENAME_INTERVAL {
             return;
         }
-        self.renamed_at = Some(now);
+        self.renamed_at = now;
         self.settings.router_id = RouterId::draw(&mut self.random);
         out.push(Output::Notice(Notice::DuplicateRouterId));
         for destination in self.settings.announced.clone() {

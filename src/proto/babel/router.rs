@@ -37,10 +37,11 @@ pub struct Router {
     pub(super) trigger_at: Option<Instant>,
     /// In which order the whole table is said.
     pub(super) order: Order,
-    /// Whether the table was found full lately: the operator is told once.
+    /// Whether the table was found full, and has not emptied since: the operator is told once.
     pub(super) is_full: bool,
-    /// When another router-id was taken last.
-    pub(super) renamed_at: Option<Instant>,
+    /// When another router-id was taken last, or this one at the start: for a while others may still pass on
+    /// what was announced in its name before.
+    pub(super) renamed_at: Instant,
     /// Counts changes of what a dump shows.
     pub(super) version: u64,
     deadline: Option<Instant>,
@@ -63,7 +64,7 @@ impl Router {
             trigger_at: None,
             order: Order { changes: 0, ids: Arc::default() },
             is_full: false,
-            renamed_at: None,
+            renamed_at: Instant::ZERO,
             version: 0,
             deadline: Some(Instant::ZERO),
             settings,
@@ -74,12 +75,10 @@ impl Router {
         router
     }
 
-    /// It goes on with this number, under a name it had before. Others may still pass on what it announced
-    /// then: that is no sign of somebody else with its name.
+    /// It goes on with this number, under a name it had before.
     #[must_use]
     pub const fn with_past(mut self, seqno: u16) -> Self {
         self.seqno = seqno;
-        self.renamed_at = Some(Instant::ZERO);
         self
     }
 
@@ -297,7 +296,9 @@ impl Router {
     }
 
     fn originate(&mut self, announcement: Announcement) {
-        let Some(id) = self.table.find_or_add(announcement.destination) else { return };
+        // However many neighbours offer.
+        let found = self.table.find_or_add(announcement.destination, usize::MAX);
+        let Some(id) = found else { return };
         if let Some(entry) = self.table.get_mut(id) {
             entry.local = Some(announcement.metric);
         }

@@ -36,6 +36,7 @@ impl Router {
             self.tell_of_move(id, former, now);
             self.table.forget_if_empty(id);
         }
+        self.is_full &= !self.table.has_emptied();
     }
 
     /// Chooses an offer; when the choice is to be looked at again.

@@ -62,14 +62,18 @@ impl Table {
         let expected = expected.filter(|&id| is_of(&self.entries, id, &destination));
         let id = match expected {
             Some(id) => id,
-            None => self.find_or_add(destination)?,
+            None => self.find_or_add(destination, limits::BABEL_DESTINATIONS_MAX)?,
         };
         self.column_mut(neighbour).next = id.next();
         Some(id)
     }
 
-    /// The place of a destination, a new one if need be; `None` if the table is full.
-    pub fn find_or_add(&mut self, destination: Destination) -> Option<DestinationId> {
+    /// The place of a destination, a new one if need be; `None` if there are as many as there may be.
+    pub fn find_or_add(
+        &mut self,
+        destination: Destination,
+        destinations_max: usize,
+    ) -> Option<DestinationId> {
         let Self { entries, by_destination, hasher, free, .. } = self;
         let hash = hasher.hash_one(destination);
         let known = by_destination.len();
@@ -80,7 +84,7 @@ impl Table {
         );
         let vacant = match found {
             hash_table::Entry::Occupied(occupied) => return Some(*occupied.get()),
-            hash_table::Entry::Vacant(_) if known >= limits::BABEL_DESTINATIONS_MAX => return None,
+            hash_table::Entry::Vacant(_) if known >= destinations_max => return None,
             hash_table::Entry::Vacant(vacant) => vacant,
         };
         let id = match free.pop() {
@@ -133,6 +137,11 @@ impl Table {
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.by_destination.is_empty()
+    }
+
+    /// Whether there is room for many more that neighbours name.
+    pub fn has_emptied(&self) -> bool {
+        self.len() < limits::BABEL_DESTINATIONS_MAX / 8 * 7
     }
 
     /// A number that changes whenever a destination comes or goes.
@@ -383,7 +392,7 @@ mod tests {
     fn whoever_shortens_an_expiry_again_and_again_takes_no_memory() {
         let mut table = Table::default();
         let destination = Destination::from_anywhere(Cidr::IPV6_DEFAULT);
-        let id = table.find_or_add(destination).unwrap();
+        let id = table.find_or_add(destination, 1).unwrap();
         let router = table.intern(RouterId::new([1; 8]).unwrap()).unwrap();
         let second = |number: u64| Instant::ZERO + std::time::Duration::from_secs(number);
         for number in 1..10_000 {
