@@ -9,7 +9,7 @@ use re6st::proto::babel::composer::{Composer, put_wildcard_retraction};
 use re6st::proto::babel::configuration::Configuration;
 use re6st::proto::babel::counter::{CHALLENGE_REPLY, CHALLENGE_REQUEST, OwnCounter};
 use re6st::proto::babel::destination::Destination;
-use re6st::proto::babel::event::{Before, Input, Link, NextHop, Output};
+use re6st::proto::babel::event::{Before, Datagram, Input, Link, NextHop, Output};
 use re6st::proto::babel::hello::{Hello, HelloKind};
 use re6st::proto::babel::ihu::Ihu;
 use re6st::proto::babel::mac::{GROUP, Hash, Key, Keys, Path};
@@ -433,7 +433,7 @@ fn pass(bench: &mut Bench, rounds: Range<u16>, is_lost: impl Fn(u16) -> bool) {
 fn told_on(bench: &mut Bench, of: Destination) -> Vec<(u32, u16)> {
     let mut told = Vec::new();
     for output in bench.wanted() {
-        if let Output::Send { interface, path, octets, .. } = output {
+        if let Output::Send { interface, path, octets } = output {
             let packet = Packet::parse(&octets).unwrap();
             let tlvs: Vec<_> = packet.tlvs(OURS).map(|tlv| (path.to, tlv.unwrap())).collect();
             told.extend(updates(&tlvs, of).iter().map(|(_, metric)| (interface, *metric)));
@@ -860,32 +860,39 @@ fn babel_challenges_no_more_often_than_it_may() {
     assert!((9..=11).contains(&nonces.len()), "{} in 3 s", nonces.len());
 }
 
-/// RFC 9616 §3.2: a packet says when it was sent if a Hello with a timestamp begins it, and whoever sends it is
-/// told that it may not wait.
+/// RFC 9616 §3.2: a Hello says when it leaves. Of what arrives together, in pieces, the next input makes what is
+/// said: a router that takes more first says the time at which it speaks.
 #[test]
-fn babel_says_which_packets_may_not_wait() {
-    let timed = |settings: InterfaceSettings| {
-        let mut bench = Bench::new();
-        bench.handle(Input::InterfaceUp(link(LINK, settings)));
-        greet(&mut bench, 2, 0);
-        bench.hear(0, |composer| put_update(composer, 0, prefix(1)));
-        bench.wait(90 * SECOND);
-        let (mut timed, mut others) = (0, 0);
-        for output in bench.wanted() {
-            let Output::Send { octets, is_timed, .. } = output else { continue };
-            let mut tlvs = Packet::parse(&octets).unwrap().tlvs(OURS).flatten();
-            let has_timestamp = tlvs.any(|tlv| match tlv {
-                Tlv::Hello(hello) => hello.sent.is_some(),
-                Tlv::Ihu(ihu) => ihu.echo.is_some(),
-                _ => false,
-            });
-            assert_eq!(is_timed, has_timestamp);
-            *(if is_timed { &mut timed } else { &mut others }) += 1;
+fn babel_says_nothing_before_it_has_taken_what_arrived() {
+    let mut bench = between_two_links();
+    bench.handle(Input::Settings(InterfaceSettings::tunnel(SECOND)));
+    bench.wanted();
+    let octets = packets(|composer| put_update(composer, 0, prefix(1))).remove(0);
+    let path = Path { from: neighbour(0), to: GROUP };
+    let datagram = Datagram { interface: LINK, path, octets: &octets };
+    bench.now += 2 * SECOND;
+    bench.handle(Input::ReceivedTogether(&[datagram]));
+    let wanted = bench.wanted();
+    assert!(wanted.iter().any(|output| matches!(output, Output::Install { .. })), "{wanted:?}");
+    assert!(!wanted.iter().any(|output| matches!(output, Output::Send { .. })), "{wanted:?}");
+    assert!(bench.router.deadline().is_some_and(|due| due <= bench.now), "the rest is due");
+    bench.now += 50 * MS;
+    bench.handle(Input::Timer);
+    let (mut hellos, mut updates) = (0, 0);
+    for output in bench.wanted() {
+        let Output::Send { octets, .. } = output else { continue };
+        for tlv in Packet::parse(&octets).unwrap().tlvs(OURS).flatten() {
+            match tlv {
+                Tlv::Hello(hello) => {
+                    hellos += 1;
+                    assert_eq!(hello.sent, Some(bench.now.micros_u32()));
+                }
+                Tlv::Update(update) if update.destination == Some(prefix(1)) => updates += 1,
+                _ => {}
+            }
         }
-        (timed > 0, others > 0)
-    };
-    assert_eq!(timed(InterfaceSettings::tunnel(SECOND)), (true, true));
-    assert_eq!(timed(InterfaceSettings::wired(SECOND)), (false, true));
+    }
+    assert!(hellos > 0 && updates > 0, "{hellos} {updates}");
 }
 
 /// RFC 8966 §3.8.1.2: a router that has lost what is asked for passes on a request only for a router-id that it has

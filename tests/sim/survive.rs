@@ -357,7 +357,7 @@ fn babel_signs_on_each_link_with_its_own_key() {
     bench.wait(3 * SECOND);
     let mut count = 0;
     for output in bench.wanted() {
-        let Output::Send { interface, path, octets, .. } = output else { continue };
+        let Output::Send { interface, path, octets } = output else { continue };
         let packet = re6st::proto::babel::packet::Packet::parse(&octets).unwrap();
         let verified = [1, 2].map(|octet| keys(octet).verify(path, &packet));
         let expected = [interface == 8, interface == 9];

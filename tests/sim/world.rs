@@ -285,7 +285,7 @@ impl World {
         let mut changed = BTreeSet::new();
         for output in out {
             match output {
-                Output::Send { interface, path, octets, .. } => {
+                Output::Send { interface, path, octets } => {
                     self.send(node, interface, path, octets);
                 }
                 Output::Install { destination, next_hop, before } => {

@@ -29,6 +29,7 @@ use crate::proto::babel::mac::{GROUP, PORT, Path};
 use crate::proto::babel::router::Router;
 use crate::proto::babel::settings::{Behaviour, CostMultiplier, Settings};
 use crate::proto::limits;
+use crate::proto::time::Instant;
 
 /// A router and all it needs of the world.
 pub struct Engine {
@@ -39,6 +40,7 @@ pub struct Engine {
     routes: Routes,
     route_changes: RouteChanges,
     repairs: Repairs,
+    silence: Silence,
     /// What the kernel refused when it was last told.
     refused: BTreeSet<Destination>,
     links: LinkChanges,
@@ -61,7 +63,25 @@ struct Packet {
     interface: u32,
     path: Path,
     octets: Vec<u8>,
-    is_timed: bool,
+}
+
+/// While many routes change, and more may arrive, nothing is said that can wait: our own routes come first.
+#[derive(Clone, Copy, Default, Debug)]
+struct Silence {
+    began: Option<Instant>,
+    until: Instant,
+}
+
+impl Silence {
+    fn extend(&mut self, began: Instant, now: Instant) {
+        let began = *self.began.get_or_insert(began);
+        self.until = (now + PAUSE_BETWEEN_ARRIVALS).min(began + SILENCE_MAX);
+    }
+
+    /// When what is due can be done.
+    fn over(&self, deadline: Option<Instant>) -> Option<Instant> {
+        deadline.map(|due| due.max(self.until))
+    }
 }
 
 /// Whether the loop goes on.
@@ -127,6 +147,7 @@ impl Engine {
             routes,
             route_changes,
             repairs: Repairs::new(),
+            silence: Silence::default(),
             refused: BTreeSet::new(),
             links,
             link_detection,
@@ -172,7 +193,10 @@ impl Engine {
                 }
                 told = self.route_changes.next() => self.note_change(told),
                 () = self.clock.sleep_until(self.repairs.deadline()) => self.repair(),
-                () = self.clock.sleep_until(deadline) => self.handle(Input::Timer),
+                () = self.clock.sleep_until(self.silence.over(deadline)) => {
+                    self.silence = Silence::default();
+                    self.handle(Input::Timer);
+                }
             }
         }
         self.end();
@@ -267,32 +291,22 @@ impl Engine {
         Ok(())
     }
 
-    /// Takes what arrived, and what arrives meanwhile, before anything is said: our own routes come first.
-    /// Only so much of it, so that requests and timers have their turn.
+    /// Takes what arrived. It is decided about together: of many offers for a destination only the best gets
+    /// into the kernel. What is to be said because of it is said when nothing more arrives.
     fn receive(&mut self, buffer: &mut [u8]) {
-        let mut packets = Vec::new();
-        let until = self.clock.now() + SILENCE_MAX;
-        while self.clock.now() < until {
-            let arrivals = self.take(buffer);
-            if arrivals.is_empty() {
-                break;
-            }
-            // It is decided about together: of many offers for a destination only the best gets into the kernel.
-            let datagrams: Vec<Datagram<'_>> = arrivals
-                .into_iter()
-                .map(|(arrival, octets)| Datagram {
-                    interface: arrival.interface,
-                    path: Path { from: *arrival.from.ip(), to: arrival.to },
-                    octets: &buffer[octets],
-                })
-                .collect();
-            packets.append(&mut self.decide(Input::ReceivedTogether(&datagrams)));
-            // What says when it was sent may not wait, nor may it overtake what was signed before it.
-            if packets.iter().any(|packet| packet.is_timed) {
-                self.say(std::mem::take(&mut packets));
-            }
+        let arrivals = self.take(buffer);
+        let datagrams: Vec<Datagram<'_>> = arrivals
+            .into_iter()
+            .map(|(arrival, octets)| Datagram {
+                interface: arrival.interface,
+                path: Path { from: *arrival.from.ip(), to: arrival.to },
+                octets: &buffer[octets],
+            })
+            .collect();
+        let began = self.clock.now();
+        if self.handle(Input::ReceivedTogether(&datagrams)) > FEW_ROUTES {
+            self.silence.extend(began, self.clock.now());
         }
-        self.say(packets);
     }
 
     /// What arrived, as far as there is room.
@@ -319,16 +333,12 @@ impl Engine {
         arrivals
     }
 
-    fn handle(&mut self, input: Input<'_>) {
-        let packets = self.decide(input);
-        self.say(packets);
-    }
-
-    /// Does what follows from an input, except for what is to be said: a way is there before it is announced.
-    fn decide(&mut self, input: Input<'_>) -> Vec<Packet> {
+    /// Does what follows from an input: a way is there before it is announced. How many routes change.
+    fn handle(&mut self, input: Input<'_>) -> usize {
         let (changes, packets) = self.react(input);
         self.change_routes(&changes);
-        packets
+        self.say(packets);
+        changes.len()
     }
 
     /// What follows from an input: other routes in the kernel, and what is to be said.
@@ -345,8 +355,8 @@ impl Engine {
         for output in out {
             trace!(?output);
             match output {
-                Output::Send { interface, path, octets, is_timed } => {
-                    packets.push(Packet { interface, path, octets, is_timed });
+                Output::Send { interface, path, octets } => {
+                    packets.push(Packet { interface, path, octets });
                 }
                 Output::Install { destination, next_hop, before } => {
                     self.repairs.forget(&destination);
@@ -360,7 +370,7 @@ impl Engine {
     }
 
     fn say(&self, packets: Vec<Packet>) {
-        for Packet { interface, path, octets, .. } in packets {
+        for Packet { interface, path, octets } in packets {
             // A link that is going down refuses packets: its end will be reported.
             if let Err(error) = self.socket.send(&octets, (path.from, interface), path.to) {
                 let mut active = self.active.iter();
@@ -503,5 +513,9 @@ impl Engine {
 
 /// Octets of packets that are decided about together.
 const BURST_OCTETS: usize = 256 << 10;
+/// More routes than these change at once when a whole table arrives, or is lost.
+const FEW_ROUTES: usize = 64;
+/// A table arrives with pauses up to this.
+const PAUSE_BETWEEN_ARRIVALS: Duration = Duration::from_millis(2);
 /// For so long what arrives is taken before anything is said.
 const SILENCE_MAX: Duration = Duration::from_millis(100);

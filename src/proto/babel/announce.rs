@@ -211,11 +211,8 @@ impl Router {
             speaker.fill(&interface.link, &mut interface.outbox, neighbours);
             for body in interface.outbox.composer.take() {
                 let path = interface.to_all();
-                // A Hello begins its packet.
-                let is_hello = body.first() == Some(&Hello::TYPE);
-                let is_timed = is_hello && interface.link.settings.rtt.is_some();
                 let octets = interface.seal(body, path, keys, random);
-                out.push(Output::Send { interface: index, path, octets, is_timed });
+                out.push(Output::Send { interface: index, path, octets });
             }
         }
         let waiting: Vec<NeighbourId> = neighbours
@@ -232,8 +229,7 @@ impl Router {
             speaker.fill(&interface.link, &mut outbox, neighbours);
             for body in outbox.composer.take() {
                 let octets = interface.seal(body, path, keys, random);
-                let interface = interface.link.index;
-                out.push(Output::Send { interface, path, octets, is_timed: false });
+                out.push(Output::Send { interface: interface.link.index, path, octets });
             }
             if let Some(neighbour) = neighbours.get_mut(id) {
                 neighbour.outbox = outbox;

@@ -42,7 +42,8 @@ pub enum Input<'a> {
         /// The packet.
         octets: &'a [u8],
     },
-    /// Packets arrived together: what follows from all of them is decided once.
+    /// Packets arrived together: what follows from all of them is decided once, and said with the next input,
+    /// which is due: more may arrive.
     ReceivedTogether(&'a [Datagram<'a>]),
     /// Every link has these settings from now on.
     Settings(InterfaceSettings),
@@ -126,8 +127,6 @@ pub enum Output {
         path: Path,
         /// The packet.
         octets: Vec<u8>,
-        /// Whether it says when it was sent: it may not wait.
-        is_timed: bool,
     },
     /// Put a route into the kernel; if there is one of ours to that destination, in its place, in one
     /// step. One that is not ours stays.

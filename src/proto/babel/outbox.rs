@@ -13,7 +13,7 @@ use crate::proto::time::Instant;
 /// What waits to be said to one address.
 #[derive(Clone, Debug)]
 pub struct Outbox {
-    /// Packets that leave before this turn ends.
+    /// Packets that leave as soon as anything is said.
     pub composer: Composer,
     /// Requests that follow.
     requests: VecDeque<SeqnoRequest>,
@@ -125,6 +125,9 @@ impl Outbox {
 
     /// When the next piece is due.
     pub fn deadline(&self) -> Option<Instant> {
+        if !self.composer.is_empty() {
+            return Some(Instant::ZERO);
+        }
         self.is_waiting().then_some(self.next_at)
     }
 

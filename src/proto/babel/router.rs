@@ -94,6 +94,8 @@ impl Router {
 
     /// Takes one input; everything to do about it is in `out` afterwards.
     pub fn handle(&mut self, input: Input<'_>, now: Instant, out: &mut Vec<Output>) {
+        // More may arrive.
+        let speaks = !matches!(input, Input::ReceivedTogether(_));
         match input {
             Input::InterfaceUp(link) => self.add_interface(link, now, out),
             Input::InterfaceDown { interface } => self.remove_interface(interface, out),
@@ -138,11 +140,13 @@ impl Router {
             Input::Timer => {}
             Input::Stop => return self.stop(now, out),
         }
-        if self.deadline.is_some_and(|deadline| deadline <= now) {
+        if speaks && self.deadline.is_some_and(|deadline| deadline <= now) {
             self.upkeep(now, out);
         }
         self.settle(now, out);
-        self.send_all(now, out);
+        if speaks {
+            self.send_all(now, out);
+        }
         self.deadline = self.next_deadline();
     }
 
