@@ -54,6 +54,17 @@ fn a_configuration_is_read_again_and_neighbours_stay() {
     assert_eq!(met, 1, "{}", ours.printed());
 }
 
+/// Goal: neighbours on an interface that is taken out of the configuration know before a Hello is missed.
+#[test]
+fn an_interface_that_is_taken_out_of_the_configuration_is_taken_leave_of() {
+    let routers = Routers::start(&[Make::Babeld, Make::Ours], &[(1, 2)], Setup::default());
+    let (babeld, ours) = (routers.router(1), routers.router(2));
+    let is_routed = || babeld.route_to(2).is_some_and(|route| route.contains(" via "));
+    eventually("a route", PATIENCE, || is_routed().then_some(()));
+    succeeded(&ours.reload(|text| text.replace("interface e1\n", "interface e9\n")));
+    eventually("no route", Duration::from_millis(1500), || (!is_routed()).then_some(()));
+}
+
 /// Goal: whoever asks a router gets an answer or a reason, however many others do, and they may.
 /// Method: as many as may connect and say nothing.
 #[test]
