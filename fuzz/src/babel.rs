@@ -9,7 +9,7 @@ use re6st::proto::babel::configuration::Configuration;
 use re6st::proto::babel::configuration::command_line::CommandLine;
 use re6st::proto::babel::control::Requests;
 use re6st::proto::babel::destination::Destination;
-use re6st::proto::babel::event::{Before, Input, Link, LinkQuality, NextHop, Output};
+use re6st::proto::babel::event::{Before, Datagram, Input, Link, LinkQuality, NextHop, Output};
 use re6st::proto::babel::hello::{Hello, HelloKind};
 use re6st::proto::babel::ihu::Ihu;
 use re6st::proto::babel::mac::{BadSignatures, GROUP, Hash, Key, Keys, Path};
@@ -110,7 +110,10 @@ impl World {
     fn next(&mut self, choices: &mut Choices<'_>) {
         match choices.below(16) {
             0 => self.handle(Input::InterfaceUp(link(choices))),
-            1 => self.handle(Input::InterfaceDown { interface: choices.below(3).into() }),
+            1 => match choices.below(6) {
+                left @ 3.. => self.handle(Input::InterfaceLeft { interface: (left - 3).into() }),
+                dead => self.handle(Input::InterfaceDown { interface: dead.into() }),
+            },
             2 => self.hear_raw(choices),
             3 => self.operate(choices),
             4..=6 => self.pass(choices.time()),
@@ -147,7 +150,12 @@ impl World {
         if let Some(keys) = &self.keys {
             keys.sign(path, &mut octets);
         }
-        self.handle(Input::Received { interface, path, octets: &octets });
+        let octets = &octets[..];
+        // More may arrive, or not.
+        match octets.len() % 2 {
+            0 => self.handle(Input::Received { interface, path, octets }),
+            _ => self.handle(Input::ReceivedTogether(&[Datagram { interface, path, octets }])),
+        }
     }
 
     fn operate(&mut self, choices: &mut Choices<'_>) {
