@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::Ipv6Addr;
 use std::ops::Range;
-use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 use tracing::{debug, info, trace, warn};
@@ -12,6 +11,7 @@ use tracing::{debug, info, trace, warn};
 use crate::command::babel::identity::Identity;
 use crate::command::babel::repairs::Repairs;
 use crate::command::babel::request::{Answer, BabelError, Request};
+use crate::command::babel::silence::Silence;
 use crate::os::clock::Clock;
 use crate::os::entropy;
 use crate::os::forwarding::Forwarding;
@@ -29,7 +29,6 @@ use crate::proto::babel::mac::{GROUP, PORT, Path};
 use crate::proto::babel::router::Router;
 use crate::proto::babel::settings::{Behaviour, CostMultiplier, Settings};
 use crate::proto::limits;
-use crate::proto::time::Instant;
 
 /// A router and all it needs of the world.
 pub struct Engine {
@@ -63,25 +62,6 @@ struct Packet {
     interface: u32,
     path: Path,
     octets: Vec<u8>,
-}
-
-/// While many routes change, and more may arrive, nothing is said that can wait: our own routes come first.
-#[derive(Clone, Copy, Default, Debug)]
-struct Silence {
-    began: Option<Instant>,
-    until: Instant,
-}
-
-impl Silence {
-    fn extend(&mut self, began: Instant, now: Instant) {
-        let began = *self.began.get_or_insert(began);
-        self.until = (now + PAUSE_BETWEEN_ARRIVALS).min(began + SILENCE_MAX);
-    }
-
-    /// When what is due can be done.
-    fn over(&self, deadline: Option<Instant>) -> Option<Instant> {
-        deadline.map(|due| due.max(self.until))
-    }
 }
 
 /// Whether the loop goes on.
@@ -304,9 +284,8 @@ impl Engine {
             })
             .collect();
         let began = self.clock.now();
-        if self.handle(Input::ReceivedTogether(&datagrams)) > FEW_ROUTES {
-            self.silence.extend(began, self.clock.now());
-        }
+        let changes = self.handle(Input::ReceivedTogether(&datagrams));
+        self.silence.extend(changes, began, self.clock.now());
     }
 
     /// What arrived, as far as there is room.
@@ -513,9 +492,3 @@ impl Engine {
 
 /// Octets of packets that are decided about together.
 const BURST_OCTETS: usize = 256 << 10;
-/// More routes than these change at once when a whole table arrives, or is lost.
-const FEW_ROUTES: usize = 64;
-/// A table arrives with pauses up to this.
-const PAUSE_BETWEEN_ARRIVALS: Duration = Duration::from_millis(2);
-/// For so long what arrives is taken before anything is said.
-const SILENCE_MAX: Duration = Duration::from_millis(100);

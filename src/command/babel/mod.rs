@@ -15,6 +15,7 @@ mod repairs;
 pub mod request;
 mod run;
 pub mod service;
+mod silence;
 mod statements;
 
 use clap::Subcommand;
