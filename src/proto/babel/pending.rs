@@ -2,11 +2,10 @@
 //! and §3.8.2).
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::{BTreeMap, BinaryHeap};
 use std::time::Duration;
 
-use crate::proto::babel::destination::Destination;
-use crate::proto::babel::places::NeighbourId;
+use crate::proto::babel::places::{DestinationId, NeighbourId};
 use crate::proto::babel::requests::SeqnoRequest;
 use crate::proto::babel::router_id::RouterId;
 use crate::proto::babel::source::is_newer;
@@ -14,12 +13,13 @@ use crate::proto::limits;
 use crate::proto::time::Instant;
 
 /// Of what a request wants to hear.
-type Key = (Destination, RouterId);
+type Key = (DestinationId, RouterId);
 
 /// Requests that wait for an answer.
 #[derive(Clone, Default, Debug)]
 pub struct Pending {
-    requests: HashMap<Key, Request>,
+    /// Those of one destination are side by side.
+    requests: BTreeMap<Key, Request>,
     due: BinaryHeap<Reverse<(Instant, Key)>>,
 }
 
@@ -55,11 +55,11 @@ impl Request {
 #[derive(Clone, Copy, Debug)]
 pub enum Due {
     /// Ask again.
-    Repeat(SeqnoRequest),
+    Repeat(DestinationId, SeqnoRequest),
     /// Pass on again what a neighbour asked, to one other.
-    Forward(SeqnoRequest, NeighbourId),
+    Forward(DestinationId, SeqnoRequest, NeighbourId),
     /// Nobody answered.
-    GivenUp(Destination),
+    GivenUp(DestinationId),
 }
 
 impl Pending {
@@ -67,12 +67,13 @@ impl Pending {
     /// new, asks for more than an earlier one, or is asked again by others who may not have got an answer.
     pub fn add(
         &mut self,
+        id: DestinationId,
         asked: SeqnoRequest,
         asker: Option<NeighbourId>,
         offered: Option<u16>,
         now: Instant,
     ) -> Novelty {
-        let key = (asked.destination, asked.router_id);
+        let key = (id, asked.router_id);
         let (is_ours, for_others) = (asker.is_none(), asker.is_some());
         let has_room = self.requests.len() < limits::BABEL_REQUESTS_MAX;
         let Some(request) = self.requests.get_mut(&key) else {
@@ -120,17 +121,17 @@ impl Pending {
     /// whatever is asked (RFC 8966 §3.8.1.2).
     pub fn hear(
         &mut self,
-        destination: Destination,
+        id: DestinationId,
         router_id: RouterId,
         seqno: u16,
         now: Instant,
     ) -> Option<Request> {
-        let Some(request) = self.answered(destination, router_id, seqno) else {
-            return self.step(destination, router_id, seqno, now);
+        let Some(request) = self.answered(id, router_id, seqno) else {
+            return self.step(id, router_id, seqno, now);
         };
         request.is_ours = false;
         if !request.for_others {
-            self.requests.remove(&(destination, router_id));
+            self.requests.remove(&(id, router_id));
         }
         None
     }
@@ -138,12 +139,12 @@ impl Pending {
     /// The request to which this announcement is a step, if it is one.
     fn step(
         &mut self,
-        destination: Destination,
+        id: DestinationId,
         router_id: RouterId,
         seqno: u16,
         now: Instant,
     ) -> Option<Request> {
-        let key = (destination, router_id);
+        let key = (id, router_id);
         let request = self.requests.get_mut(&key)?;
         let is_near = request.asked.seqno.wrapping_sub(seqno) <= STEPS_MAX;
         if !is_near || request.offered.is_some_and(|offered| !is_newer(seqno, offered)) {
@@ -157,29 +158,21 @@ impl Pending {
 
     /// This is what we announce: whether others wait for it. What came from another neighbour than the
     /// one whose offer is taken is no answer, since it is not passed on.
-    pub fn is_awaited(
-        &mut self,
-        destination: Destination,
-        router_id: RouterId,
-        seqno: u16,
-    ) -> bool {
-        let awaited =
-            self.answered(destination, router_id, seqno).is_some_and(|request| request.for_others);
-        awaited && self.requests.remove(&(destination, router_id)).is_some()
+    pub fn is_awaited(&mut self, id: DestinationId, router_id: RouterId, seqno: u16) -> bool {
+        let awaited = self.answered(id, router_id, seqno).is_some_and(|request| request.for_others);
+        awaited && self.requests.remove(&(id, router_id)).is_some()
     }
 
     fn answered(
         &mut self,
-        destination: Destination,
+        id: DestinationId,
         router_id: RouterId,
         seqno: u16,
     ) -> Option<&mut Request> {
         if self.requests.is_empty() {
             return None;
         }
-        self.requests
-            .get_mut(&(destination, router_id))
-            .filter(|it| !is_newer(it.asked.seqno, seqno))
+        self.requests.get_mut(&(id, router_id)).filter(|it| !is_newer(it.asked.seqno, seqno))
     }
 
     /// The next request whose time has come. What only others asked is not passed on by the clock if
@@ -204,8 +197,8 @@ impl Pending {
             request.due = now + PATIENCE * u32::from(request.tries);
             self.due.push(Reverse((request.due, key)));
             let due = match request.asker {
-                _ if request.is_ours => Due::Repeat(request.asked),
-                Some(asker) if !was_lately => Due::Forward(request.asked, asker),
+                _ if request.is_ours => Due::Repeat(key.0, request.asked),
+                Some(asker) if !was_lately => Due::Forward(key.0, request.asked, asker),
                 _ => continue,
             };
             request.sent_at = now;
@@ -213,7 +206,18 @@ impl Pending {
         }
     }
 
-    /// A neighbour is forgotten, and its place may be another one's: it asked nothing.
+    /// A destination is forgotten, and its place may be another one's: nobody waits for that.
+    pub fn forget(&mut self, id: DestinationId) {
+        if !self.requests.is_empty() {
+            let of_it = (id, RouterId::FIRST)..=(id, RouterId::LAST);
+            let keys: Vec<Key> = self.requests.range(of_it).map(|(&key, _)| key).collect();
+            for key in keys {
+                self.requests.remove(&key);
+            }
+        }
+    }
+
+    /// A neighbour is forgotten, and its place may be another one's: that asked nothing.
     pub fn forget_asker(&mut self, asker: NeighbourId) {
         for request in self.requests.values_mut().filter(|request| request.asker == Some(asker)) {
             request.asker = None;
@@ -250,13 +254,15 @@ mod tests {
     use crate::proto::babel::neighbour::Neighbours;
     use crate::proto::cidr::Cidr;
 
-    fn destination() -> Destination {
-        Destination::from_anywhere(Cidr::IPV6_DEFAULT)
+    const PLACE: usize = 7;
+
+    fn place() -> DestinationId {
+        DestinationId::new(PLACE).unwrap()
     }
 
     fn request(seqno: u16) -> SeqnoRequest {
         SeqnoRequest {
-            destination: destination(),
+            destination: Destination::from_anywhere(Cidr::IPV6_DEFAULT),
             seqno,
             hop_count: 9,
             router_id: RouterId::new([1; 8]).unwrap(),
@@ -281,18 +287,18 @@ mod tests {
     #[test]
     fn what_we_want_to_know_is_asked_again_though_others_ask_too() {
         let mut pending = Pending::default();
-        assert_eq!(pending.add(request(5), None, None, after(0)), Novelty::New);
-        assert_eq!(pending.add(request(5), None, None, after(10)), Novelty::Known);
+        assert_eq!(pending.add(place(), request(5), None, None, after(0)), Novelty::New);
+        assert_eq!(pending.add(place(), request(5), None, None, after(10)), Novelty::Known);
         let other = Some(Neighbours::test_id());
-        assert_eq!(pending.add(request(5), other, None, after(20)), Novelty::Known);
+        assert_eq!(pending.add(place(), request(5), other, None, after(20)), Novelty::Known);
         assert_eq!(repeats(&mut pending), [1_000, 3_000, 6_000]);
 
         // The others came first.
-        assert_eq!(pending.add(request(5), other, None, after(0)), Novelty::New);
-        assert_eq!(pending.add(request(5), None, None, after(20)), Novelty::Known);
+        assert_eq!(pending.add(place(), request(5), other, None, after(0)), Novelty::New);
+        assert_eq!(pending.add(place(), request(5), None, None, after(20)), Novelty::Known);
         assert_eq!(repeats(&mut pending), [1_000, 3_000, 6_000]);
-        assert_eq!(pending.add(request(5), other, None, after(0)), Novelty::New);
-        assert_eq!(pending.add(request(5), None, None, after(2_000)), Novelty::New);
+        assert_eq!(pending.add(place(), request(5), other, None, after(0)), Novelty::New);
+        assert_eq!(pending.add(place(), request(5), None, None, after(2_000)), Novelty::New);
         assert_eq!(repeats(&mut pending), [3_000, 5_000, 8_000]);
     }
 
@@ -300,33 +306,37 @@ mod tests {
     fn what_others_ask_again_is_passed_on_again_and_the_answer_is_theirs_for_long() {
         let mut pending = Pending::default();
         let other = Some(Neighbours::test_id());
-        assert_eq!(pending.add(request(5), other, None, after(0)), Novelty::New);
-        assert_eq!(pending.add(request(5), other, None, after(500)), Novelty::Known);
-        assert_eq!(pending.add(request(5), other, None, after(1_000)), Novelty::New);
-        assert_eq!(pending.add(request(6), other, None, after(1_100)), Novelty::New);
+        assert_eq!(pending.add(place(), request(5), other, None, after(0)), Novelty::New);
+        assert_eq!(pending.add(place(), request(5), other, None, after(500)), Novelty::Known);
+        assert_eq!(pending.add(place(), request(5), other, None, after(1_000)), Novelty::New);
+        assert_eq!(pending.add(place(), request(6), other, None, after(1_100)), Novelty::New);
         assert!(pending.next_due(after(2_099)).is_none());
         // Asked again just before the clock would: once is enough.
-        assert_eq!(pending.add(request(6), other, None, after(2_100)), Novelty::New);
+        assert_eq!(pending.add(place(), request(6), other, None, after(2_100)), Novelty::New);
         assert!(pending.next_due(after(2_150)).is_none());
         let forwarded = pending.next_due(after(4_200));
-        assert!(matches!(forwarded, Some(Due::Forward(asked, _)) if asked.seqno == 6));
+        assert!(matches!(forwarded, Some(Due::Forward(_, asked, _)) if asked.seqno == 6));
         assert!(pending.next_due(after(4_200)).is_none());
         let router_id = request(5).router_id;
-        assert!(!pending.is_awaited(destination(), router_id, 5), "6 was asked for");
-        assert!(pending.hear(destination(), router_id, 6, after(4_300)).is_none());
-        assert!(pending.is_awaited(destination(), router_id, 6), "heard, but not passed on yet");
-        assert!(!pending.is_awaited(destination(), router_id, 6));
-        assert!(pending.add(request(5), other, None, after(9_500)) == Novelty::New);
+        assert!(!pending.is_awaited(place(), router_id, 5), "6 was asked for");
+        assert!(pending.hear(place(), router_id, 6, after(4_300)).is_none());
+        assert!(pending.is_awaited(place(), router_id, 6), "heard, but not passed on yet");
+        assert!(!pending.is_awaited(place(), router_id, 6));
+        assert!(pending.add(place(), request(5), other, None, after(9_500)) == Novelty::New);
         assert_eq!(repeats(&mut pending), [10_500, 12_500, 15_500]);
-        assert_eq!(pending.add(request(5), other, None, after(20_000)), Novelty::New, "given up");
+        assert_eq!(
+            pending.add(place(), request(5), other, None, after(20_000)),
+            Novelty::New,
+            "given up"
+        );
     }
 
     #[test]
     fn each_step_of_an_originator_is_answered_by_asking_for_the_next() {
         let mut pending = Pending::default();
-        pending.add(request(1_000), None, Some(1), after(0));
+        pending.add(place(), request(1_000), None, Some(1), after(0));
         let mut hear = |seqno, ms| {
-            let step = pending.hear(destination(), request(1_000).router_id, seqno, after(ms));
+            let step = pending.hear(place(), request(1_000).router_id, seqno, after(ms));
             step.is_some_and(|request| request.asked.seqno == 1_000)
         };
         assert!(!hear(899, 20), "too far behind");
@@ -335,37 +345,43 @@ mod tests {
         assert!(hear(999, 1_000));
         assert!(!hear(998, 1_100));
         assert!(!hear(1_000, 1_200), "answered");
-        pending.add(request(7), None, Some(4), after(0));
-        pending.hear(destination(), request(7).router_id, 5, after(900)).unwrap();
+        pending.add(place(), request(7), None, Some(4), after(0));
+        pending.hear(place(), request(7).router_id, 5, after(900)).unwrap();
         assert_eq!(repeats(&mut pending), [1_900, 3_900, 6_900], "counts anew from there");
     }
 
     #[test]
     fn no_more_requests_wait_than_the_limits_say() {
         let mut pending = Pending::default();
-        let request = |at: usize| {
-            let router_id = RouterId::new((at as u64 + 1).to_be_bytes()).unwrap();
-            SeqnoRequest { router_id, ..request(5) }
-        };
+        let place = |at| DestinationId::new(at).unwrap();
         for at in 0..limits::BABEL_REQUESTS_MAX {
-            assert_eq!(pending.add(request(at), None, None, after(0)), Novelty::New);
+            assert_eq!(pending.add(place(at), request(5), None, None, after(0)), Novelty::New);
         }
-        let further = request(limits::BABEL_REQUESTS_MAX);
+        let further = place(limits::BABEL_REQUESTS_MAX);
         let other = Some(Neighbours::test_id());
-        assert_eq!(pending.add(further, other, None, after(0)), Novelty::Known);
+        assert_eq!(pending.add(further, request(5), other, None, after(0)), Novelty::Known);
         // Our own is sent, though it is not repeated.
-        assert_eq!(pending.add(further, None, None, after(0)), Novelty::New);
+        assert_eq!(pending.add(further, request(5), None, None, after(0)), Novelty::New);
         assert_eq!(pending.requests.len(), limits::BABEL_REQUESTS_MAX);
-        pending.hear(destination(), request(0).router_id, 5, after(0));
-        assert_eq!(pending.add(further, None, None, after(0)), Novelty::New);
+        pending.hear(place(0), request(5).router_id, 5, after(0));
+        assert_eq!(pending.add(further, request(5), None, None, after(0)), Novelty::New);
     }
 
     #[test]
-    fn what_was_asked_by_somebody_who_has_gone_is_not_passed_on_for_another_in_its_place() {
+    fn nothing_is_asked_for_whoever_takes_the_place_of_what_is_forgotten() {
         let mut pending = Pending::default();
         let other = Neighbours::test_id();
-        pending.add(request(5), Some(other), None, after(0));
+        pending.add(place(), request(5), Some(other), None, after(0));
         pending.forget_asker(other);
         assert!(repeats(&mut pending).is_empty());
+        for octet in [0, 1, 255] {
+            let router_id = RouterId::new([octet, 1, 1, 1, 1, 1, 1, 1]).unwrap();
+            let asked = SeqnoRequest { router_id, ..request(5) };
+            pending.add(place(), asked, None, None, after(0));
+        }
+        let next = place().next();
+        pending.add(next, request(5), None, None, after(100));
+        pending.forget(place());
+        assert_eq!(repeats(&mut pending), [1_100, 3_100, 6_100], "the other one's stay");
     }
 }

@@ -247,7 +247,7 @@ impl Router {
         let Some(router) = router else { return self.tell_full(out) };
         let offer = Offer { router, next_hop, seqno: update.seqno, refmetric };
         self.receive_offer(id, place, Route { offer, expires }, now);
-        if let Some(request) = self.pending.hear(destination, router_id, update.seqno, now)
+        if let Some(request) = self.pending.hear(place, router_id, update.seqno, now)
             && request.asker != Some(id)
         {
             self.request_seqno(Some(id), request.asked);
@@ -431,7 +431,7 @@ impl Router {
         let offered = offered.filter(|it| self.table.router_id(it.router) == request.router_id);
         let offered = offered.map(|offer| offer.seqno);
         let forwarded = SeqnoRequest { hop_count: request.hop_count - 1, ..request };
-        if self.pending.add(forwarded, Some(from), offered, now) == Novelty::New
+        if self.pending.add(place, forwarded, Some(from), offered, now) == Novelty::New
             && let Some(neighbour) = self.neighbours.get_mut(next)
         {
             neighbour.outbox.request(forwarded);

@@ -11,6 +11,11 @@ use crate::proto::random::Random;
 pub struct RouterId([u8; 8]);
 
 impl RouterId {
+    /// Before all others.
+    pub const FIRST: Self = Self(1_u64.to_be_bytes());
+    /// After all others.
+    pub const LAST: Self = Self((u64::MAX - 1).to_be_bytes());
+
     /// All zeros and all ones are reserved.
     pub const fn new(octets: [u8; 8]) -> Option<Self> {
         match u64::from_be_bytes(octets) {

@@ -34,7 +34,9 @@ impl Router {
             self.install(id, now, out);
             self.announce_change(id, now);
             self.tell_of_move(id, former, now);
-            self.table.forget_if_empty(id);
+            if self.table.forget_if_empty(id) {
+                self.pending.forget(id);
+            }
         }
         self.is_full &= !self.table.has_emptied();
     }
@@ -109,7 +111,7 @@ impl Router {
         let request =
             SeqnoRequest { destination: entry.destination, seqno, hop_count: HOPS_MAX, router_id };
         let offered = Some(route.offer.seqno);
-        if self.pending.add(request, None, offered, now) == Novelty::New {
+        if self.pending.add(id, request, None, offered, now) == Novelty::New {
             self.request_seqno(Some(neighbour), request);
         }
     }
@@ -188,10 +190,8 @@ impl Router {
             }
         };
         // RFC 8966 §3.8.1.2: whoever asked for it through us is told.
-        let destination = entry.destination;
-        let is_awaited = taken.is_some_and(|(router_id, _, seqno)| {
-            self.pending.is_awaited(destination, router_id, seqno)
-        });
+        let is_awaited = taken
+            .is_some_and(|(router_id, _, seqno)| self.pending.is_awaited(id, router_id, seqno));
         if is_news || is_awaited {
             self.trigger(id, now);
         }

@@ -100,10 +100,10 @@ impl Table {
         Some(id)
     }
 
-    /// Forgets a destination if nothing needs to be remembered of it.
-    pub fn forget_if_empty(&mut self, id: DestinationId) {
+    /// Forgets a destination if nothing needs to be remembered of it; whether it did.
+    pub fn forget_if_empty(&mut self, id: DestinationId) -> bool {
         let empty = self.get(id).filter(|entry| entry.is_empty());
-        let Some(destination) = empty.map(|entry| entry.destination) else { return };
+        let Some(destination) = empty.map(|entry| entry.destination) else { return false };
         let hash = self.hasher.hash_one(destination);
         if let Ok(found) = self.by_destination.find_entry(hash, |&known| known == id) {
             found.remove();
@@ -111,6 +111,7 @@ impl Table {
         self.entries[id.place()] = None;
         self.free.push(id);
         self.changes += 1;
+        true
     }
 
     /// What is known of a destination.

@@ -5,7 +5,7 @@ use crate::proto::babel::event::Output;
 use crate::proto::babel::neighbour::Step;
 use crate::proto::babel::pending::Due;
 use crate::proto::babel::places::{DestinationId, NeighbourId};
-use crate::proto::babel::requests::{RouteRequest, SeqnoRequest};
+use crate::proto::babel::requests::RouteRequest;
 use crate::proto::babel::router::Router;
 use crate::proto::babel::tick::Tick;
 use crate::proto::limits;
@@ -34,28 +34,20 @@ impl Router {
             self.check_entry(id, now);
         }
         while let Some(due) = self.pending.next_due(now) {
-            self.ask_again(due, now);
+            match due {
+                Due::Repeat(id, request) => self.repeat_request(id, request),
+                Due::Forward(id, request, asker) => {
+                    if let Some(next) = self.towards(id, asker) {
+                        self.request_seqno(Some(next), request);
+                    }
+                }
+                Due::GivenUp(id) => self.ask_again_if_starving(id, now),
+            }
         }
         if self.trigger_at.is_some_and(|at| at <= now) {
             // What was found in this turn is announced in this turn.
             self.settle(now, out);
             self.run_triggers();
-        }
-    }
-
-    fn ask_again(&mut self, due: Due, now: Instant) {
-        let (Due::Repeat(SeqnoRequest { destination, .. })
-        | Due::Forward(SeqnoRequest { destination, .. }, _)
-        | Due::GivenUp(destination)) = due;
-        let Some(id) = self.table.find(&destination) else { return };
-        match due {
-            Due::Repeat(request) => self.repeat_request(id, request),
-            Due::Forward(request, asker) => {
-                if let Some(next) = self.towards(id, asker) {
-                    self.request_seqno(Some(next), request);
-                }
-            }
-            Due::GivenUp(_) => self.ask_again_if_starving(id, now),
         }
     }
 
