@@ -217,7 +217,7 @@ impl Pending {
         }
     }
 
-    /// A neighbour is forgotten, and its place may be another one's: that asked nothing.
+    /// The place is a new neighbour's: that asked nothing yet, whatever the one before it did.
     pub fn forget_asker(&mut self, asker: NeighbourId) {
         for request in self.requests.values_mut().filter(|request| request.asker == Some(asker)) {
             request.asker = None;

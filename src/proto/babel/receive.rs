@@ -102,7 +102,9 @@ impl Router {
         let link = self.interfaces.get_mut(&interface)?;
         link.reset_backoff();
         let outbox = link.unicast_outbox(self.settings.keys.as_ref());
-        Some(self.neighbours.add(Neighbour::new(interface, path.from, outbox, now)))
+        let id = self.neighbours.add(Neighbour::new(interface, path.from, outbox, now));
+        self.pending.forget_asker(id);
+        Some(id)
     }
 
     /// Whether a signed packet is no repetition; challenges are answered and sent as needed.

@@ -227,7 +227,6 @@ impl Router {
                 address: neighbour.address,
             }));
         }
-        self.pending.forget_asker(id);
         for destination in self.table.remove_routes_of(id) {
             self.touch(destination);
         }
