@@ -89,10 +89,13 @@ fn babel_retracts_what_a_filter_let_it_announce() {
     let text = "out id 00:00:00:00:00:00:00:01 allow\nout deny";
     assert_eq!(configuration.read_file("filters", text), []);
     bench.handle(Input::Filters(configuration.filters));
-    for round in 0..3 {
-        bench.hear(0, |composer| put_hello(composer, round));
-        bench.hear_on(other, 1, |composer| put_hello(composer, round));
-    }
+    let greet = |bench: &mut Bench, rounds: std::ops::Range<u16>| {
+        for round in rounds {
+            bench.hear(0, |composer| put_hello(composer, round));
+            bench.hear_on(other, 1, |composer| put_hello(composer, round));
+        }
+    };
+    greet(&mut bench, 0..3);
     let told = |bench: &mut Bench| {
         bench.wait(SECOND);
         let said = bench.said().into_iter().filter_map(|(interface, tlv)| match tlv {
@@ -116,4 +119,10 @@ fn babel_retracts_what_a_filter_let_it_announce() {
         put_update_with(composer, 5, prefix(2), u16::MAX);
     });
     assert_eq!(told(&mut bench), [(prefix(1), true)]);
+    greet(&mut bench, 3..6);
+    bench.hear(0, |composer| put_update(composer, 0, prefix(3)));
+    assert!(told(&mut bench).contains(&(prefix(3), false)));
+    // It is another's now, whom the filter does not let out.
+    bench.hear(0, |composer| put_update(composer, 5, prefix(3)));
+    assert!(told(&mut bench).contains(&(prefix(3), true)));
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::proto::babel::composer::put_wildcard_retraction;
 use crate::proto::babel::destination::Destination;
-use crate::proto::babel::entry::{Entry, Kernel, Said};
+use crate::proto::babel::entry::{Kernel, Said};
 use crate::proto::babel::event::{Link, Output};
 use crate::proto::babel::filter::{Candidate, Filters, Origin};
 use crate::proto::babel::hello::{Hello, HelloKind};
@@ -388,7 +388,16 @@ impl Speaker<'_> {
         }
         let destination = entry.destination;
         let router_id = router.map(|router| self.table.router_id(router));
-        let metric = metric.saturating_add(self.added(entry, link, router)?);
+        let admitted = |router: Option<RouterIndex>| {
+            let router_id = router.map(|router| self.table.router_id(router));
+            admit(self.filters, link, destination, router_id)
+        };
+        let metric = match admitted(router) {
+            Some(added) => metric.saturating_add(added),
+            // What was announced in another's name, which is let out, is taken back.
+            None if entry.routers().any(|said| admitted(Some(said)).is_some()) => u16::MAX,
+            None => return None,
+        };
         let update = Update {
             destination: Some(destination),
             router_id: router_id.filter(|_| metric != u16::MAX),
@@ -404,17 +413,6 @@ impl Speaker<'_> {
             self.table.schedule(id, until);
         }
         Some(update)
-    }
-
-    /// What is added to a metric on a link; `None` if nothing is to be said there. What is lost has no originator,
-    /// but those in whose names it was announced.
-    fn added(&self, entry: &Entry, link: &Link, router: Option<RouterIndex>) -> Option<u16> {
-        let admitted = |router: Option<RouterIndex>| {
-            let router_id = router.map(|router| self.table.router_id(router));
-            admit(self.filters, link, entry.destination, router_id)
-        };
-        let names = entry.routers().filter(|_| router.is_none()).map(Some);
-        std::iter::once(router).chain(names).find_map(admitted)
     }
 }
 
