@@ -297,6 +297,14 @@ fn a_router_goes_to_the_background_as_babeld_does() {
         let id: i32 = eventually("it runs", Duration::from_secs(10), || {
             fs::read_to_string(&pid).ok()?.trim().parse().ok()
         });
+        if program == RE6ST {
+            // A second one finds the file, and says so where it can be read.
+            assert!(host.output(program, &[words, &files].concat()).status.success());
+            eventually("it is said in the log", Duration::from_secs(10), || {
+                let said = fs::read_to_string(&log).unwrap();
+                said.contains(&format!("cannot write {pid}")).then_some(())
+            });
+        }
         let id = nix::unistd::Pid::from_raw(id);
         nix::sys::signal::kill(id, nix::sys::signal::Signal::SIGTERM).unwrap();
         eventually("it has ended", Duration::from_secs(10), || {

@@ -50,19 +50,23 @@ pub type ReadAgain = Box<dyn Fn() -> Result<Configuration, Failure>>;
 /// Routes until told to end.
 pub fn run(job: Job) -> Outcome {
     let interfaces = plan(&job.configuration)?;
-    let _pid_file = statements::begin(&job.configuration.options, job.verbose)?;
     let in_background = job.configuration.options.daemonise;
-    for remark in &job.configuration.remarks {
-        warn!("{remark}");
-    }
-    let runtime = runtime::start_alone();
-    let runtime = runtime.map_err(|error| Failure::failed(format!("cannot start: {error}")))?;
-    let done = runtime.block_on(route(job, interfaces));
+    let done = begin(job, interfaces);
     if in_background && let Err(failure) = &done {
         // Nobody sees what is said at the end.
         error!("{failure}");
     }
     done
+}
+
+fn begin(job: Job, interfaces: Vec<Interface>) -> Outcome {
+    let _pid_file = statements::begin(&job.configuration.options, job.verbose)?;
+    for remark in &job.configuration.remarks {
+        warn!("{remark}");
+    }
+    let runtime = runtime::start_alone();
+    let runtime = runtime.map_err(|error| Failure::failed(format!("cannot start: {error}")))?;
+    runtime.block_on(route(job, interfaces))
 }
 
 /// The links of a configuration that can be followed.
@@ -79,7 +83,7 @@ async fn route(job: Job, interfaces: Vec<Interface>) -> Outcome {
     let failed = |error: BabelError| Failure::failed(error.to_string());
     let mut signals = Signals::open()?;
     let Job { mut configuration, usual_state, babeld_socket, socket, json, read_again, .. } = job;
-    let identity = identity(&configuration.options, usual_state, &interfaces)?;
+    let identity = find_identity(&configuration.options, usual_state, &interfaces)?;
     let settings = Settings {
         router_id: identity.router_id,
         announced: Vec::new(),
@@ -134,7 +138,7 @@ async fn route(job: Job, interfaces: Vec<Interface>) -> Outcome {
 
 /// Who the router is. As with babeld, the usual state file may be that of others on this host: it tells the
 /// sequence number of an identity, not the identity.
-fn identity(
+fn find_identity(
     options: &Options,
     usual_state: Option<&str>,
     interfaces: &[Interface],
