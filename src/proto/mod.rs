@@ -29,6 +29,7 @@ pub mod matrix;
 pub mod mesh;
 pub mod prefix;
 pub mod random;
+pub mod rate_limit;
 pub mod registry;
 pub mod time;
 pub mod tunnel;
