@@ -145,6 +145,9 @@ _re6st() {
             re6st__subcmd__registry,check)
                 cmd="re6st__subcmd__registry__subcmd__check"
                 ;;
+            re6st__subcmd__registry,clock)
+                cmd="re6st__subcmd__registry__subcmd__clock"
+                ;;
             re6st__subcmd__registry,export)
                 cmd="re6st__subcmd__registry__subcmd__export"
                 ;;
@@ -1153,7 +1156,7 @@ _re6st() {
             return 0
             ;;
         re6st__subcmd__registry)
-            opts="-h --help init serve nodes token invite revoke rotate-key renew-ca login export versions topology check backup restore migrate"
+            opts="-h --help init serve nodes token invite revoke rotate-key renew-ca login export versions topology clock check backup restore migrate"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1216,6 +1219,40 @@ _re6st() {
                     return 0
                     ;;
                 --db)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        re6st__subcmd__registry__subcmd__clock)
+            opts="-h --dir --ca --key --db --registry --accept --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --ca)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --key)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --db)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --registry)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1461,12 +1498,16 @@ _re6st() {
             return 0
             ;;
         re6st__subcmd__registry__subcmd__restore)
-            opts="-h --dir --ca --key --db --help"
+            opts="-h --member --dir --ca --key --db --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --member)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --dir)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0

@@ -230,6 +230,23 @@ const PAGES: &[Page] = &[
         )],
     },
     Page {
+        command: "re6st registry clock",
+        exits: &[("1", "The clock is implausible, or the registry cannot be asked.")],
+        files: &[],
+        notes: &[
+            "A clock is implausible if it is before the newest row of the database, more than a day from the \
+             last run of the registry, or if it jumped and more than a tenth of the members would expire. \
+             Nothing expires then, and the registry goes by the time of its last run: the certificates that \
+             it issues are good for nodes whose clocks are right. It judges the clock again every minute.",
+            "A running registry follows --accept given for its folder within a minute, and at once given for \
+             its address.",
+        ],
+        examples: &[(
+            "The registry was off for a week, and the clock is right:",
+            "re6st registry clock --accept --dir /etc/re6st",
+        )],
+    },
+    Page {
         command: "re6st registry backup",
         exits: &[],
         files: &[],
@@ -247,6 +264,10 @@ const PAGES: &[Page] = &[
             "Stop the registry first. What the present database knows and the copy does not is kept: who \
              joined, who was revoked, which serial numbers were given. Where there is no present database, \
              numbers go a thousand ahead, so that none is given twice.",
+            "Every member that expires or is revoked, or that a restored copy does not have, is first written \
+             to a journal in the database. --member brings it back from there with its prefix, its key and \
+             its owner, unless the prefix was given to another meanwhile; the prefix of an expired member is \
+             kept for 30 days after the grace period.",
         ],
         examples: &[(
             "Go back to yesterday:",

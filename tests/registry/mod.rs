@@ -3,6 +3,7 @@
 mod administration;
 pub mod authority;
 mod certificates;
+mod clock;
 mod crash;
 mod hostile;
 mod https;

@@ -73,6 +73,15 @@ impl Registry {
         self.process = Some(process);
     }
 
+    /// Ends its process, which has half a minute for it.
+    pub fn stop(&mut self) {
+        self.signal("TERM");
+        eventually("the registry ends", Duration::from_secs(30), || {
+            self.printed().contains("ended by a signal").then_some(())
+        });
+        self.process = None;
+    }
+
     pub fn path(&self) -> &Path {
         self.folder.path()
     }

@@ -46,7 +46,12 @@ fn a_stock_network_does_not_notice_the_change() {
     let version = NetworkVersion::parse(&told.version, &h1.authority).unwrap();
     assert_eq!(version.number(), 1, "what did not change is not announced");
     assert_eq!(told.registry_prefix.to_string(), "0/16");
-    assert_eq!(dump(registry.path()), before, "not a single row");
+    // Not a single row of upstream's; it ignores what we add.
+    let own = ["journal", "last_run", "grace_period", "date BIGINT NOT NULL", "reason TEXT"];
+    let after = dump(registry.path());
+    let theirs: Vec<&str> =
+        after.lines().filter(|line| !own.iter().any(|word| line.contains(word))).collect();
+    assert_eq!(theirs, before.lines().collect::<Vec<_>>());
     let stored = wait(client.renew_certificate()).unwrap();
     assert_eq!(stored.serial(), h1.certificate.serial());
     assert!(stored.not_after() >= THEN);

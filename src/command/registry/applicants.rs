@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use crate::os::clock::unix_time;
 use crate::os::database::{Leaf, Tables, Token};
 use crate::os::log::NOTABLE;
 use crate::os::{mail, smtp};
@@ -12,6 +11,7 @@ use crate::proto::certificate::{Certificate, CertificateRequest, Terms};
 use crate::proto::limits::{REGISTRY_MAIL_PATIENCE, REGISTRY_MAILS_MAX, REGISTRY_TOKENS_MAX};
 use crate::proto::prefix::Prefix;
 use crate::proto::registry::{allocation, token};
+use crate::proto::time::UnixTime;
 
 use super::certificates::{certificate_of, next_serial, put_certificate, told};
 use super::network;
@@ -75,7 +75,7 @@ impl Registry {
             token: chosen.map_or(drawn, str::to_owned),
             email: email.into(),
             prefix_length,
-            date: Self::unix_time(),
+            date: self.time(),
         };
         self.write(|tables| {
             if tables.tokens()?.len() >= REGISTRY_TOKENS_MAX {
@@ -104,16 +104,17 @@ impl Registry {
         if request.key_octets() != self.issuer.authority().certificate().key_octets() {
             return Err(Refusal::Bad("the key must be as long as the authority's"));
         }
+        self.may_issue()?;
         let (given, issued, first) = self.write(|tables| {
             let Some((email, length)) = self.worth(tables, token)? else {
-                return Ok((given_already(tables, token, &request)?, None, false));
+                return Ok((given_already(tables, token, &request, self.time())?, None, false));
             };
             let prefix = self.take_prefix(tables, self.policy.communities.at(location), length)?;
             let first = network::set_registry_prefix(tables, prefix)?;
             if first {
                 network::refresh(tables, &self.issuer, &self.policy)?;
             }
-            let now = Self::unix_time();
+            let now = self.time();
             let terms = Terms {
                 prefix,
                 subject_serial: free_subject_serial(tables, &self.parsed)?,
@@ -155,7 +156,7 @@ impl Registry {
         }
         let Some(token) = tables.token(token)? else { return Ok(None) };
         tables.delete_token(&token.token)?;
-        let fresh = Self::unix_time().since(token.date) < self.policy.grace;
+        let fresh = self.time().since(token.date) < self.policy.grace;
         Ok(fresh.then_some((Some(token.email), token.prefix_length)))
     }
 
@@ -189,8 +190,13 @@ impl Registry {
 }
 
 /// The certificate that a token was spent on, for the very key it was spent with: its answer was lost.
-fn given_already(tables: &Tables<'_>, token: &str, request: &CertificateRequest) -> Given {
-    let Some(prefix) = tables.receipt(token, unix_time())? else { return Ok(Vec::new()) };
+fn given_already(
+    tables: &Tables<'_>,
+    token: &str,
+    request: &CertificateRequest,
+    now: UnixTime,
+) -> Given {
+    let Some(prefix) = tables.receipt(token, now)? else { return Ok(Vec::new()) };
     let certificate = tables.leaf(prefix)?.as_ref().and_then(certificate_of);
     let same = |certificate: &Certificate| {
         certificate.x509().public_key().is_ok_and(|key| key.public_eq(request.key()))

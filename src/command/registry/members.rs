@@ -90,7 +90,7 @@ impl Registry {
     /// A certificate that lasts longer, the same one if it lasts long enough. One whose serial number was
     /// revoked is replaced without lasting longer.
     fn renew(&self, prefix: Prefix) -> Given {
-        let now = Self::unix_time();
+        let now = self.time();
         // Most ask too early: who only looks waits for nobody.
         let early = self.read(|tables| {
             let (leaf, certificate) = self.parsed.member(tables, prefix)?;

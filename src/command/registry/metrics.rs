@@ -42,6 +42,7 @@ impl Registry {
         let authority = self.issuer.authority();
         let version = NetworkVersion::parse(&network::version(tables)?, authority);
         gauge("network_version", version.map_or(0, |version| version.number()));
+        gauge("registry_clock_implausible", u64::from(self.implausible().is_some()));
         gauge("authority_end_seconds", self.authority().certificate().not_after().as_secs());
         Ok(())
     }

@@ -4,8 +4,10 @@ pub mod administration;
 pub mod applicants;
 mod certificates;
 pub mod client;
+mod clock;
 pub mod init;
 pub mod members;
+mod membership;
 pub mod metrics;
 pub mod network;
 pub mod open;
@@ -63,11 +65,13 @@ enum Command {
     Versions(administration::Versions),
     /// Tell who has tunnels to whom
     Topology(administration::Topology),
+    /// Tell whether the registry's clock is plausible, or accept it
+    Clock(administration::Clock),
     /// Check that a database holds together
     Check(administration::Check),
     /// Copy the database while a registry uses it
     Backup(administration::Backup),
-    /// Go back to a copy, without forgetting who was revoked or who joined since
+    /// Go back to a copy, without forgetting who was revoked or who joined since; or bring one member back
     Restore(administration::Restore),
     /// Copy the database from SQLite to PostgreSQL, or back
     Migrate(administration::Migrate),
@@ -88,6 +92,7 @@ pub fn run(options: Options) -> Outcome {
         Command::Export(options) => options.run(),
         Command::Versions(options) => options.run(),
         Command::Topology(options) => options.run(),
+        Command::Clock(options) => options.run(),
         Command::Check(options) => options.run(),
         Command::Backup(options) => options.run(),
         Command::Restore(options) => options.run(),

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use crate::os::clock::unix_time;
 use crate::os::database::{Database, Leaf, Tables};
 use crate::os::log::NOTABLE;
-use crate::proto::certificate::{Certificate, Issuer};
+use crate::proto::certificate::Issuer;
 use crate::proto::prefix::Prefix;
 use crate::proto::random::Random;
 use crate::proto::registry::allocation;
@@ -19,6 +19,7 @@ use crate::proto::time::UnixTime;
 use crate::proto::version::NetworkVersion;
 
 use super::certificates::{certificate_of, member, told};
+use super::membership::{expire, record_removal};
 use super::own_node::{OwnNode, Question};
 use super::policy::Policy;
 use super::refusal::Refusal;
@@ -42,7 +43,6 @@ pub(super) fn begin(
     mut random: Random,
 ) -> Result<(), Refusal> {
     database.write(|tables| {
-        forget_old(tables, policy, unix_time())?;
         match registry_prefix(tables)? {
             Some(_) => refresh(tables, issuer, policy).map(drop),
             // A new network authenticates Babel from the start.
@@ -121,7 +121,8 @@ pub(super) fn revoke(
             if registry_prefix(tables)? == Some(prefix) {
                 return Err(Refusal::Bad("that is the registry's own node, which must stay"));
             }
-            let (_, certificate) = member(tables, prefix)?;
+            let (leaf, certificate) = member(tables, prefix)?;
+            record_removal(tables, &leaf, "revoked", now)?;
             // Who gets the prefix next must not meet a certificate that still names it.
             hold(tables, prefix, certificate.not_after())?;
             replaced::revoke(tables, prefix, now)?;
@@ -207,7 +208,8 @@ pub(super) fn change_keys(
     Ok(())
 }
 
-/// Forgets what is older than the grace period: tokens, certificates; frees and joins their prefixes.
+/// Forgets what is older than the grace period: tokens, members, revocations; frees and joins prefixes. For
+/// a plausible clock only.
 pub(super) fn forget_old(
     tables: &Tables<'_>,
     policy: &Policy,
@@ -217,28 +219,7 @@ pub(super) fn forget_old(
     for token in tables.tokens()?.into_iter().filter(|token| token.date <= old) {
         tables.delete_token(&token.token)?;
     }
-    let own = registry_prefix(tables)?;
-    for leaf in tables.leaves()? {
-        let ended = match leaf.certificate.as_deref() {
-            Some(text) => match text.strip_prefix(HELD) {
-                Some(until) => until.parse().is_ok_and(|until| now.as_secs() > until),
-                None => Certificate::from_pem(text.as_bytes())
-                    .is_ok_and(|certificate| certificate.not_after() <= old),
-            },
-            None => false,
-        };
-        if !ended {
-            continue;
-        }
-        if own == Some(leaf.prefix) {
-            tracing::error!(
-                "the certificate of the registry's own node ended; is the clock right?"
-            );
-            continue;
-        }
-        tracing::info!("{}: its certificate ended, its prefix is free", leaf.prefix);
-        tables.put_leaf(&Leaf { prefix: leaf.prefix, email: None, certificate: None })?;
-    }
+    expire(tables, policy.grace, now)?;
     tables.purge_revoked(now)?;
     merge_free(tables)
 }
@@ -271,10 +252,13 @@ impl Registry {
         })
     }
 
-    /// Forgets what is too old; to be called now and then.
+    /// Forgets what is too old, unless the clock is implausible; to be called now and then. Whether the
+    /// nodes are to be told.
     pub fn forget_old(&self) -> Result<bool, Refusal> {
         self.write(|tables| {
-            forget_old(tables, &self.policy, Self::unix_time())?;
+            if self.judge_clock(tables)? {
+                forget_old(tables, &self.policy, unix_time())?;
+            }
             refresh(tables, &self.issuer, &self.policy)
         })
     }
@@ -297,6 +281,7 @@ mod tests {
     use crate::os::database::Location;
     use crate::proto::certificate::{AuthoritySubject, CertificateRequest, PrivateKey, Terms};
     use crate::proto::prefix::Network;
+    use crate::proto::registry::clock::KEPT;
     use crate::proto::registry::community::Communities;
     use crate::proto::registry::configuration::Settings;
 
@@ -383,8 +368,8 @@ mod tests {
     }
 
     /// Goal: nobody gets a prefix, or is told that a serial number is good, while a revoked certificate still
-    /// names it; afterwards the prefix is free, and the list is short again. Who left by himself keeps his
-    /// prefix for the grace period.
+    /// names it; afterwards the prefix is free, and the list is short again. The prefix of a member that has
+    /// expired is kept for it, and the journal has both members.
     #[test]
     fn a_revoked_prefix_is_free_when_its_certificate_has_ended_and_no_sooner() {
         let folder = tempfile::tempdir().unwrap();
@@ -411,7 +396,9 @@ mod tests {
             (BEGIN + SECOND, vec!["3/2"], vec![2]),
             (end, vec!["3/2"], vec![2]),
             (end + SECOND, vec!["1/2", "3/2"], vec![]),
-            (end + grace, vec!["1/2", "1/1"], vec![]),
+            (end + grace, vec!["1/2", "3/2"], vec![]),
+            (end + grace + KEPT, vec!["1/2", "3/2"], vec![]),
+            (end + grace + KEPT + SECOND, vec!["1/2", "1/1"], vec![]),
         ] {
             write(&|tables| {
                 forget_old(tables, &policy, now)?;
@@ -423,5 +410,11 @@ mod tests {
                 Ok(())
             });
         }
+        write(&|tables| {
+            let journal = tables.journal()?;
+            let told: Vec<_> = journal.iter().map(|it| (it.prefix, it.reason.as_str())).collect();
+            assert_eq!(told, [(revoked, "revoked"), (left, "expired")]);
+            Ok(())
+        });
     }
 }

@@ -7,6 +7,7 @@ use serde_json::json;
 
 use crate::os::member_routes;
 use crate::proto::prefix::Prefix;
+use crate::proto::registry::clock::REMEDY;
 use crate::proto::registry::request::{PrivateCall, Revoked};
 
 use super::administration;
@@ -27,6 +28,10 @@ impl Registry {
             PrivateCall::GetIpv4Information(email) => self.ipv4_information(email).await,
             PrivateCall::Revoke(revoked) => {
                 let changed = self.blocking(move |registry| registry.revoke(revoked)).await?;
+                self.announce_if(changed).await
+            }
+            PrivateCall::AcceptClock => {
+                let changed = self.blocking(Self::accept_clock).await?;
                 self.announce_if(changed).await
             }
             PrivateCall::UpdateHmac => {
@@ -62,6 +67,9 @@ impl Registry {
                 self.write(|tables| Ok(tables.delete_token(&token)?))?;
                 String::new()
             }
+            PrivateCall::Clock => self.implausible().map_or_else(String::new, |why| {
+                format!("the clock is implausible: {why}; {REMEDY}")
+            }),
             PrivateCall::GetNodePrefix(email) => {
                 self.node_of(&email)?.map_or_else(String::new, |node| node.to_string())
             }
@@ -92,7 +100,7 @@ impl Registry {
 
     /// Ends a certificate; whether the list of revoked ones changed.
     pub(super) fn revoke(&self, revoked: Revoked) -> Result<bool, Refusal> {
-        let now = Self::unix_time();
+        let now = self.time();
         let ended = self.write(|tables| network::revoke(tables, &self.issuer, revoked, now))?;
         if let Revoked::Node(prefix) = revoked {
             self.end_sessions(prefix)?;
@@ -102,7 +110,7 @@ impl Registry {
 
     pub(super) fn change_keys(&self) -> Result<(), Refusal> {
         let new = self.state().random.octets();
-        self.write(|tables| network::change_keys(tables, &self.issuer, new, Self::unix_time()))
+        self.write(|tables| network::change_keys(tables, &self.issuer, new, self.time()))
     }
 
     /// Every member; where it is, if it is routed and answers.

@@ -23,6 +23,14 @@ pub enum Refusal {
     /// No certificate that lasts has that number.
     #[error("no node has a certificate with the serial number {0}")]
     UnknownSerial(u64),
+    /// No such deleted member.
+    #[error(
+        "the journal has no deleted member {0}; `re6st registry nodes` lists those that are there"
+    )]
+    NotInJournal(Prefix),
+    /// Somebody has a prefix, or a part of it.
+    #[error("{0} is a member and has that prefix, or a part of it: revoke it first")]
+    PrefixTaken(Prefix),
     /// Nobody joined yet.
     #[error("this network has no node yet")]
     Empty,
@@ -80,8 +88,10 @@ impl Refusal {
             Self::Bad(_) => 400,
             Self::NoSession => 401,
             Self::Forbidden(_) => 403,
-            Self::UnknownNode(_) | Self::UnknownSerial(_) | Self::Empty => 404,
-            Self::Conflict => 409,
+            Self::UnknownNode(_) | Self::UnknownSerial(_) | Self::NotInJournal(_) | Self::Empty => {
+                404
+            }
+            Self::Conflict | Self::PrefixTaken(_) => 409,
             Self::Length { .. } | Self::Exhausted(_) => 507,
             Self::Database(_) | Self::Busy(_) => 503,
             Self::Internal | Self::Certificate(_) | Self::Mail(_) | Self::Smtp(_) => 500,

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use crate::os::clock::unix_time;
 use crate::os::database::{Contents, Leaf, Tables, Value};
 use crate::proto::certificate::Issuer;
 use crate::proto::prefix::Prefix;
 use crate::proto::version::NetworkVersion;
 
 use super::certificates::certificate_of;
+use super::membership::record_removal;
 use super::network::raise_version_above;
 use super::refusal::Refusal;
 
@@ -47,9 +47,21 @@ pub(super) fn restore(
     let version = number(&backup).max(number(&now)) + ahead;
     let revoked: BTreeSet<u64> = backup.revoked.iter().map(|(serial, _)| *serial).collect();
     backup.revoked.extend(now.revoked.iter().filter(|(it, _)| !revoked.contains(it)).copied());
+    let time = super::clock::trusted_now(tables, issuer.authority())?;
+    let last_run = super::clock::last_run(tables)?;
     let kept = keep_newer(&mut backup.leaves, &now, then_serial);
+    backup.journal.extend(
+        now.journal.iter().filter(|it| !backup.journal.contains(it)).cloned().collect::<Vec<_>>(),
+    );
     tables.replace(&backup)?;
-    super::replaced::merge(tables, &now, unix_time())?;
+    super::clock::keep_last_run(tables, last_run)?;
+    for gone in &now.leaves {
+        let is_there = |leaf: &&Leaf| leaf.prefix == gone.prefix && leaf.certificate.is_some();
+        if certificate_of(gone).is_some() && !backup.leaves.iter().any(|leaf| is_there(&leaf)) {
+            record_removal(tables, gone, "restored", time)?;
+        }
+    }
+    super::replaced::merge(tables, &now, time)?;
     let counter = then_serial.max(now_serial) + ahead;
     tables.set_config("serial", Some(counter.cast_signed()))?;
     // Whose certificate was revoked since is no member, whatever the backup says.
@@ -62,6 +74,7 @@ pub(super) fn restore(
             && gone
             && backup.revoked.iter().any(|(it, _)| *it == serial)
         {
+            record_removal(tables, &leaf, "revoked", time)?;
             super::network::hold(tables, leaf.prefix, certificate.not_after())?;
         }
     }
@@ -102,7 +115,7 @@ fn keep_newer(leaves: &mut Vec<Leaf>, now: &Contents, then_serial: u64) -> usize
 
 /// Takes `prefix` out of the tree. Whoever had a part of it, or all of it and more, is no member any more:
 /// it was free when it was given to another.
-fn make_room(leaves: &mut Vec<Leaf>, prefix: Prefix) {
+pub(super) fn make_room(leaves: &mut Vec<Leaf>, prefix: Prefix) {
     leaves.retain(|leaf| !prefix.covers(leaf.prefix));
     let Some(at) = leaves.iter().position(|leaf| leaf.prefix.covers(prefix)) else { return };
     let mut rest = leaves.swap_remove(at).prefix;

@@ -37,6 +37,9 @@ use super::state::Registry;
 /// How often what is too old is forgotten.
 const FORGET_EVERY: Duration = Duration::from_secs(3_600);
 
+/// How soon an implausible clock is judged again.
+const JUDGE_AGAIN: Duration = Duration::from_secs(60);
+
 /// RFC 7919's ffdhe2048, for TLS peers that want such parameters.
 const FFDHE2048: &[u8] = include_bytes!("ffdhe2048.pem");
 
@@ -237,6 +240,9 @@ async fn serve(ports: Vec<Port>, registry: Arc<Registry>) -> Outcome {
         tokio::spawn(watch(Arc::clone(&registry), patience / 2));
     }
     until_ended(&registry).await?;
+    if let Err(error) = registry.blocking(Registry::note_run).await {
+        tracing::warn!("cannot note when the registry ended: {error}");
+    }
     tracing::info!(target: NOTABLE, "ended by a signal");
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
     Ok(())
@@ -254,9 +260,14 @@ async fn until_ended(registry: &Arc<Registry>) -> Outcome {
             _ = terminate.recv() => return Ok(()),
             _ = reopen.recv() => {}
             _ = tokio::signal::ctrl_c() => return Ok(()),
-            () = tokio::time::sleep(FORGET_EVERY) => forget_old(registry).await,
+            () = tokio::time::sleep(until_next(registry)) => forget_old(registry).await,
         }
     }
+}
+
+/// An implausible clock may soon be set right: by NTP, or by the operator's word.
+fn until_next(registry: &Registry) -> Duration {
+    if registry.implausible().is_some() { JUDGE_AGAIN } else { FORGET_EVERY }
 }
 
 /// Tells systemd that the registry is well as long as its database answers.

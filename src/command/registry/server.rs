@@ -5,13 +5,14 @@ use std::sync::{Arc, Mutex};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::os::clock::Clock;
+use crate::os::clock::{Clock, unix_time};
 use crate::os::database::Database;
 use crate::os::http::server::{Answer, Request};
 use crate::proto::certificate::Issuer;
 use crate::proto::limits::REGISTRY_MAILS_SENT_MAX;
 use crate::proto::random::Random;
 use crate::proto::registry::call::OpenCall;
+use crate::proto::registry::clock::{Evidence, Timekeeper};
 use crate::proto::registry::request::{self, Asked, PrivateCall};
 use crate::proto::registry::session::{MAC_HEADER, SessionKey};
 use crate::proto::registry::sessions::Sessions;
@@ -41,7 +42,23 @@ impl Registry {
         let (requests, mesh) = (Requests::default(), tokio::sync::Mutex::new(None));
         let (clock, parsed) = (Clock::start(), Parsed::default());
         let mails = Arc::new(Semaphore::new(REGISTRY_MAILS_SENT_MAX));
-        Ok(Self { issuer, policy, requests, clock, state, database, parsed, gate, mails, mesh })
+        let timekeeper = Timekeeper::new(unix_time(), &Evidence::default(), clock.now());
+        let timekeeper = Mutex::new(timekeeper);
+        let registry = Self {
+            issuer,
+            policy,
+            requests,
+            clock,
+            state,
+            database,
+            parsed,
+            gate,
+            mails,
+            mesh,
+            timekeeper,
+        };
+        registry.forget_old()?;
+        Ok(registry)
     }
 
     /// Answers one request.

@@ -10,6 +10,7 @@ use crate::os::file;
 use crate::proto::certificate::{Authority, Issuer};
 use crate::proto::prefix::{Network, Prefix};
 use crate::proto::random::Random;
+use crate::proto::registry::clock::Timekeeper;
 use crate::proto::registry::sessions::Sessions;
 use crate::proto::time::{Instant, UnixTime};
 
@@ -35,6 +36,8 @@ pub struct Registry {
     /// The mesh as it was a moment ago, and until when that will do.
     pub(super) mesh: tokio::sync::Mutex<Option<(Arc<Mesh>, Instant)>>,
     pub(super) clock: Clock,
+    /// The time to act on.
+    pub(super) timekeeper: Mutex<Timekeeper>,
     pub(super) state: Mutex<State>,
 }
 

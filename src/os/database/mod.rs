@@ -81,6 +81,21 @@ pub struct Leaf {
     pub certificate: Option<String>,
 }
 
+/// A member that was deleted, as the journal keeps it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Removal {
+    /// When.
+    pub date: UnixTime,
+    /// The member's prefix.
+    pub prefix: Prefix,
+    /// Its owner's address, if known.
+    pub email: Option<String>,
+    /// Its certificate, PEM.
+    pub certificate: String,
+    /// Why, in a word: `expired`, `revoked`, `restored` (a backup that did not have it).
+    pub reason: String,
+}
+
 /// Everything a database holds.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Contents {
@@ -92,6 +107,8 @@ pub struct Contents {
     pub leaves: Vec<Leaf>,
     /// Revoked serial numbers, and when the certificates end.
     pub revoked: Vec<(u64, UnixTime)>,
+    /// Members that were deleted.
+    pub journal: Vec<Removal>,
 }
 
 /// Why a database could not be used.
@@ -348,6 +365,12 @@ impl Tables<'_> {
         rows.into_iter().map(both).collect()
     }
 
+    /// Whether a serial number is revoked.
+    pub fn is_revoked(&self, serial: u64) -> Result<bool, DatabaseError> {
+        let sql = "SELECT 1 FROM crl WHERE serial = $1";
+        Ok(self.row(sql, &[serial.cast_signed().into()])?.is_some())
+    }
+
     /// Adds a serial number to the revoked ones.
     pub fn revoke(&self, serial: u64, until: UnixTime) -> Result<(), DatabaseError> {
         let sql = "INSERT INTO crl VALUES ($1, $2) ON CONFLICT (serial) DO NOTHING";
@@ -358,6 +381,31 @@ impl Tables<'_> {
     /// Forgets revoked serial numbers whose certificates ended before `now`; how many.
     pub fn purge_revoked(&self, now: UnixTime) -> Result<u64, DatabaseError> {
         self.execute("DELETE FROM crl WHERE date < $1", &[seconds(now).into()])
+    }
+
+    /// Adds a deleted member to the journal.
+    pub fn record_removal(&self, removal: &Removal) -> Result<(), DatabaseError> {
+        let sql = "INSERT INTO journal VALUES ($1, $2, $3, $4, $5)";
+        let row = [
+            seconds(removal.date).into(),
+            removal.prefix.to_bits().into(),
+            removal.email.clone().into(),
+            removal.certificate.clone().into(),
+            removal.reason.clone().into(),
+        ];
+        self.execute(sql, &row).map(drop)
+    }
+
+    /// The journal of deleted members, oldest first.
+    pub fn journal(&self) -> Result<Vec<Removal>, DatabaseError> {
+        let sql = "SELECT date, prefix, email, cert, reason FROM journal ORDER BY date";
+        match self.query(sql, &[]) {
+            // A file of stock's, or of an older release, that is opened to be read only.
+            Err(DatabaseError::Sqlite(error)) if error.to_string().contains("no such table") => {
+                Ok(Vec::new())
+            }
+            rows => rows?.into_iter().map(removal_of).collect(),
+        }
     }
 
     /// Remembers what a token was spent on: who did not get the answer may ask again.
@@ -409,7 +457,8 @@ impl Tables<'_> {
         let both = |mut row: Row| Ok((row.next()?, row.next()?));
         let config = rows.into_iter().map(both).collect::<Result<_, DatabaseError>>()?;
         let (tokens, leaves) = (self.tokens()?, self.leaves()?);
-        Ok(Contents { config, tokens, leaves, revoked: self.revoked()? })
+        let (revoked, journal) = (self.revoked()?, self.journal()?);
+        Ok(Contents { config, tokens, leaves, revoked, journal })
     }
 
     /// Fills a database that holds no network yet.
@@ -424,9 +473,13 @@ impl Tables<'_> {
 
     /// Replaces everything but sessions.
     pub fn replace(&self, contents: &Contents) -> Result<(), DatabaseError> {
-        for sql in
-            ["DELETE FROM config", "DELETE FROM token", "DELETE FROM cert", "DELETE FROM crl"]
-        {
+        for sql in [
+            "DELETE FROM config",
+            "DELETE FROM token",
+            "DELETE FROM cert",
+            "DELETE FROM crl",
+            "DELETE FROM journal",
+        ] {
             self.execute(sql, &[])?;
         }
         for (name, value) in &contents.config {
@@ -441,7 +494,7 @@ impl Tables<'_> {
         for (serial, until) in &contents.revoked {
             self.revoke(*serial, *until)?;
         }
-        Ok(())
+        contents.journal.iter().try_for_each(|removal| self.record_removal(removal))
     }
 }
 
@@ -456,6 +509,12 @@ fn token_of(mut row: Row) -> Result<Token, DatabaseError> {
     let (token, email, length): (_, _, i64) = (row.next()?, row.next()?, row.next()?);
     let prefix_length = u8::try_from(length).unwrap_or(u8::MAX);
     Ok(Token { token, email, prefix_length, date: time(row.next()?) })
+}
+
+fn removal_of(mut row: Row) -> Result<Removal, DatabaseError> {
+    let (date, prefix) = (time(row.next()?), prefix_of(row.next()?)?);
+    let (email, certificate, reason) = (row.next()?, row.next()?, row.next()?);
+    Ok(Removal { date, prefix, email, certificate, reason })
 }
 
 fn leaf_of(mut row: Row) -> Result<Leaf, DatabaseError> {

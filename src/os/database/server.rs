@@ -30,7 +30,10 @@ const TABLES: &str = "
         prefix TEXT COLLATE \"C\" PRIMARY KEY NOT NULL, email TEXT, cert TEXT);
     CREATE TABLE IF NOT EXISTS crl (serial BIGINT PRIMARY KEY NOT NULL, date BIGINT NOT NULL);
     CREATE TABLE IF NOT EXISTS session (
-        node TEXT COLLATE \"C\" PRIMARY KEY NOT NULL, keys TEXT NOT NULL);";
+        node TEXT COLLATE \"C\" PRIMARY KEY NOT NULL, keys TEXT NOT NULL);
+    CREATE TABLE IF NOT EXISTS journal (
+        date BIGINT NOT NULL, prefix TEXT NOT NULL, email TEXT, cert TEXT NOT NULL,
+        reason TEXT NOT NULL);";
 
 /// The advisory lock of whoever changes the network.
 const LOCK: &str = "SELECT pg_advisory_xact_lock(7266678)";

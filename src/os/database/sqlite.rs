@@ -25,6 +25,12 @@ const TABLES: &[(&str, &str)] = &[
     ("crl", "CREATE TABLE crl (\n  serial INTEGER PRIMARY KEY NOT NULL,\n  date INTEGER NOT NULL)"),
 ];
 
+/// Tables that stock does not have and ignores.
+const OWN_TABLES: &str = "
+    CREATE TABLE IF NOT EXISTS journal (
+        date BIGINT NOT NULL, prefix TEXT NOT NULL, email TEXT, cert TEXT NOT NULL,
+        reason TEXT NOT NULL);";
+
 /// How long to wait for another process that writes.
 const BUSY_PATIENCE: Duration = Duration::from_secs(10);
 
@@ -62,6 +68,7 @@ impl File {
                 Some(_) => return Err(DatabaseError::Schema((*name).into())),
             }
         }
+        transaction.execute_batch(OWN_TABLES)?;
         transaction.execute(FIRST_LEAF, [])?;
         transaction.commit()?;
         Self::of(connection)

@@ -13,12 +13,13 @@
 //! Both ends: [`call`] (requests as values), [`session`] (the chain of keys that authenticates them),
 //! [`parameters`] (what holds for the whole network), [`ipv4`], [`passed_on`]. The member's end: [`url`], [`client`]. The
 //! registry's end: [`request`] (what is asked), [`sessions`], [`allocation`] (prefixes), [`community`], [`token`],
-//! [`configuration`], [`hmac`] (Babel's keys, changed in three steps). Between
+//! [`clock`] (whether to act on the time), [`configuration`], [`hmac`] (Babel's keys, changed in three steps). Between
 //! people: [`invitation`].
 
 pub mod allocation;
 pub mod call;
 pub mod client;
+pub mod clock;
 pub mod community;
 pub mod configuration;
 pub mod hmac;

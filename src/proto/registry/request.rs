@@ -61,6 +61,10 @@ pub enum PrivateCall {
     Topology,
     /// Every member and where it is. Not a call of stock's.
     Nodes,
+    /// Why the registry's clock is implausible; empty if it is plausible. Not a call of upstream's.
+    Clock,
+    /// Accepts the clock. Not a call of upstream's.
+    AcceptClock,
     /// What Prometheus reads. Not a call of stock's.
     Metrics,
 }
@@ -173,6 +177,8 @@ fn private_call(method: &str, arguments: &mut Arguments) -> Result<PrivateCall, 
         "versions" => PrivateCall::Versions,
         "topology" => PrivateCall::Topology,
         "nodes" => PrivateCall::Nodes,
+        "clock" => PrivateCall::Clock,
+        "acceptClock" => PrivateCall::AcceptClock,
         "metrics" => PrivateCall::Metrics,
         _ => return Err(RequestError::Method),
     })

@@ -10,10 +10,12 @@ use crate::os::clock::unix_time;
 use crate::os::database::{Leaf, Tables};
 use crate::proto::certificate::{Authority, Certificate, renewal};
 use crate::proto::prefix::Prefix;
+use crate::proto::registry::clock::REMEDY;
 use crate::proto::version::NetworkVersion;
 
 use super::{Folder, print_all};
-use crate::command::registry::network::{HELD, RESERVED};
+use crate::command::registry::clock::verdict;
+use crate::command::registry::membership::is_marked;
 use crate::command::registry::refusal::Refusal;
 
 /// Options of `re6st registry check`.
@@ -65,6 +67,9 @@ fn problems(tables: &Tables<'_>, authority: &Authority) -> Result<Vec<json::Prob
     {
         problems.add("network", "its version is not signed by its authority");
     }
+    if let Err(why) = verdict(tables, authority)? {
+        problems.add("network", format!("the clock is implausible: {why}; {REMEDY}"));
+    }
     if let Some(why) = renewal::authority_ends(authority.certificate(), unix_time()) {
         problems.add("network", why);
     }
@@ -105,7 +110,7 @@ fn certificates(leaves: &[Leaf], authority: &Authority, counter: u64, problems: 
     let mut subject_serials: BTreeMap<u32, Prefix> = BTreeMap::new();
     for leaf in leaves {
         let (prefix, Some(text)) = (leaf.prefix, &leaf.certificate) else { continue };
-        if text == RESERVED || text.starts_with(HELD) {
+        if is_marked(text) {
             continue;
         }
         let Ok(certificate) = Certificate::from_pem(text.as_bytes()) else {

@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
+use crate::command::registry::clock::trusted_now;
+use crate::command::registry::membership::{member_name, restore_member};
 use crate::command::registry::refusal::Refusal;
 use crate::command::registry::restore::restore;
 use crate::command::{Failure, Outcome, print};
@@ -36,7 +38,12 @@ pub struct Backup {
 #[derive(Debug, Args)]
 pub struct Restore {
     /// What `re6st registry backup` wrote
-    file: PathBuf,
+    #[arg(required_unless_present = "member", conflicts_with = "member")]
+    file: Option<PathBuf>,
+    /// Bring back one member that expired or was revoked, from the journal of the database: a node as
+    /// 2/16, or its addresses; a registry may run meanwhile
+    #[arg(long, value_name = "PREFIX|CN")]
+    member: Option<String>,
     #[command(flatten)]
     folder: Folder,
 }
@@ -80,7 +87,10 @@ impl Backup {
 impl Restore {
     /// Does what `re6st registry restore` was asked.
     pub fn run(&self) -> Outcome {
-        let source = Location::File(self.file.clone());
+        if let Some(name) = &self.member {
+            return self.restore_member(name);
+        }
+        let source = Location::File(self.file.clone().unwrap_or_default());
         let cannot =
             |error: DatabaseError| Failure::failed(format!("cannot use {source}: {error}"));
         let backup = Database::open_to_read(&source).map_err(cannot)?;
@@ -92,6 +102,32 @@ impl Restore {
              network version {}. Start the registry again.",
             summary.members, summary.kept, summary.revoked, summary.version
         ))?;
+        Ok(())
+    }
+}
+
+impl Restore {
+    fn restore_member(&self, name: &str) -> Outcome {
+        let issuer = self.folder.issuer()?;
+        let prefix = member_name(name, issuer.authority().network()).ok_or_else(|| {
+            let form = "give a node, as 2/16, or its addresses, as 2001:db8:42:2::/64";
+            Failure::usage(format!("--member {name}: {form}"))
+        })?;
+        let returned = self.folder.write(|tables| {
+            let now = trusted_now(tables, issuer.authority())?;
+            restore_member(tables, &issuer, prefix, now)
+        })?;
+        let (date, reason) = (returned.removal.date, returned.removal.reason);
+        print(format_args!(
+            "{prefix} ({reason} on {date}) is a member again; its certificate lasts until {}.",
+            returned.not_after
+        ))?;
+        if returned.is_revoked {
+            print(format_args!(
+                "The certificate that its node has stays revoked: the node gets another one with \
+                 `re6st cert renew`, or by itself."
+            ))?;
+        }
         Ok(())
     }
 }

@@ -1,6 +1,7 @@
 //! Administration: what a registry's private calls and its database tell, as tables and JSON.
 
 mod check;
+mod clock;
 mod copy;
 mod export;
 mod invite;
@@ -27,6 +28,7 @@ use super::refusal::Refusal;
 use super::{client, open};
 
 pub use check::Check;
+pub use clock::Clock;
 pub use copy::{Backup, Migrate, Restore};
 pub use export::Export;
 pub use invite::Invite;

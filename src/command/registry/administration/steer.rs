@@ -2,6 +2,7 @@
 
 use clap::Args;
 
+use crate::command::registry::clock::trusted_now;
 use crate::command::registry::network::{self, Ended};
 use crate::command::registry::refusal::Refusal;
 use crate::command::{Failure, Outcome, print};
@@ -49,7 +50,8 @@ impl Revoke {
             Reach::Folder(folder) => {
                 let issuer = folder.issuer()?;
                 let ended: Ended = change(folder, |tables| {
-                    network::revoke(tables, &issuer, revoked, unix_time())
+                    let now = trusted_now(tables, issuer.authority())?;
+                    network::revoke(tables, &issuer, revoked, now)
                 })?;
                 print(format_args!("It would have lasted until {}.", ended.not_after))?;
             }

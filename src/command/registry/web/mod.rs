@@ -201,7 +201,8 @@ impl Registry {
         let certificate = self.blocking(|registry| Ok(registry.authority())).await?;
         let authority = certificate.certificate();
         let (leaves, mesh) = (leaves.as_slice(), &*mesh);
-        let shown = Overview { leaves, tokens, revoked, version, authority, mesh };
+        let implausible = self.implausible();
+        let shown = Overview { leaves, tokens, revoked, version, authority, implausible, mesh };
         Ok(frame.overview(&shown, Self::unix_time()))
     }
 

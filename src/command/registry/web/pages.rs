@@ -11,6 +11,7 @@ use crate::os::database::{Leaf, Token};
 use crate::proto::certificate::{Certificate, renewal};
 use crate::proto::limits::REGISTRY_PAGE_ROWS_MAX;
 use crate::proto::prefix::Network;
+use crate::proto::registry::clock::{Implausible, REMEDY};
 use crate::proto::registry::hmac::Step;
 use crate::proto::time::UnixTime;
 
@@ -38,6 +39,8 @@ pub(super) struct Overview<'a> {
     pub version: u64,
     /// The authority.
     pub authority: &'a Certificate,
+    /// Why the registry's clock is implausible.
+    pub implausible: Option<Implausible>,
     /// The mesh.
     pub mesh: &'a Mesh,
 }
@@ -99,6 +102,9 @@ impl Frame<'_> {
         self.page("overview", "Overview", &html! {
             @if let Some(warning) = renewal::authority_ends(shown.authority, now) {
                 p.warning role="alert" { (warning) "." }
+            }
+            @if let Some(why) = shown.implausible {
+                p.warning role="alert" { "The clock is implausible: " (why.to_string()) "; " (REMEDY) "." }
             }
             div.figures {
                 (figure(certificates.len(), "nodes"))
