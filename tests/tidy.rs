@@ -12,8 +12,19 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
 ];
 
 /// What all protocols share: the only modules of `proto` that one of them may name besides itself.
-const SHARED: &[&str] =
-    &["bytes", "certificate", "cidr", "endpoint", "limits", "prefix", "random", "time", "version"];
+const SHARED: &[&str] = &[
+    "bytes",
+    "certificate",
+    "cidr",
+    "endpoint",
+    "half_open",
+    "limits",
+    "prefix",
+    "random",
+    "rate_limit",
+    "time",
+    "version",
+];
 
 /// Words that would let the world into `src/proto/`, with what to do instead.
 const NOT_IN_PROTO: &[(&str, &str)] = &[

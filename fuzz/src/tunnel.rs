@@ -33,7 +33,7 @@ pub fn tunnel_packet(octets: &[u8]) {
     let mut random = Random::from_number(7);
     let cookies = Cookies::new(ControlProtection::None, UnixTime::default(), &mut random);
     let from: SocketAddr = ([192, 0, 2, 1], 1194).into();
-    if let Stranger::Asks(answer) = cookies.judge(octets, from, Instant::ZERO) {
+    if let Stranger::Asks(answer) = cookies.judge(octets, from, None, Instant::ZERO) {
         assert!(ControlPacket::parse(&answer).is_ok());
     }
     let keys = Keys::split(&[7; KEYS_OCTETS]);

@@ -4,6 +4,9 @@
 
 use std::time::Duration;
 
+use crate::proto::half_open;
+use crate::proto::rate_limit::Rate;
+
 /// Octets of a datagram or frame; what is larger is dropped. One super-packet of the kernel fits.
 pub const DATAGRAM_OCTETS_MAX: usize = 65_535;
 
@@ -164,13 +167,44 @@ pub const TUNNEL_CONTROL_OCTETS: usize = 1_200;
 /// Packets behind the newest that are still accepted once; older ones count as replayed.
 pub const TUNNEL_REPLAY_WINDOW: usize = 2_048;
 
-/// Clients of one port in the middle of a handshake; further ones are not answered until it is over.
-pub const TUNNEL_HALF_OPEN: usize = 256;
+/// Octets of a control packet; a longer one is dropped. OpenVPN's own buffer has as many.
+pub const TUNNEL_CONTROL_OCTETS_MAX: usize = 2_048;
 
-/// Handshakes begun from one address within ten seconds; further ones are not answered.
-pub const TUNNEL_HANDSHAKES_PER_SOURCE: u32 = 32;
+/// Handshakes under way at a listener, in all and from one source. A further one takes the place of one
+/// that makes no progress, or of a source that has more; otherwise it is not answered.
+pub const TUNNEL_HALF_OPEN: half_open::Limits =
+    half_open::Limits { total: 128, per_source: 16, undisturbed: Duration::from_secs(1) };
 
-/// Addresses whose handshakes are counted; beyond, the counts start anew.
+/// Connections to a TCP port that have not sent a ClientHello, in all and from one source; a further one
+/// takes the place of another, as above, or is closed.
+pub const TUNNEL_CONNECTIONS_WAITING: half_open::Limits =
+    half_open::Limits { total: 512, per_source: 64, undisturbed: Duration::from_secs(1) };
+
+/// How long a TCP connection may take to send a ClientHello before it is closed.
+pub const TUNNEL_CLIENT_HELLO_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// Clients that have acknowledged our reset over UDP and not sent a ClientHello; beyond, the oldest is
+/// forgotten, and is sent another reset when it comes.
+pub const TUNNEL_ACKNOWLEDGED_MAX: usize = 1_024;
+
+/// Octets of a ClientHello; one that announces more is dropped. With the largest post-quantum key share
+/// of today it has 2 KiB.
+pub const TUNNEL_CLIENT_HELLO_OCTETS_MAX: u32 = 8_192;
+
+/// Octets of TLS, certificates above all, that a peer may send before its handshake is finished; more ends
+/// the tunnel.
+pub const TUNNEL_HANDSHAKE_OCTETS_MAX: usize = 65_536;
+
+/// Handshakes begun from one source, and at one listener in all: each costs a signature. Further ones are
+/// not answered.
+pub const TUNNEL_HANDSHAKES_PER_SOURCE: Rate = Rate::per(32, Duration::from_secs(10));
+/// The same for all sources together.
+pub const TUNNEL_HANDSHAKES: Rate = Rate::per(128, Duration::from_secs(1));
+
+/// Failed handshakes with strangers that a listener logs; further ones are logged as details.
+pub const TUNNEL_FAILURES_LOGGED: Rate = Rate::per(20, Duration::from_secs(60));
+
+/// Sources whose handshakes are counted apart; further ones share one count.
 pub const TUNNEL_SOURCES: usize = 4_096;
 
 /// Control packets of one peer that wait for their turn; further ones are dropped, and repeated by

@@ -23,6 +23,7 @@ pub mod bytes;
 pub mod certificate;
 pub mod cidr;
 pub mod endpoint;
+pub mod half_open;
 pub mod lab;
 pub mod limits;
 pub mod matrix;

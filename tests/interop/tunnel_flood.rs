@@ -1,6 +1,6 @@
-//! A listener under a flood of handshakes that nobody means to finish.
+//! A listener under floods of handshakes and connections that are not meant to finish.
 
-use std::net::UdpSocket;
+use std::net::{TcpStream, UdpSocket};
 use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -13,8 +13,8 @@ const RATE: u32 = 10_000;
 /// For so long.
 const SECONDS: u32 = 3;
 
-/// The flood is of the expensive kind: each handshake answers the server's cookie, so that a server
-/// which does not count them would keep a session for each.
+/// The flood is of the expensive kind: each handshake answers the server's cookie and begins a ClientHello,
+/// so that a server which does not count them would keep a session for each.
 #[test]
 fn ten_thousand_half_open_handshakes_a_second_hurt_nobody() {
     let lab = Lab::new();
@@ -28,8 +28,8 @@ fn ten_thousand_half_open_handshakes_a_second_hurt_nobody() {
     let pings = lab.right.command("ping", &words).stdout(Stdio::piped()).spawn().unwrap();
     let over = AtomicBool::new(false);
     let (begun, answered) = std::thread::scope(|scope| {
-        let flood = scope.spawn(|| lab.right.enter(|| flood(&over)));
-        // Who comes from elsewhere meanwhile is let in.
+        let flood = scope.spawn(|| lab.right.enter(|| flood("10.9.0.3", RATE, &over)));
+        // A client from another address gets in meanwhile.
         let mut newcomer = lab.connect(KINDS[0], "other", "--interface late");
         let up = eventually("a newcomer", PATIENCE, || events(&newcomer, "up").pop());
         over.store(true, Ordering::Relaxed);
@@ -42,27 +42,82 @@ fn ten_thousand_half_open_handshakes_a_second_hurt_nobody() {
     let after = resident_mib(&listener);
     println!("{begun} begun, {answered} answered; {before} MiB, then {after} MiB\n{pings}");
     assert!(begun >= RATE * SECONDS / 2, "only {begun} were begun");
+    assert!(answered > 0, "no handshake came as far as a ClientHello");
     assert!(after < before + 16, "{before} MiB, then {after} MiB");
     assert!(pings.contains(" 0% packet loss"), "{pings}");
     assert_eq!(connection.stop(), Some(0));
     assert_eq!(listener.stop(), Some(0));
 }
 
-/// Begins handshakes, and answers what is answered, until it is over and enough were begun; how many.
+/// A dozen addresses begin handshakes as fast as is allowed and leave them, more than there are places:
+/// each ClientHello announces more than it brings.
+#[test]
+fn stalled_handshakes_give_way_to_a_member() {
+    const SOURCES: u8 = 12;
+    let lab = Lab::new();
+    for source in 0..SOURCES {
+        lab.right.ip(&format!("address add 10.9.0.{}/24 dev e0", 100 + source));
+    }
+    let mut listener = lab.listen(KINDS[0], "");
+    let before = resident_mib(&listener);
+    let over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for source in 0..SOURCES {
+            let (right, over) = (&lab.right, &over);
+            let address = format!("10.9.0.{}", 100 + source);
+            scope.spawn(move || right.enter(|| flood(&address, 50, over)));
+        }
+        // At first, and when the places have long been taken.
+        for (who, seconds) in [("client", 0), ("other", 3)] {
+            std::thread::sleep(Duration::from_secs(seconds));
+            let mut member = lab.connect(KINDS[0], who, "--interface member");
+            eventually("the member", PATIENCE, || events(&member, "up").pop());
+            assert_eq!(member.stop(), Some(0));
+        }
+        let after = resident_mib(&listener);
+        over.store(true, Ordering::Relaxed);
+        println!("{before} MiB, then {after} MiB");
+        assert!(after < before + 12, "{before} MiB, then {after} MiB");
+    });
+    assert!(listener.printed().contains("a new handshake took its place"), "no place was short");
+    assert_eq!(listener.stop(), Some(0));
+}
+
+#[test]
+fn silent_tcp_connections_keep_no_client_out() {
+    let lab = Lab::new();
+    let mut listener = lab.listen(KINDS[2], "");
+    let silent = lab.right.enter(|| {
+        let address = "10.9.0.1:1194".parse().unwrap();
+        let open = |_| TcpStream::connect_timeout(&address, PATIENCE).unwrap();
+        (0..300).map(open).collect::<Vec<_>>()
+    });
+    // From the same address; the silent ones have had their second.
+    std::thread::sleep(Duration::from_millis(1_200));
+    let mut client = lab.connect(KINDS[2], "client", "--interface late");
+    let up = eventually("a client", Duration::from_secs(8), || events(&client, "up").pop());
+    assert_eq!(up["peer"], "0/16");
+    assert_eq!(client.stop(), Some(0));
+    drop(silent);
+    assert_eq!(listener.stop(), Some(0));
+}
+
+/// Begins `rate` handshakes a second from an address, and answers what is answered, until it is over and
+/// enough were begun; how many.
 #[allow(clippy::disallowed_methods, reason = "a flood in real time")]
-fn flood(over: &AtomicBool) -> (u32, u32) {
-    let socket = UdpSocket::bind("10.9.0.3:0").unwrap();
+fn flood(from: &str, rate: u32, over: &AtomicBool) -> (u32, u32) {
+    let socket = UdpSocket::bind((from, 0)).unwrap();
     socket.connect("10.9.0.1:1194").unwrap();
     socket.set_nonblocking(true).unwrap();
     let start = Instant::now();
     let (mut begun, mut answered) = (0_u32, 0_u32);
     let mut answer = [0; 1_500];
-    while begun < RATE * SECONDS || !over.load(Ordering::Relaxed) {
-        if start.elapsed() > PATIENCE {
+    while begun < rate * SECONDS || !over.load(Ordering::Relaxed) {
+        if start.elapsed() > PATIENCE * 3 {
             break;
         }
         let due =
-            u32::try_from(start.elapsed().as_micros()).unwrap_or(u32::MAX) / (1_000_000 / RATE);
+            u32::try_from(start.elapsed().as_micros()).unwrap_or(u32::MAX) / (1_000_000 / rate);
         while begun < due {
             begun += 1;
             let session = (0x7700_0000_0000_0000 + u64::from(begun)).to_be_bytes();
@@ -74,8 +129,11 @@ fn flood(over: &AtomicBool) -> (u32, u32) {
             if length >= 26 && answer[0] == 8 << 3 {
                 answered += 1;
                 let (theirs, ours) = (&answer[1..9], &answer[14..22]);
-                let parts = [&[5 << 3][..], ours, &[1, 0, 0, 0, 0], theirs];
-                let _ = socket.send(&parts.concat());
+                let ack = [&[5 << 3][..], ours, &[1, 0, 0, 0, 0], theirs];
+                let _ = socket.send(&ack.concat());
+                // CONTROL: no acknowledgements, number 1, the headers of a record and of a ClientHello.
+                let hello = [22, 3, 1, 2, 4, 1, 0, 2, 0];
+                let _ = socket.send(&[&[4 << 3][..], ours, &[0, 0, 0, 0, 1], &hello].concat());
             }
         }
         std::thread::sleep(Duration::from_micros(200));

@@ -1,15 +1,20 @@
 //! What all clients of one listener share: who is in, and who may come in.
 
 use std::collections::{BTreeSet, HashMap};
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::mpsc;
 
 use crate::command::tunnel::interface::name_for;
 use crate::command::tunnel::peer::order::PeerOrder;
-use crate::proto::limits::{TUNNEL_HALF_OPEN, TUNNEL_HANDSHAKES_PER_SOURCE, TUNNEL_SOURCES};
+use crate::proto::half_open::{HalfOpen, Verdict};
+use crate::proto::limits::{
+    TUNNEL_FAILURES_LOGGED, TUNNEL_HALF_OPEN, TUNNEL_HANDSHAKES, TUNNEL_HANDSHAKES_PER_SOURCE,
+    TUNNEL_SOURCES,
+};
+use crate::proto::rate_limit::{Bucket, SourceLimit, source};
 use crate::proto::time::Instant;
 use crate::proto::tunnel::tls::PeerName;
 
@@ -17,7 +22,6 @@ use crate::proto::tunnel::tls::PeerName;
 #[derive(Debug)]
 pub struct House {
     state: Mutex<State>,
-    half_open: Arc<Semaphore>,
     interface_prefix: String,
 }
 
@@ -27,11 +31,10 @@ pub struct Guest {
     house: Arc<House>,
     /// The number of its data packets.
     pub peer_id: u32,
-    half_open: Option<OwnedSemaphorePermit>,
     name: Option<String>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
     clients: HashMap<String, Client>,
     /// Who was admitted and is not in yet, by the number of the guest.
@@ -40,14 +43,12 @@ struct State {
     revoked: BTreeSet<u64>,
     last_peer_id: u32,
     guests: HashMap<u32, mpsc::UnboundedSender<PeerOrder>>,
-    sources: Sources,
-}
-
-/// How many handshakes each address began lately; with IPv6, each network of 64 bits, which is a host's.
-#[derive(Debug, Default)]
-struct Sources {
-    counts: HashMap<IpAddr, u32>,
-    since: Instant,
+    half_open: HalfOpen,
+    /// Handshakes begun, by source and in all.
+    begun_by: SourceLimit,
+    begun: Bucket,
+    /// Failed handshakes that are logged.
+    logged: Bucket,
 }
 
 #[derive(Debug)]
@@ -60,39 +61,52 @@ struct Client {
 /// How long a client waits for its own earlier tunnel to be gone.
 const EARLIER_TUNNEL: Duration = Duration::from_secs(5);
 
-/// After so long, handshakes are counted anew.
-const SOURCES_PERIOD: Duration = Duration::from_secs(10);
-
 /// The number of a client has 24 bits.
 const PEER_IDS: u32 = 1 << 24;
 
 impl House {
     /// An empty one.
     pub fn new(clients_max: usize, interface_prefix: String, revoked: BTreeSet<u64>) -> Arc<Self> {
-        Arc::new(Self {
-            state: Mutex::new(State { revoked, clients_max, ..State::default() }),
-            half_open: Arc::new(Semaphore::new(TUNNEL_HALF_OPEN)),
-            interface_prefix,
-        })
+        let state = State {
+            clients: HashMap::new(),
+            arriving: HashMap::new(),
+            clients_max,
+            revoked,
+            last_peer_id: 0,
+            guests: HashMap::new(),
+            half_open: HalfOpen::new(TUNNEL_HALF_OPEN),
+            begun_by: SourceLimit::new(TUNNEL_HANDSHAKES_PER_SOURCE, TUNNEL_SOURCES),
+            begun: Bucket::default(),
+            logged: Bucket::default(),
+        };
+        Arc::new(Self { state: Mutex::new(state), interface_prefix })
     }
 
-    /// Lets a stranger begin a handshake, if there are not too many who do, in all or from there; it
-    /// takes orders by the channel.
+    /// Reserves a place for a new handshake, subject to the rates and to the number under way, in all and
+    /// from its source. Orders for it come by the channel.
     pub fn invite(
         self: &Arc<Self>,
         from: IpAddr,
         now: Instant,
     ) -> Option<(Guest, mpsc::UnboundedReceiver<PeerOrder>)> {
         let mut state = self.state();
-        if !state.sources.accept(from, now) {
+        if !state.begun_by.take(source(from), now) || !state.begun.take(TUNNEL_HANDSHAKES, now) {
             return None;
         }
-        let half_open = Some(Arc::clone(&self.half_open).try_acquire_owned().ok()?);
-        let (orders, received) = mpsc::unbounded_channel();
         let peer_id = state.free_peer_id();
+        match state.half_open.begin(peer_id, from, now) {
+            Verdict::Begin => {}
+            Verdict::Replace(replaced) => {
+                if let Some(orders) = state.guests.get(&replaced) {
+                    let _ = orders.send(PeerOrder::Drop("a new handshake took its place"));
+                }
+            }
+            Verdict::Refuse => return None,
+        }
+        let (orders, received) = mpsc::unbounded_channel();
         state.guests.insert(peer_id, orders);
         let house = Arc::clone(self);
-        Some((Guest { house, peer_id, half_open, name: None }, received))
+        Some((Guest { house, peer_id, name: None }, received))
     }
 
     /// Closes the tunnel of one interface.
@@ -149,26 +163,6 @@ impl House {
     }
 }
 
-impl Sources {
-    fn accept(&mut self, from: IpAddr, now: Instant) -> bool {
-        if now - self.since >= SOURCES_PERIOD || self.counts.len() >= TUNNEL_SOURCES {
-            self.counts.clear();
-            self.since = now;
-        }
-        let count = self.counts.entry(source(from)).or_default();
-        *count += 1;
-        *count <= TUNNEL_HANDSHAKES_PER_SOURCE
-    }
-}
-
-/// Whose address it is: somebody with IPv6 has 2⁶⁴ of them.
-fn source(from: IpAddr) -> IpAddr {
-    match from.to_canonical() {
-        IpAddr::V4(address) => address.into(),
-        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
-    }
-}
-
 impl State {
     /// Whether a client may come; who is here already takes its own place.
     fn has_room_for(&self, name: &str) -> bool {
@@ -221,9 +215,19 @@ impl Guest {
         }
     }
 
+    /// Whether a failed handshake is to be logged: a stranger can make as many as the rates allow.
+    pub fn may_log(&self, now: Instant) -> bool {
+        self.house.state().logged.take(TUNNEL_FAILURES_LOGGED, now)
+    }
+
+    /// The handshake has come further: it keeps its place for a while.
+    pub fn handshake_progressed(&mut self, now: Instant) {
+        self.house.state().half_open.progress(self.peer_id, now);
+    }
+
     /// Makes room for another handshake.
     pub fn handshake_is_over(&mut self) {
-        self.half_open = None;
+        self.house.state().half_open.end(self.peer_id);
     }
 }
 
@@ -231,6 +235,7 @@ impl Drop for Guest {
     fn drop(&mut self) {
         let mut state = self.house.state();
         state.guests.remove(&self.peer_id);
+        state.half_open.end(self.peer_id);
         state.arriving.remove(&self.peer_id);
         if let Some(name) = &self.name
             && state.clients.get(name).is_some_and(|client| client.peer_id == self.peer_id)
@@ -244,43 +249,53 @@ impl Drop for Guest {
 mod tests {
     use super::*;
 
+    fn table() -> Arc<House> {
+        House::new(20, "re6st-".to_owned(), BTreeSet::new())
+    }
+
+    fn at(milliseconds: u64) -> Instant {
+        Instant::ZERO + Duration::from_millis(milliseconds)
+    }
+
     #[test]
-    fn who_begins_too_many_handshakes_waits_and_nobody_else_does() {
-        let house = House::new(20, "re6st-".to_owned(), BTreeSet::new());
+    fn source_that_begins_too_many_handshakes_waits_alone() {
+        let table = table();
         let (one, other) = ([192, 0, 2, 1].into(), [192, 0, 2, 2].into());
-        let let_in = |from, at| house.invite(from, Instant::ZERO + at).is_some();
-        for _ in 0..TUNNEL_HANDSHAKES_PER_SOURCE {
-            assert!(let_in(one, Duration::ZERO));
+        let begins = |from, now| table.invite(from, now).is_some();
+        for _ in 0..TUNNEL_HANDSHAKES_PER_SOURCE.burst {
+            assert!(begins(one, at(0)));
         }
-        let late = SOURCES_PERIOD - Duration::from_millis(1);
-        assert!(!let_in(one, Duration::ZERO) && !let_in(one, late));
-        assert!(let_in(other, late));
-        assert!(let_in(one, SOURCES_PERIOD));
+        assert!(!begins(one, at(0)));
+        assert!(begins(other, at(0)));
+        assert!(begins(one, at(10_000)));
     }
 
     #[test]
-    fn who_has_many_addresses_has_no_more_handshakes_for_it() {
-        let house = House::new(20, "re6st-".to_owned(), BTreeSet::new());
-        let let_in = |from: &str| house.invite(from.parse().unwrap(), Instant::ZERO).is_some();
-        for number in 0..TUNNEL_HANDSHAKES_PER_SOURCE {
-            assert!(let_in(&format!("2001:db8::{number}:1")));
+    fn stalled_handshake_is_dropped_for_a_new_one() {
+        let table = table();
+        let mut pending = Vec::new();
+        for number in 0..TUNNEL_HALF_OPEN.per_source {
+            pending.push(table.invite([192, 0, 2, 1].into(), at(number as u64)).unwrap());
         }
-        assert!(!let_in("2001:db8::ffff:1:1"));
-        assert!(let_in("2001:db8:0:1::1"));
-        assert!(let_in("::ffff:192.0.2.1"));
-        assert!(let_in("::ffff:192.0.2.2"));
+        let (first, orders) = &mut pending[0];
+        first.handshake_progressed(at(2_000));
+        assert!(orders.try_recv().is_err());
+        let newcomer = table.invite([192, 0, 2, 1].into(), at(2_000)).unwrap();
+        assert!(pending[0].1.try_recv().is_err());
+        let order = pending[1].1.try_recv();
+        assert_eq!(order, Ok(PeerOrder::Drop("a new handshake took its place")));
+        drop(newcomer);
+        assert!(table.invite([192, 0, 2, 1].into(), at(2_000)).is_some());
+        assert!(pending[2].1.try_recv().is_err(), "there was room");
     }
 
     #[test]
-    fn only_so_many_are_half_open_from_everywhere() {
-        let house = House::new(20, "re6st-".to_owned(), BTreeSet::new());
-        let from = |number: usize| IpAddr::from((number as u32).to_be_bytes());
-        let invite = |number| house.invite(from(number), Instant::ZERO);
-        let mut guests: Vec<_> = (0..TUNNEL_HALF_OPEN).map(|at| invite(at).unwrap()).collect();
-        assert!(invite(TUNNEL_HALF_OPEN).is_none());
-        guests[0].0.handshake_is_over();
-        assert!(invite(TUNNEL_HALF_OPEN).is_some());
-        guests.pop();
-        assert!(invite(TUNNEL_HALF_OPEN).is_some());
+    fn handshakes_from_all_sources_are_limited_in_rate() {
+        let table = table();
+        let from = |number: u32| IpAddr::from((0x0a00_0000 + number).to_be_bytes());
+        let begun =
+            (0..1_000).filter(|&number| table.invite(from(number), at(0)).is_some()).count();
+        assert_eq!(begun, TUNNEL_HANDSHAKES.burst as usize);
+        assert!(table.invite(from(2_000), at(1_000)).is_some());
     }
 }

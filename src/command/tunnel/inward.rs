@@ -11,7 +11,7 @@ use crate::os::clock::Clock;
 use crate::os::tap::Tap;
 use crate::os::tcp::PacketReader;
 use crate::os::udp::{Path, Udp};
-use crate::proto::limits::DATAGRAM_OCTETS_MAX;
+use crate::proto::limits::{DATAGRAM_OCTETS_MAX, TUNNEL_CONTROL_OCTETS_MAX};
 use crate::proto::time::Instant;
 use crate::proto::tunnel::data::{Opener, Refused};
 use crate::proto::tunnel::liveness::{MAGIC, PROBE_OCTETS, Probe};
@@ -114,6 +114,13 @@ impl Lane {
         let _ = self.heard.try_send(heard);
     }
 
+    /// Hands a control packet to the control loop, unless it is longer than any.
+    pub fn tell_control(&self, packet: &[u8]) {
+        if packet.len() <= TUNNEL_CONTROL_OCTETS_MAX {
+            self.tell(Heard::Packet(packet.to_vec()));
+        }
+    }
+
     /// Takes a data packet that came some way.
     pub fn receive(&mut self, packet: &mut [u8], path: Path, now: Instant) {
         let Some(&first) = packet.first() else { return };
@@ -202,7 +209,7 @@ pub async fn run_connected(
                 if is_data(packet) {
                     lane.receive(packet, path, now);
                 } else {
-                    lane.tell(Heard::Packet(packet.to_vec()));
+                    lane.tell_control(packet);
                 }
             }
         }
@@ -224,7 +231,7 @@ pub async fn run_stream(
             if is_data(packet) {
                 lane.receive(packet, path, now);
             } else {
-                lane.tell(Heard::Packet(packet.to_vec()));
+                lane.tell_control(packet);
             }
         }
         lane.flush();
@@ -232,6 +239,9 @@ pub async fn run_stream(
             biased;
             order = orders.recv() => {
                 let Some((_, order)) = order else { return };
+                if matches!(order, LaneOrder::Interface(_)) {
+                    reader.expect_any_length();
+                }
                 if !lane.obey(order) {
                     return;
                 }

@@ -6,13 +6,13 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
-use crate::command::tunnel::inward::{Heard, Lane, LaneOrder, RECEIVES_A_TURN, is_data};
+use crate::command::tunnel::inward::{Lane, LaneOrder, RECEIVES_A_TURN, is_data};
 use crate::command::tunnel::link::Link;
 use crate::command::tunnel::reception::{Received, Reception};
 use crate::os::udp::{Path, Udp};
 use crate::proto::limits::DATAGRAM_OCTETS_MAX;
 use crate::proto::time::Instant;
-use crate::proto::tunnel::cookie::{Proven, Stranger};
+use crate::proto::tunnel::cookie::{Acknowledged, Proven, Stranger};
 use crate::proto::tunnel::packet::{Opcode, SessionId, kind, session_id};
 
 struct Port {
@@ -21,6 +21,8 @@ struct Port {
     lanes: HashMap<u32, Lane>,
     /// Where control packets and data V1 come from, with the client's session.
     addresses: HashMap<SocketAddr, (u32, SessionId)>,
+    /// Clients whose ClientHello is awaited.
+    acknowledged: Acknowledged,
     orders: mpsc::UnboundedSender<(u32, LaneOrder)>,
     /// The lane that received last, and may hold frames back.
     busy: Option<u32>,
@@ -31,7 +33,9 @@ pub async fn run(udp: Arc<Udp>, reception: Reception) {
     let (sender, mut orders) = mpsc::unbounded_channel();
     let socket = Arc::clone(&udp);
     let (lanes, addresses) = (HashMap::new(), HashMap::new());
-    let mut port = Port { udp, reception, lanes, addresses, orders: sender, busy: None };
+    let acknowledged = Acknowledged::default();
+    let mut port =
+        Port { udp, reception, lanes, addresses, acknowledged, orders: sender, busy: None };
     let mut buffer = vec![0; DATAGRAM_OCTETS_MAX];
     let mut control = Udp::control_buffer();
     loop {
@@ -95,15 +99,17 @@ impl Port {
             && session_id(packet) == Some(session)
         {
             if let Some(lane) = self.lanes.get(&lane) {
-                lane.tell(Heard::Packet(packet.to_vec()));
+                lane.tell_control(packet);
             }
             return;
         }
-        match self.reception.cookies.judge(packet, path.remote, now) {
+        let acknowledged = self.acknowledged.get(path.remote);
+        match self.reception.cookies.judge(packet, path.remote, acknowledged, now) {
             Stranger::Asks(answer) => {
                 // Lost is lost: the client asks again.
                 let _ = self.udp.send(&answer, Some(path)).await;
             }
+            Stranger::Acknowledges(client) => self.acknowledged.insert(path.remote, *client),
             Stranger::Proven(proven) => self.receive(packet, path, *proven),
             Stranger::Noise => {}
         }
@@ -114,7 +120,7 @@ impl Port {
         let session = proven.remote;
         let received = self.reception.receive(path, proven, link, self.orders.clone());
         let Some(Received { peer_id, lane }) = received else { return };
-        lane.tell(Heard::Packet(packet.to_vec()));
+        lane.tell_control(packet);
         self.lanes.insert(peer_id, lane);
         self.addresses.insert(path.remote, (peer_id, session));
     }

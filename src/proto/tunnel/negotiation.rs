@@ -7,7 +7,7 @@
 //! The client is always TLS's client, whoever began. It gives its part as soon as TLS is finished, the
 //! server when it has the client's.
 
-use crate::proto::limits::TUNNEL_CONTROL_OCTETS;
+use crate::proto::limits::{TUNNEL_CONTROL_OCTETS, TUNNEL_HANDSHAKE_OCTETS_MAX};
 use crate::proto::random::Random;
 use crate::proto::time::Instant;
 use crate::proto::tunnel::exchange::{ClientExchange, ExchangeError, ServerExchange};
@@ -18,7 +18,7 @@ use crate::proto::tunnel::reliability::{Clogged, Outgoing, Reliability};
 use crate::proto::tunnel::tls::{Tls, TlsError};
 
 /// How far a negotiation is.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Stage {
     /// Our reset is on its way, the peer's is awaited.
     Reset,
@@ -60,6 +60,9 @@ pub enum NegotiationError {
     /// Our packets are not acknowledged.
     #[error("{0}")]
     Clogged(#[from] Clogged),
+    /// No chain of certificates is as long.
+    #[error("the peer's TLS handshake has more than {TUNNEL_HANDSHAKE_OCTETS_MAX} octets")]
+    TooLong,
     /// OpenSSL could not derive keys.
     #[error("OpenSSL cannot derive the keys")]
     Derivation,
@@ -93,6 +96,8 @@ pub struct Negotiation {
     ours: Ours,
     theirs: Option<Theirs>,
     room: Room,
+    /// Octets of TLS that came in order.
+    received: usize,
 }
 
 /// What protection takes of a control packet.
@@ -152,7 +157,7 @@ impl Negotiation {
         now: Instant,
     ) -> Self {
         let (theirs, room) = (None, Room::default());
-        Self { key_id, began: now, stage, reliability, tls, ours, theirs, room }
+        Self { key_id, began: now, stage, reliability, tls, ours, theirs, room, received: 0 }
     }
 
     /// A client says something else of itself, as other programs do.
@@ -184,7 +189,13 @@ impl Negotiation {
         }
         while let Some((opcode, payload)) = self.reliability.take() {
             match opcode {
-                Opcode::Control | Opcode::ControlWithKey => self.tls.receive(&payload),
+                Opcode::Control | Opcode::ControlWithKey => {
+                    self.received += payload.len();
+                    if self.stage < Stage::Exchange && self.received > TUNNEL_HANDSHAKE_OCTETS_MAX {
+                        return Err(NegotiationError::TooLong);
+                    }
+                    self.tls.receive(&payload);
+                }
                 _ => self.step(Event::PeerReset),
             }
         }
@@ -214,6 +225,11 @@ impl Negotiation {
             rest = after;
         }
         Ok(())
+    }
+
+    /// How far the peer has brought the negotiation: octets of TLS that came in order.
+    pub const fn received(&self) -> usize {
+        self.received
     }
 
     /// The TLS connection.

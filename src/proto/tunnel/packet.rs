@@ -10,6 +10,7 @@
 //! The peer's session id is there only if something is acknowledged; a mere acknowledgement ends after it.
 
 use crate::proto::bytes::{Reader, Short, Writer};
+use crate::proto::limits::TUNNEL_CONTROL_OCTETS_MAX;
 
 /// What a packet is, the upper five bits of its first octet.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -84,6 +85,9 @@ pub enum PacketError {
     /// A session is never zero.
     #[error("has session id 0")]
     Session,
+    /// No OpenVPN sends one of so many octets.
+    #[error("has {0} octets")]
+    Long(usize),
 }
 
 /// What the first octet says: the opcode, `None` if unknown, and the key.
@@ -120,6 +124,9 @@ impl<'a> ControlPacket<'a> {
 
     /// Reads a packet that is not data.
     pub fn parse(packet: &'a [u8]) -> Result<Self, PacketError> {
+        if packet.len() > TUNNEL_CONTROL_OCTETS_MAX {
+            return Err(PacketError::Long(packet.len()));
+        }
         let mut reader = Reader::new(packet);
         let first = reader.u8()?;
         let (opcode, key_id) = kind(first);

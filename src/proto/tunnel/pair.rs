@@ -11,7 +11,7 @@ use crate::proto::time::{Instant, UnixTime, earliest};
 use crate::proto::tunnel::agreement::Disagreement;
 use crate::proto::tunnel::cipher::Cipher;
 use crate::proto::tunnel::control_keys::ControlProtection;
-use crate::proto::tunnel::cookie::{Cookies, Stranger};
+use crate::proto::tunnel::cookie::{Cookies, Proven, Stranger};
 use crate::proto::tunnel::data::{Opener, Sealer};
 use crate::proto::tunnel::kind::{Device, Role, Underlay};
 use crate::proto::tunnel::liveness::Probe;
@@ -63,6 +63,7 @@ pub(super) struct World {
     pub(super) contexts: (TlsContext, TlsContext),
     pub(super) settings: (SessionSettings, SessionSettings),
     cookies: Cookies,
+    acknowledged: Option<Proven>,
     in_flight: Vec<(Instant, Role, Vec<u8>)>,
     admit: bool,
     asked: bool,
@@ -109,6 +110,7 @@ impl World {
             contexts: (TlsContext::new(&pki[0]).unwrap(), TlsContext::new(&pki[1]).unwrap()),
             settings: (settings(ciphers), settings(ciphers)),
             cookies: Cookies::new(ControlProtection::None, START, &mut random),
+            acknowledged: None,
             random,
             in_flight: Vec::new(),
             admit: true,
@@ -167,8 +169,9 @@ impl World {
 
     fn arrive(&mut self, to: Role, packet: &[u8]) {
         if to == Role::Server && self.server.session.is_none() {
-            match self.cookies.judge(packet, address(), self.now) {
+            match self.cookies.judge(packet, address(), self.acknowledged.as_ref(), self.now) {
                 Stranger::Asks(answer) => self.send(Role::Client, answer),
+                Stranger::Acknowledges(client) => self.acknowledged = Some(*client),
                 Stranger::Proven(proven) => {
                     let (settings, random) = (self.settings.1.clone(), self.random.fork());
                     let session =

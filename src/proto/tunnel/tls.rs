@@ -144,12 +144,17 @@ impl TlsContext {
     }
 }
 
+/// What TLS 1.2 may use, in OpenSSL's words: forward secrecy and authenticated encryption only (RFC 9325
+/// §4.2). OpenVPN 2.4 has both. TLS 1.3 has nothing else.
+const TLS12_CIPHERS: &str = "ECDHE+AESGCM:ECDHE+CHACHA20:!aNULL";
+
 fn prepare(credentials: &Credentials) -> Result<SslContext, ErrorStack> {
     let mut context = SslContextBuilder::new(SslMethod::tls())?;
     context.set_min_proto_version(Some(SslVersion::TLS1_2))?;
     // OpenVPN's own level: networks with RSA keys of 1024 bits or SHA-1 signatures are still about.
     context.set_security_level(1);
     context.set_options(SslOptions::NO_TICKET | SslOptions::NO_COMPRESSION);
+    context.set_cipher_list(TLS12_CIPHERS)?;
     // Most of the time nothing is said: no buffers are kept for it.
     context.set_mode(SslMode::RELEASE_BUFFERS);
     context.set_num_tickets(0)?;
@@ -384,5 +389,54 @@ impl std::fmt::Debug for Tls {
 impl std::fmt::Debug for TlsContext {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("TlsContext")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proto::tunnel::pki::{Authority, Validity};
+
+    /// Whether a client that offers only these TLS 1.2 ciphers agrees with our server.
+    fn agrees(ciphers: &str) -> bool {
+        let authority = Authority::new(Validity::Now);
+        let context = TlsContext::new(&authority.issue("0/16", 1, Validity::Now)).unwrap();
+        let mut builder = SslContextBuilder::new(SslMethod::tls()).unwrap();
+        builder.set_max_proto_version(Some(SslVersion::TLS1_2)).unwrap();
+        builder.set_security_level(1);
+        builder.set_cipher_list(ciphers).unwrap();
+        let credentials = authority.issue("1/16", 2, Validity::Now);
+        builder.set_certificate(credentials.certificate()).unwrap();
+        builder.set_private_key(credentials.key()).unwrap();
+        let mut store = X509StoreBuilder::new().unwrap();
+        store.add_cert(credentials.authorities().next().unwrap().clone()).unwrap();
+        builder.set_cert_store(store.build());
+        let offering = TlsContext(Arc::new(RwLock::new(builder.build())));
+        let mut client = Tls::client(&offering, Expectation::default()).unwrap();
+        let mut server = Tls::server(&context, Expectation::default()).unwrap();
+        for _ in 0..4 {
+            match client.handshake() {
+                Ok(true) => return server.handshake() == Ok(true),
+                Ok(false) => server.receive(&client.take_output()),
+                Err(_) => return false,
+            }
+            if server.handshake().is_err() {
+                return false;
+            }
+            client.receive(&server.take_output());
+        }
+        false
+    }
+
+    #[test]
+    fn tls12_needs_forward_secrecy_and_authenticated_encryption() {
+        for cipher in ["ECDHE-RSA-AES256-GCM-SHA384", "ECDHE-RSA-CHACHA20-POLY1305"] {
+            assert!(agrees(cipher), "{cipher}");
+        }
+        for cipher in
+            ["AES256-GCM-SHA384", "AES128-SHA", "ECDHE-RSA-AES256-SHA384", "ECDHE-RSA-AES128-SHA"]
+        {
+            assert!(!agrees(cipher), "{cipher}");
+        }
     }
 }

@@ -241,7 +241,14 @@ impl Peer {
 
     async fn give(&mut self, input: Input<'_>) {
         let mut out = Vec::new();
-        self.session.handle(input, self.surroundings.clock.now(), &mut out);
+        let (now, progress) = (self.surroundings.clock.now(), self.session.handshake_progress());
+        self.session.handle(input, now, &mut out);
+        if let Some(guest) = &mut self.guest
+            && self.interface.is_none()
+            && self.session.handshake_progress() > progress
+        {
+            guest.handshake_progressed(now);
+        }
         if self.session.liveness().is_some_and(|liveness| !liveness.is_suspicious()) {
             self.path.counters.watch_again();
         }
@@ -385,8 +392,14 @@ impl Peer {
         }
         if was_up || self.role == Role::Client {
             self.tell(EventKind::Down(reason)).await;
-        } else {
+        } else if self
+            .guest
+            .as_ref()
+            .is_none_or(|guest| guest.may_log(self.surroundings.clock.now()))
+        {
             tracing::info!("{}: no tunnel: {reason}", self.surroundings.endpoint);
+        } else {
+            tracing::debug!("{}: no tunnel: {reason}", self.surroundings.endpoint);
         }
     }
 

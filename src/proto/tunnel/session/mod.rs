@@ -244,6 +244,11 @@ impl Session {
         .fold(None, earliest)
     }
 
+    /// How far the peer has brought the first handshake: octets of TLS that came in order.
+    pub fn handshake_progress(&self) -> usize {
+        [&self.pending, &self.active].into_iter().flatten().map(Negotiation::received).sum()
+    }
+
     /// Whether the tunnel is up.
     pub const fn is_established(&self) -> bool {
         matches!(self.progress, Progress::Established)
