@@ -71,6 +71,54 @@ fn joining_on_a_full_disk_says_so() {
     host.run(RE6ST, &join);
 }
 
+/// Goal: a registry whose disk is full refuses what it cannot store, answers everything else, and has lost
+/// nothing when there is room again.
+#[test]
+fn registry_on_a_full_disk_refuses_and_loses_nothing() {
+    let directory = TempDir::new().unwrap();
+    let internet = Internet::new();
+    let host = internet.host("reg", 2);
+    let disk = Disk::mount(&directory.path().join("registry"));
+    let mailbox = directory.path().join("registry/mbox");
+    let _registry =
+        OurRegistry::start(&host, directory.path(), &["--mailhost", mailbox.to_str().unwrap()]);
+    let folder = directory.path().join("registry");
+    let folder = folder.to_str().unwrap();
+    let node = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
+    let join = |name: &str| {
+        let folder = node(name);
+        let url = ["--registry", "http://127.0.0.1/", "--anonymous", "--dir", &folder];
+        host.output(RE6ST, &[&["cert", "join"], &url[..]].concat())
+    };
+    assert!(join("own").status.success() && join("member").status.success());
+    let nodes = ["registry", "nodes", "--json", "--dir", folder];
+    let before = host.run(RE6ST, &nodes);
+    disk.fill(0);
+    let full = "disk is full";
+    assert_refusal("cert join", &join("late"), 1, &[full, "operator has to make room"]);
+    let backup = ["registry", "backup", &format!("{folder}/backup.db"), "--dir", folder];
+    assert_refusal("registry backup", &host.output(RE6ST, &backup), 1, &[full, "make room"]);
+    let add = ["registry", "token", "add", "one@example.com", "--dir", folder];
+    assert_refusal("registry token add", &host.output(RE6ST, &add), 1, &[full, "make room"]);
+    let revoke = ["registry", "revoke", "1/16", "--dir", folder];
+    assert_refusal("registry revoke", &host.output(RE6ST, &revoke), 1, &[full, "make room"]);
+    // A mail that could not be written is no reason to keep its token.
+    let status = |target: &str| {
+        let arguments = ["-s", "-o", "/dev/null", "-w", "%{http_code}"];
+        host.run("curl", &[&arguments[..], &[&format!("http://127.0.0.1/{target}")]].concat())
+    };
+    assert_ne!(status("requestToken?email=two@example.com"), "204");
+    assert_eq!(status("getCa"), "200");
+    assert_eq!(host.run(RE6ST, &nodes), before);
+    disk.empty();
+    assert_eq!(host.run(RE6ST, &["registry", "check", "--dir", folder]), "");
+    assert_eq!(host.run(RE6ST, &["registry", "token", "list", "--json", "--dir", folder]), "");
+    for done in [&add[..], &backup, &revoke] {
+        host.run(RE6ST, done);
+    }
+    assert!(join("late").status.success());
+}
+
 #[test]
 fn making_an_authority_on_a_full_disk_says_so() {
     let namespace = Namespace::new("full");

@@ -5,6 +5,7 @@ pub mod authority;
 mod certificates;
 mod clock;
 mod crash;
+mod exclusive;
 mod hostile;
 mod https;
 pub mod load;

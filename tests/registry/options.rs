@@ -209,6 +209,7 @@ fn a_restored_network_goes_on() {
     let after = wait(registry.client(&one, unix_time()).get_network_config()).unwrap();
     assert_eq!(after.crl, [2, 5]);
 
+    registry.stop();
     let said = re6st_must(&["registry", "restore", &backup, "--dir", &dir]);
     assert!(said.contains("3 members of the backup and 1 that joined since; 2 revoked"), "{said}");
     assert_eq!(re6st_must(&["registry", "check", "--dir", &dir]), "");
@@ -226,6 +227,7 @@ fn a_restored_network_goes_on() {
     );
 
     // Into an empty database: nobody knows how far it was, so it goes on far ahead.
+    registry.stop();
     run("rm", &[&format!("{dir}/registry.db")]);
     re6st_must(&["registry", "restore", &backup, "--dir", &dir]);
     registry.restart(ANONYMOUS);

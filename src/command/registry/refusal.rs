@@ -72,6 +72,10 @@ impl Refusal {
     /// What the one who asked is told: what failed within is the log's.
     pub(super) fn sentence(&self) -> String {
         match self {
+            Self::Database(error) if error.is_full() => {
+                "the registry's disk is full: its operator has to make room there; try again then"
+                    .into()
+            }
             Self::Database(_) => "the registry cannot use its database; its log says why".into(),
             Self::Certificate(_) => {
                 "the registry cannot use a certificate; its log says why".into()

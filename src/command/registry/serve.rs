@@ -12,7 +12,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::command::{Failure, Outcome, runtime};
 use crate::os::clock::unix_time;
 use crate::os::countries::Countries;
-use crate::os::database::{Database, Location};
+use crate::os::database::{Claim, Database, Location};
 use crate::os::http::server::{self, Bounds};
 use crate::os::http::tls::{Acceptor, Key};
 use crate::os::log::NOTABLE;
@@ -167,13 +167,15 @@ pub fn run(options: Options) -> Outcome {
     }
     let ports = ports(&options)?;
     // The database is opened and asked where waiting for it holds up nobody.
-    let registry = Arc::new(registry(&options)?);
+    // The claim outlives every use of the database.
+    let (_claim, registry) = registry(&options)?;
+    let registry = Arc::new(registry);
     let runtime = runtime::start_threads(2);
     let runtime = runtime.map_err(|error| Failure::failed(format!("cannot start: {error}")))?;
     runtime.block_on(serve(ports, registry))
 }
 
-fn registry(options: &Options) -> Result<Registry, Failure> {
+fn registry(options: &Options) -> Result<(Claim, Registry), Failure> {
     let issuer = open::issuer(
         &options.place(&options.ca, "ca.crt"),
         &options.place(&options.key, "ca.key"),
@@ -185,8 +187,9 @@ fn registry(options: &Options) -> Result<Registry, Failure> {
             .map_err(|error| Failure::failed(format!("cannot become the user {name}: {error}")))?;
     }
     let db = options.db();
-    let database = Database::open(&db)
-        .map_err(|error| Failure::failed(format!("cannot open {db}: {error}")))?;
+    let failed = |error| Failure::failed(format!("cannot open {db}: {error}"));
+    let database = Database::open(&db).map_err(failed)?;
+    let claim = Claim::take(&db).map_err(failed)?;
     let registry = Registry::new(issuer, policy, database, entropy::random());
     let registry = registry.map_err(|error| Failure::failed(format!("the database: {error}")))?;
     if let Some(why) = renewal::authority_ends(registry.authority().certificate(), unix_time()) {
@@ -195,7 +198,7 @@ fn registry(options: &Options) -> Result<Registry, Failure> {
     let (members, version) = registry.summary().unwrap_or_default();
     let network = registry.network().cidr();
     tracing::info!(target: NOTABLE, "serving {network}: {members} members, version {version}");
-    Ok(registry)
+    Ok((claim, registry))
 }
 
 impl Options {

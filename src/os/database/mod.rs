@@ -3,6 +3,7 @@
 //! Two thin drivers say how a transaction begins, runs a statement and ends (`Statements`); every query
 //! is written once, here, in the words that both databases understand.
 
+mod claim;
 mod server;
 mod sqlite;
 mod value;
@@ -17,6 +18,7 @@ use rusqlite::TransactionBehavior;
 use crate::proto::prefix::Prefix;
 use crate::proto::time::UnixTime;
 
+pub use claim::Claim;
 use server::Purpose;
 use value::Row;
 pub use value::{FromValue, Value};
@@ -115,7 +117,7 @@ pub struct Contents {
 #[derive(Debug, thiserror::Error)]
 pub enum DatabaseError {
     /// SQLite's reason.
-    #[error("{0}")]
+    #[error("{}", with_remedy(.0))]
     Sqlite(#[from] rusqlite::Error),
     /// PostgreSQL's reason.
     #[error("{}", told(.0))]
@@ -132,9 +134,38 @@ pub enum DatabaseError {
     /// A row that no registry wrote.
     #[error("it has a row that no registry wrote: {0}")]
     Row(String),
+    /// The file cannot be opened or locked.
+    #[error("{0}")]
+    File(#[from] std::io::Error),
+    /// Another process has claimed it.
+    #[error(
+        "a registry is serving it: stop that one first (with systemd, `systemctl stop \
+         re6st-registry`); several registries can serve one PostgreSQL database"
+    )]
+    Served,
     /// A database that should be empty has a network in it.
     #[error("it holds a network already")]
     NotEmpty,
+}
+
+impl DatabaseError {
+    /// Whether there is no room for what was to be written.
+    pub fn is_full(&self) -> bool {
+        match self {
+            Self::Sqlite(error) => is_full(error),
+            Self::Postgres(error) => error.code() == Some(&postgres::error::SqlState::DISK_FULL),
+            _ => false,
+        }
+    }
+}
+
+fn with_remedy(error: &rusqlite::Error) -> String {
+    let remedy = if is_full(error) { "; make room there and try again" } else { "" };
+    format!("{error}{remedy}")
+}
+
+fn is_full(error: &rusqlite::Error) -> bool {
+    error.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull)
 }
 
 /// The server's words and what is behind them, for `db error` alone says nothing.

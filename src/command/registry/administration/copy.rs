@@ -9,7 +9,7 @@ use crate::command::registry::membership::{member_name, restore_member};
 use crate::command::registry::refusal::Refusal;
 use crate::command::registry::restore::restore;
 use crate::command::{Failure, Outcome, print};
-use crate::os::database::{Database, DatabaseError, Location};
+use crate::os::database::{Claim, Database, DatabaseError, Location};
 use crate::os::file;
 
 use super::Folder;
@@ -51,6 +51,15 @@ pub struct Restore {
 impl Migrate {
     /// Does what `re6st registry migrate` was asked.
     pub fn run(&self) -> Outcome {
+        if self.from == self.to {
+            return Err(Failure::usage("--from and --to name the same database; give two"));
+        }
+        // What a registry changes meanwhile would be missing from the copy.
+        let claimed = |location: &Location| {
+            let cannot = |error| Failure::failed(format!("cannot use {location}: {error}"));
+            Claim::take(location).map_err(cannot)
+        };
+        let _claims = [claimed(&self.from)?, claimed(&self.to)?];
         let members = copy(&self.from, &self.to)?;
         print(format_args!("Copied {} to {}: {members} members.", self.from, self.to))
     }
@@ -96,7 +105,7 @@ impl Restore {
         let backup = Database::open_to_read(&source).map_err(cannot)?;
         let backup = backup.read(|tables| tables.contents()).map_err(cannot)?;
         let issuer = self.folder.issuer()?;
-        let summary = self.folder.write(|tables| restore(tables, &issuer, backup))?;
+        let summary = self.folder.write_alone(|tables| restore(tables, &issuer, backup))?;
         print(format_args!(
             "Restored: {} members of the backup and {} that joined since; {} revoked certificates; \
              network version {}. Start the registry again.",

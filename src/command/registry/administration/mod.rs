@@ -19,7 +19,7 @@ use serde_json::Value;
 
 use crate::command::json::{self, Object};
 use crate::command::{Failure, Outcome, printed};
-use crate::os::database::{Database, Location, Tables};
+use crate::os::database::{Claim, Database, Location, Tables};
 use crate::proto::certificate::{Authority, Issuer};
 use crate::proto::registry::call::target;
 use crate::proto::registry::url::RegistryUrl;
@@ -162,6 +162,15 @@ impl Folder {
     fn write<T>(&self, work: impl FnOnce(&Tables<'_>) -> Result<T, Refusal>) -> Result<T, Failure> {
         let database = Database::open(&self.db()).map_err(Refusal::from);
         database.and_then(|database| database.write(work)).map_err(|e| self.failed(&e))
+    }
+
+    /// The same while no registry serves the database, which is refused otherwise.
+    fn write_alone<T>(
+        &self,
+        work: impl FnOnce(&Tables<'_>) -> Result<T, Refusal>,
+    ) -> Result<T, Failure> {
+        let _claim = Claim::take(&self.db()).map_err(|error| self.failed(&error.into()))?;
+        self.write(work)
     }
 
     /// Refuses a prefix length that no node of the network can have.
