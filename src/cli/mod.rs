@@ -5,7 +5,9 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::command::{FailureKind, Outcome, babel, cert, lab, node, ping_matrix, registry, tunnel};
+use crate::command::{
+    FailureKind, Outcome, babel, cert, lab, node, ping_matrix, registry, runtime, tunnel,
+};
 
 pub mod legacy;
 pub mod manual;
@@ -80,7 +82,12 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
         }
     };
-    match re6st.command.run() {
+    let outcome = re6st.command.run();
+    if let Some(why) = runtime::panicked() {
+        eprintln!("re6st: ended because of {why}; please report it with the log");
+        return ExitCode::FAILURE;
+    }
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             if failure.kind != FailureKind::Unread {

@@ -124,6 +124,16 @@ const PAGES: &[Page] = &[
             ),
         ],
         notes: &[
+            "The node sets these kernel parameters and sets them back when it ends, or when the next one \
+             ends if it was killed; `re6st node status` shows what it has changed: \
+             net/ipv6/conf/all/forwarding to 1; net/ipv4/conf/all/forwarding to 1 in a network with \
+             IPv4; net/ipv6/conf/all/accept_redirects to 0; and accept_ra from 1 to 2 for each interface \
+             that accepts router advertisements, because the kernel would otherwise drop the host's \
+             default route and addresses when it begins to forward.",
+            "Addresses, routes and rules that the node did not make are left alone, in its own prefix, \
+             too. Its own address is left alone if it was there before.",
+            "SIGHUP is logged and has no other effect: parameters, certificates and the CRL are taken \
+             over as they change.",
             "One node runs on a host, for it owns UDP port 326 and the routes in the main table: a \
              second one is refused and leaves the first alone. Several nodes on one machine need a \
              network namespace each (`ip netns`, or a container), with --state and --run of their \

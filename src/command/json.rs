@@ -196,6 +196,20 @@ pub struct NodeStatus {
     /// Why one of them was not renewed.
     #[serde(default)]
     pub renewal_failure: Option<String>,
+    /// Kernel parameters that the node has changed, and sets back when it ends.
+    #[serde(default)]
+    pub sysctls: Vec<Sysctl>,
+}
+
+/// A kernel parameter that a node has changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sysctl {
+    /// Its name, as sysctl(8) takes it: `net/ipv6/conf/all/forwarding`.
+    pub name: String,
+    /// Its value before.
+    pub before: String,
+    /// The value that the node has set.
+    pub value: String,
 }
 
 /// Another node, as a running node knows it.

@@ -5,14 +5,11 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 
-use futures_util::TryStreamExt;
 use nix::fcntl::{Flock, FlockArg};
 use nix::ifaddrs::getifaddrs;
 use nix::sys::socket::SockaddrStorage;
 use rtnetlink::packet_route::AddressFamily;
-use rtnetlink::packet_route::route::{
-    RouteAddress, RouteAttribute, RouteMessage, RouteProtocol, RouteType,
-};
+use rtnetlink::packet_route::route::{RouteMessage, RouteProtocol, RouteType};
 use rtnetlink::{Handle, RouteMessageBuilder};
 
 use crate::proto::cidr::Cidr;
@@ -35,22 +32,6 @@ impl Barriers {
     pub async fn add(&self, prefix: Cidr) -> io::Result<()> {
         let request = self.handle.route().add(message(prefix)).replace();
         request.execute().await.map_err(io_error)
-    }
-
-    /// Every prefix that was made unreachable this way, by whatever process.
-    pub async fn list(&self) -> io::Result<Vec<Cidr>> {
-        let mut found = Vec::new();
-        for any in [Cidr::IPV6_DEFAULT, Cidr::IPV4_DEFAULT] {
-            let mut filter = message(any);
-            filter.attributes.clear();
-            let mut routes = self.handle.route().get(filter).execute();
-            while let Some(route) = routes.try_next().await.map_err(io_error)? {
-                if route.header.protocol == RouteProtocol::Other(PROTOCOL) {
-                    found.extend(destination(&route));
-                }
-            }
-        }
-        Ok(found)
     }
 
     /// Takes that back.
@@ -76,15 +57,6 @@ fn message(prefix: Cidr) -> RouteMessage {
     };
     debug_assert!(message.header.address_family != AddressFamily::Unspec);
     message
-}
-
-fn destination(route: &RouteMessage) -> Option<Cidr> {
-    let address = route.attributes.iter().find_map(|attribute| match attribute {
-        RouteAttribute::Destination(RouteAddress::Inet(address)) => Some(IpAddr::V4(*address)),
-        RouteAttribute::Destination(RouteAddress::Inet6(address)) => Some(IpAddr::V6(*address)),
-        _ => None,
-    });
-    Cidr::new(address?, route.header.destination_prefix_length).ok()
 }
 
 fn io_error(error: rtnetlink::Error) -> io::Error {

@@ -8,11 +8,13 @@ use std::fs;
 use std::io;
 use std::net::IpAddr;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
 use crate::os::file::{self, Access, FileError};
+use crate::os::sysctl;
+use crate::proto::cidr::Cidr;
 
 /// What is changed now, and by whom it was.
 #[derive(Debug)]
@@ -32,8 +34,14 @@ pub struct Record {
     namespace: u64,
     /// The values that kernel switches had before, by their paths below /proc/sys.
     pub switches: BTreeMap<String, String>,
+    /// The values that they were set to. Version 0.1.0 did not write them.
+    #[serde(default)]
+    pub set: BTreeMap<String, String>,
     /// Addresses that were added, with the interfaces that have them.
     pub addresses: Vec<(String, IpAddr)>,
+    /// Networks that were made unreachable. Version 0.1.0 did not write them.
+    #[serde(default)]
+    pub unreachable: Vec<String>,
 }
 
 impl Traces {
@@ -52,19 +60,46 @@ impl Traces {
     /// Sets a switch below /proc/sys; false if the kernel has none of that name. One that an earlier
     /// process had set is ours now, with the value that it found.
     pub fn switch(&mut self, name: &str, value: &str) -> io::Result<bool> {
-        let path = Path::new(SWITCHES).join(name);
-        let now = match fs::read_to_string(&path) {
-            Ok(now) => now.trim().to_owned(),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
-            Err(error) => return Err(error),
-        };
+        let Some(now) = sysctl::read(name)? else { return Ok(false) };
         // If it is so already, it was before anybody of us came, or the record knows what it was.
         if now != value {
             self.record.switches.insert(name.to_owned(), now);
+            self.record.set.insert(name.to_owned(), value.to_owned());
             self.keep();
-            fs::write(&path, value)?;
+            sysctl::write(name, value)?;
         }
         Ok(true)
+    }
+
+    /// The sysctls that are changed now: name, value before, value now.
+    pub fn sysctls(&self) -> impl Iterator<Item = (&str, &str, &str)> {
+        let set = &self.record.set;
+        self.record.switches.iter().map(|(name, before)| {
+            let now = set.get(name).map_or("", String::as_str);
+            (name.as_str(), before.as_str(), now)
+        })
+    }
+
+    /// Notes a network that is to be made unreachable now.
+    pub fn adds_unreachable(&mut self, network: Cidr) {
+        let network = network.to_string();
+        if !self.record.unreachable.contains(&network) {
+            self.record.unreachable.push(network);
+            self.keep();
+        }
+    }
+
+    /// Notes that a network is no longer made unreachable.
+    pub fn removed_unreachable(&mut self, network: Cidr) {
+        let network = network.to_string();
+        self.record.unreachable.retain(|known| *known != network);
+        self.keep();
+    }
+
+    /// Whether an address is in the record: added by this process or by a killed one before it.
+    pub fn has_address(&self, interface: &str, address: IpAddr) -> bool {
+        let mut known = self.record.addresses.iter();
+        known.any(|(name, known)| (name.as_str(), *known) == (interface, address))
     }
 
     /// Notes an address that is to be added now.
@@ -85,15 +120,19 @@ impl Traces {
     }
 
     /// Sets every switch back that still is as it was set, and forgets all: addresses are gone by now.
+    /// `set` are those that a record of version 0.1.0 does not tell.
     pub fn restore(self, set: &[(&str, &str)]) {
-        for (name, before) in &self.record.switches {
-            let path = Path::new(SWITCHES).join(name);
-            let ours = set.iter().find(|(known, _)| known == name).map(|(_, value)| *value);
-            let now = fs::read_to_string(&path).unwrap_or_default();
+        // Forwarding first: while it is on, a host with accept_ra 1 accepts no router advertisements.
+        let mut switches: Vec<_> = self.record.switches.iter().collect();
+        switches.sort_by_key(|(name, _)| !name.ends_with("/forwarding"));
+        for (name, before) in switches {
+            let known = set.iter().find(|(known, _)| known == name).map(|(_, value)| *value);
+            let ours = self.record.set.get(name).map(String::as_str).or(known);
+            let now = sysctl::read(name).ok().flatten();
             // Whoever set it to something else since wants that.
-            if Some(now.trim()) == ours {
+            if now.is_some() && now.as_deref() == ours {
                 // Nothing is left to be done about a kernel that no longer lets us.
-                let _ = fs::write(&path, before);
+                let _ = sysctl::write(name, before);
             }
         }
         let _ = fs::remove_file(&self.file);
@@ -107,8 +146,6 @@ impl Traces {
         }
     }
 }
-
-const SWITCHES: &str = "/proc/sys";
 
 #[cfg(test)]
 mod tests {

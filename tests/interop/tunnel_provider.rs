@@ -109,15 +109,23 @@ fn whose_certificate_is_not_believed_hears_what_to_look_at() {
     assert_eq!(call.stop(), Some(1));
 }
 
-/// The terminal was closed, or whoever read the events is gone: the other end is told.
+/// The end of a tunnel, asked for or because the reader of its events is gone, is told to the other end.
+/// SIGHUP ends nothing.
 #[test]
-fn who_hangs_up_says_so_and_who_writes_to_nobody_too() {
+fn tunnel_that_ends_tells_its_peer_and_sighup_ends_none() {
     let lab = Lab::new();
     let kind = KINDS[0];
     let mut listener = lab.listen(kind, "");
     let mut first = lab.connect(kind, "client", "");
     expect_event(&first, "up");
-    first.signal("HUP");
+    for process in [&first, &listener] {
+        process.signal("HUP");
+        eventually("a line about SIGHUP", PATIENCE, || {
+            process.printed().contains("SIGHUP: nothing is reloaded").then_some(())
+        });
+    }
+    assert!(events(&listener, "down").is_empty() && events(&first, "down").is_empty());
+    first.signal("TERM");
     eventually("a farewell", PATIENCE, || (events(&listener, "down").len() == 1).then_some(()));
     assert_eq!(first.stop(), Some(0));
 
@@ -137,7 +145,7 @@ fn who_hangs_up_says_so_and_who_writes_to_nobody_too() {
 
     let mut last = lab.connect(kind, "server", "");
     expect_event(&last, "up");
-    listener.signal("HUP");
+    listener.signal("TERM");
     assert_eq!(expect_event(&last, "down")["reason"], "the peer left");
     assert_eq!(listener.stop(), Some(0));
     assert_eq!(last.stop(), Some(1));

@@ -1,6 +1,7 @@
 //! Real nodes in network namespaces on one bridge: the mesh as its users meet it.
 
 mod failures;
+mod host;
 mod mesh;
 mod ownership;
 mod renewal;

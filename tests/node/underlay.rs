@@ -169,6 +169,16 @@ impl Underlay {
         node.stop();
     }
 
+    /// The process of the registry.
+    pub fn registry_pid(&self) -> u32 {
+        self.registry.as_ref().unwrap().id()
+    }
+
+    /// What the registry printed.
+    pub fn registry_printed(&self) -> String {
+        self.registry.as_ref().unwrap().printed()
+    }
+
     /// The process of a running node.
     pub fn pid(&self, at: usize) -> u32 {
         self.nodes[at].as_ref().unwrap().id()

@@ -7,7 +7,6 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, BufReader, Lines, Stdin};
-use tokio::signal::unix::{SignalKind, signal};
 use tracing::warn;
 
 use crate::command::babel::SOCKET;
@@ -180,15 +179,11 @@ async fn route(options: Options) -> Outcome {
 
 /// Adds and removes interfaces as told, until a signal says that it is enough.
 async fn follow(options: &Options, babel: &Babel, events: &mut Events) -> Outcome {
-    let cannot =
-        |error: std::io::Error| Failure::failed(format!("cannot wait for signals: {error}"));
-    let mut terminate = signal(SignalKind::terminate()).map_err(cannot)?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(cannot)?;
+    let mut signals = runtime::signals()?;
     let mut up = BTreeSet::new();
     loop {
         tokio::select! {
-            _ = terminate.recv() => return Ok(()),
-            _ = interrupt.recv() => return Ok(()),
+            () = signals.end("restart the router for other options, or give it a --config file") => return Ok(()),
             () = babel.ended() => return Err(Failure::failed(BabelError::Stopped.to_string())),
             line = events.next() => match line {
                 Some(line) => follow_line(options, babel, &line, &mut up).await?,

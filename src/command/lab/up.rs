@@ -129,6 +129,7 @@ fn stay(lab: &Lab, scenario: Scenario, random: Random) -> Outcome {
         let listener = UnixListener::bind(lab.socket()).map_err(failed)?;
         let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
         let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
+        let mut hangup = signal(SignalKind::hangup()).map_err(failed)?;
         let count = scenario.hosts.len();
         let first = scenario.hosts[0].name.clone();
         let (emulator, thread) =
@@ -139,6 +140,8 @@ fn stay(lab: &Lab, scenario: Scenario, random: Random) -> Outcome {
             () = control::serve(listener, &emulator) => {}
             _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
+            // Its terminal is gone: nobody is left to end it.
+            _ = hangup.recv() => {}
         }
         emulator.stop();
         match thread.join() {

@@ -8,7 +8,6 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use tokio::net::UdpSocket;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
 use crate::command::babel::service::Babel;
@@ -27,6 +26,7 @@ use crate::command::registry::client::RegistryClient;
 use crate::command::tunnel::event::Event;
 use crate::command::{Failure, Outcome, runtime};
 use crate::os::clock::{self, Clock};
+use crate::os::signals::Signals;
 use crate::os::{entropy, host, log};
 use crate::proto::babel::dump::Dump;
 use crate::proto::babel::settings::CostMultiplier;
@@ -73,7 +73,7 @@ struct Drive {
     socket: UdpSocket,
     control: Control,
     questions: mpsc::Receiver<Asked>,
-    signals: [Signal; 2],
+    signals: Signals,
     host: Host,
     memory: Memory,
     parameters: Parameters,
@@ -116,7 +116,7 @@ impl Drive {
     ) -> Result<Self, Failure> {
         let clock = Clock::start();
         let random = entropy::random();
-        let signals = signals()?;
+        let signals = runtime::signals()?;
         let (memory, remembered) = Memory::open(options, clock.now());
         let mut client = RegistryClient::new(options.registry.clone(), identity.clone());
         let (parameters, old) = setup::parameters(remembered.parameters, &mut client).await?;
@@ -200,7 +200,6 @@ impl Drive {
         self.feed(Input::Timer).await;
         while !self.ending {
             let deadline = self.node.deadline();
-            let [terminate, interrupt] = &mut self.signals;
             let happened = tokio::select! {
                 () = self.clock.sleep_until(deadline) => Happened::Timer,
                 got = self.socket.recv_from(&mut datagram) => match got {
@@ -213,8 +212,8 @@ impl Drive {
                 Some(asked) = self.questions.recv() => Happened::Asked(asked),
                 () = self.clock.sleep_until(Some(self.look_at)) => Happened::LookAtRoutes,
                 () = self.clock.sleep_until(Some(self.renewal.deadline())) => Happened::Renewal,
-                _ = terminate.recv() => Happened::Signal,
-                _ = interrupt.recv() => Happened::Signal,
+                () = self.signals.end("parameters, certificates and CRL are taken over as they \
+                                       change; restart the node for other options") => Happened::Signal,
             };
             match happened {
                 Happened::Timer => self.feed(Input::Timer).await,
@@ -450,13 +449,6 @@ impl Drive {
     fn answer(&mut self, (question, answer): Asked) {
         self.ending |= question == Asking::Down;
         let _ = answer.send(self.tell(question));
-    }
-}
-
-fn signals() -> Result<[Signal; 2], Failure> {
-    match [SignalKind::terminate(), SignalKind::interrupt()].map(signal) {
-        [Ok(terminate), Ok(interrupt)] => Ok([terminate, interrupt]),
-        _ => Err(Failure::failed("cannot listen for signals")),
     }
 }
 

@@ -7,12 +7,16 @@ use crate::command::Failure;
 use crate::command::node::setup::Place;
 use crate::os::host::Barriers;
 use crate::os::link::{LinkError, Links};
+use crate::os::sysctl;
 use crate::os::traces::Traces;
+use crate::proto::cidr::Cidr;
 
 /// What was changed on the host, to be changed back.
 pub struct Host {
     links: Links,
     barriers: Barriers,
+    /// What has the node's addresses: its name, and the kernel's number of it.
+    interface: String,
     index: u32,
     places: Vec<Place>,
     traces: Traces,
@@ -38,13 +42,15 @@ impl Host {
             .map_err(|error| Failure::failed(format!("cannot open a netlink socket: {error}")))?;
         let traces = Traces::open(folder.join("host.json"))
             .map_err(|error| Failure::failed(format!("cannot tell which host this is: {error}")))?;
-        let mut host = Self { links, barriers, index, places, traces };
+        let interface = interface.to_owned();
+        let mut host = Self { links, barriers, interface, index, places, traces };
         // First of all: the kernel counts an address that it completes while this changes twice, as a
         // router's anycast address, and keeps that after the address is gone.
-        host.turn_switches();
-        host.clean_up(interface).await.map_err(failed)?;
+        host.set_sysctls();
+        host.clean_up().await.map_err(failed)?;
         for place in host.places.clone() {
-            host.take_place(&place, interface).await.map_err(failed)?;
+            host.take_place(&place).await.map_err(failed)?;
+            host.traces.adds_unreachable(place.network);
             host.barriers.add(place.network).await.map_err(|error| {
                 Failure::failed(format!("cannot make {} unreachable: {error}", place.network))
             })?;
@@ -57,11 +63,19 @@ impl Host {
         Ok(host)
     }
 
-    fn turn_switches(&mut self) {
+    fn set_sysctls(&mut self) {
         for (name, before) in &self.traces.earlier.switches {
             tracing::info!("a node that was killed had set {name}, which was {before} before");
         }
-        for (name, value) in SWITCHES {
+        // Before forwarding: it takes routes away that come by router advertisements.
+        let accept_ra = sysctl::accept_ra_of_hosts();
+        for name in &accept_ra {
+            tracing::info!("setting {name} to 2: this host may live from router advertisements");
+        }
+        let accept_ra = accept_ra.iter().map(|name| (name.as_str(), sysctl::ACCEPT_RA_AND_FORWARD));
+        let has_ipv4 = self.places.iter().any(|place| place.address.is_ipv4());
+        let wanted = SYSCTLS.into_iter().filter(|&(name, _)| has_ipv4 || name != IPV4_FORWARDING);
+        for (name, value) in accept_ra.chain(wanted) {
             match self.traces.switch(name, value) {
                 Ok(true) => {}
                 Ok(false) => tracing::debug!("this kernel has no {name}"),
@@ -71,9 +85,9 @@ impl Host {
     }
 
     /// Removes what a killed node left that is not ours as well.
-    async fn clean_up(&mut self, interface: &str) -> Result<(), LinkError> {
+    async fn clean_up(&mut self) -> Result<(), LinkError> {
         for (name, address) in self.traces.earlier.addresses.clone() {
-            if name == interface && self.places.iter().any(|place| place.address == address) {
+            if name == self.interface && self.places.iter().any(|place| place.address == address) {
                 tracing::info!("a node that was killed left {address} on {name}: it is ours now");
                 continue;
             }
@@ -83,29 +97,28 @@ impl Host {
             }
             self.traces.removed_address(&name, address);
         }
-        let barriers = self.barriers.list().await.unwrap_or_else(|error| {
-            tracing::warn!("cannot list the unreachable routes of earlier nodes: {error}");
-            Vec::new()
-        });
-        for network in barriers {
+        for network in self.traces.earlier.unreachable.clone() {
+            let Ok(network) = network.parse::<Cidr>() else { continue };
             if self.places.iter().any(|place| place.network == network) {
                 tracing::info!("a node that was killed left {network} unreachable: it is ours now");
             } else {
                 tracing::info!("a node that was killed left {network} unreachable: removed");
                 let _ = self.barriers.remove(network).await;
+                self.traces.removed_unreachable(network);
             }
         }
         Ok(())
     }
 
-    async fn take_place(&mut self, place: &Place, interface: &str) -> Result<(), LinkError> {
-        for (old, _) in self.links.addresses(self.index).await? {
-            if place.network.contains(old) && old != place.address {
-                tracing::info!("removing {old}, which an earlier node left on {interface}");
-                self.links.delete_address(self.index, old).await?;
-            }
+    async fn take_place(&mut self, place: &Place) -> Result<(), LinkError> {
+        // Other addresses of the network belong to services of this host. The node's own address, if it
+        // is there and no earlier node's, was configured by the operator and stays when the node ends.
+        let addresses = self.links.addresses(self.index).await?;
+        let is_there = addresses.iter().any(|&(there, _)| there == place.address);
+        if is_there && !self.traces.has_address(&self.interface, place.address) {
+            return Ok(());
         }
-        self.traces.adds_address(interface, place.address);
+        self.traces.adds_address(&self.interface, place.address);
         self.links.add_address(self.index, place.address, place.subnet.length()).await
     }
 
@@ -130,6 +143,11 @@ impl Host {
         }
     }
 
+    /// The sysctls that are changed now: name, value before, value now.
+    pub fn sysctls(&self) -> impl Iterator<Item = (&str, &str, &str)> {
+        self.traces.sysctls()
+    }
+
     /// Changes everything back.
     pub async fn restore(self) {
         for place in self.places {
@@ -137,17 +155,22 @@ impl Host {
                 let network = place.network;
                 tracing::debug!("the unreachable route to {network} was gone already: {error}");
             }
-            if let Err(error) = self.links.delete_address(self.index, place.address).await {
+            if self.traces.has_address(&self.interface, place.address)
+                && let Err(error) = self.links.delete_address(self.index, place.address).await
+            {
                 tracing::warn!("{error}");
             }
         }
-        self.traces.restore(&SWITCHES);
+        self.traces.restore(&SYSCTLS);
     }
 }
 
-/// Packets of others are passed on, and nobody is believed who says that he knows a better way.
-const SWITCHES: [(&str, &str); 3] = [
+/// Set only in a network with IPv4.
+const IPV4_FORWARDING: &str = "net/ipv4/conf/all/forwarding";
+
+/// The host forwards, and accepts no ICMP redirects.
+const SYSCTLS: [(&str, &str); 3] = [
     ("net/ipv6/conf/all/forwarding", "1"),
-    ("net/ipv4/conf/all/forwarding", "1"),
+    (IPV4_FORWARDING, "1"),
     ("net/ipv6/conf/all/accept_redirects", "0"),
 ];

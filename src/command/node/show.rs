@@ -42,6 +42,13 @@ fn status(objects: &[Object]) -> String {
         table.add_row(["reached at", &endpoints.join("\n")]);
         table.add_row(["up for", &format!("{} s", status.uptime_s)]);
         table.add_row(["certificate", &certificate(status)]);
+        if !status.sysctls.is_empty() {
+            let changed = status
+                .sysctls
+                .iter()
+                .map(|it| format!("{} = {} (was {})", it.name, it.value, it.before));
+            table.add_row(["sysctls changed", &changed.collect::<Vec<_>>().join("\n")]);
+        }
         if status.authority_due {
             let until = &status.authority_not_after;
             table.add_row([

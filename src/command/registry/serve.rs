@@ -16,6 +16,7 @@ use crate::os::database::{Claim, Database, Location};
 use crate::os::http::server::{self, Bounds};
 use crate::os::http::tls::{Acceptor, Key};
 use crate::os::log::NOTABLE;
+use crate::os::signals::Signals;
 use crate::os::{entropy, file, log, smtp, user};
 use crate::proto::certificate::renewal;
 use crate::proto::cidr::Cidr;
@@ -218,6 +219,7 @@ impl Options {
 }
 
 async fn serve(ports: Vec<Port>, registry: Arc<Registry>) -> Outcome {
+    let signals = runtime::signals()?;
     let network = registry.network().cidr();
     let bounds = Bounds {
         connections: REGISTRY_CONNECTIONS_MAX,
@@ -242,7 +244,7 @@ async fn serve(ports: Vec<Port>, registry: Arc<Registry>) -> Outcome {
     if let Some(patience) = sd_notify::watchdog_enabled() {
         tokio::spawn(watch(Arc::clone(&registry), patience / 2));
     }
-    until_ended(&registry).await?;
+    until_ended(&registry, signals).await?;
     if let Err(error) = registry.blocking(Registry::note_run).await {
         tracing::warn!("cannot note when the registry ended: {error}");
     }
@@ -251,18 +253,14 @@ async fn serve(ports: Vec<Port>, registry: Arc<Registry>) -> Outcome {
     Ok(())
 }
 
-async fn until_ended(registry: &Arc<Registry>) -> Outcome {
-    let wait_for = |kind| {
-        signal(kind).map_err(|error| Failure::failed(format!("cannot wait for signals: {error}")))
-    };
-    let mut terminate = wait_for(SignalKind::terminate())?;
+async fn until_ended(registry: &Arc<Registry>, mut signals: Signals) -> Outcome {
     // Stock reopens its log on this one; ours needs not be told, but must not end either.
-    let mut reopen = wait_for(SignalKind::user_defined1())?;
+    let mut reopen = signal(SignalKind::user_defined1())
+        .map_err(|error| Failure::failed(format!("cannot wait for signals: {error}")))?;
     loop {
         tokio::select! {
-            _ = terminate.recv() => return Ok(()),
+            () = signals.end("restart the registry for other options") => return Ok(()),
             _ = reopen.recv() => {}
-            _ = tokio::signal::ctrl_c() => return Ok(()),
             () = tokio::time::sleep(until_next(registry)) => forget_old(registry).await,
         }
     }

@@ -2,7 +2,6 @@
 
 use std::process;
 
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
 use crate::command::json::{self, Object};
@@ -17,6 +16,7 @@ use crate::command::tunnel::resolve::{check, resolve, servers};
 use crate::command::tunnel::server::listen;
 use crate::command::tunnel::terms::{ListenPort, ListenSettings};
 use crate::command::{Failure, Outcome, runtime};
+use crate::os::signals::Signals;
 use crate::os::{entropy, log};
 use crate::proto::endpoint::{Endpoint, Transport};
 use crate::proto::tunnel::agreement::Disagreement;
@@ -239,32 +239,16 @@ fn try_out(name: &str, particulars: &Particulars) -> Outcome {
     tried.map_err(|error| Failure::failed(error.to_string()))
 }
 
-/// The signals that mean: clean up and end.
-struct Stop {
-    interrupt: Signal,
-    terminate: Signal,
-    hangup: Signal,
-}
+/// The signals that end a tunnel.
+struct Stop(Signals);
 
 impl Stop {
     fn new() -> Result<Self, Failure> {
-        let on = |kind| {
-            signal(kind)
-                .map_err(|error| Failure::failed(format!("cannot wait for signals: {error}")))
-        };
-        Ok(Self {
-            interrupt: on(SignalKind::interrupt())?,
-            terminate: on(SignalKind::terminate())?,
-            hangup: on(SignalKind::hangup())?,
-        })
+        runtime::signals().map(Self)
     }
 
     async fn wait(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-            _ = self.hangup.recv() => {}
-        }
+        self.0.end("restart the tunnel for other options or certificates").await;
     }
 }
 

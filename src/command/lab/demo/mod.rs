@@ -64,10 +64,12 @@ pub fn run(options: &Options) -> Outcome {
         let failed = |error: std::io::Error| Failure::failed(format!("cannot start: {error}"));
         let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
         let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
+        let mut hangup = signal(SignalKind::hangup()).map_err(failed)?;
         tokio::select! {
             played = play(options, Hosts::new(lab.clone(), scenario)) => played,
             _ = interrupt.recv() => Err(Failure::failed(INTERRUPTED)),
             _ = terminate.recv() => Err(Failure::failed(INTERRUPTED)),
+            _ = hangup.recv() => Err(Failure::failed(INTERRUPTED)),
         }
     });
     let interrupted = played.as_ref().is_err_and(|end| end.to_string() == INTERRUPTED);

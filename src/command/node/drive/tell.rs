@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::command::json::{NodeRoute, NodeStatus, Object, Peer, Tunnel, TunnelEvent};
+use crate::command::json::{NodeRoute, NodeStatus, Object, Peer, Sysctl, Tunnel, TunnelEvent};
 use crate::command::node::control::Question;
 use crate::command::node::drive::{Drive, Instant, Prefix, Role, clock};
 use crate::command::node::renewal;
@@ -49,6 +49,7 @@ impl Drive {
             authority_not_after: authority.not_after().to_string(),
             authority_due: renewal::is_due(authority, clock::unix_time()),
             renewal_failure: self.renewal.failure().map(ToOwned::to_owned),
+            sysctls: self.host.sysctls().map(sysctl).collect(),
         }
     }
 
@@ -128,6 +129,10 @@ impl Drive {
     fn subnet(&self, prefix: Prefix) -> Option<Cidr> {
         self.identity.authority.network().subnet(prefix)
     }
+}
+
+fn sysctl((name, before, value): (&str, &str, &str)) -> Sysctl {
+    Sysctl { name: name.into(), before: before.into(), value: value.into() }
 }
 
 fn endpoints(addresses: &Addresses) -> Vec<Endpoint> {
