@@ -1230,7 +1230,7 @@ _re6st() {
             return 0
             ;;
         re6st__subcmd__registry__subcmd__clock)
-            opts="-h --dir --ca --key --db --registry --accept --help"
+            opts="-h --dir --ca --key --db --registry --socket --accept --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1253,6 +1253,10 @@ _re6st() {
                     return 0
                     ;;
                 --registry)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --socket)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1378,7 +1382,7 @@ _re6st() {
             return 0
             ;;
         re6st__subcmd__registry__subcmd__login)
-            opts="-h --dir --ca --key --db --help"
+            opts="-h --dir --ca --key --db --registry --socket --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1397,6 +1401,14 @@ _re6st() {
                     return 0
                     ;;
                 --db)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --registry)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --socket)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1430,7 +1442,7 @@ _re6st() {
             return 0
             ;;
         re6st__subcmd__registry__subcmd__nodes)
-            opts="-h --dir --ca --key --db --registry --json --help"
+            opts="-h --dir --ca --key --db --registry --socket --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1453,6 +1465,10 @@ _re6st() {
                     return 0
                     ;;
                 --registry)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --socket)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1532,7 +1548,7 @@ _re6st() {
             return 0
             ;;
         re6st__subcmd__registry__subcmd__revoke)
-            opts="-h --dir --ca --key --db --registry --help"
+            opts="-h --dir --ca --key --db --registry --socket --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1555,6 +1571,10 @@ _re6st() {
                     return 0
                     ;;
                 --registry)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --socket)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1566,7 +1586,7 @@ _re6st() {
             return 0
             ;;
         re6st__subcmd__registry__subcmd__rotate__subcmd__key)
-            opts="-h --dir --ca --key --db --registry --help"
+            opts="-h --dir --ca --key --db --registry --socket --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1592,6 +1612,10 @@ _re6st() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --socket)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -1600,7 +1624,7 @@ _re6st() {
             return 0
             ;;
         re6st__subcmd__registry__subcmd__serve)
-            opts="-4 -6 -l -r -v -h --dir --port --tls-port --tls-cert --tls-key --bind4 --bind6 --db --dh --ca --key --mailhost --smtp-user --smtp-pwd --smtp-starttls --prefix-length --anonymous-prefix-length --ipv4 --logfile --run --verbose --min-protocol --authorized-origin --community --grace-period --user --hello --encrypt --client-count --max-clients --tunnel-refresh --same-country --help"
+            opts="-4 -6 -l -r -v -h --dir --port --tls-port --tls-cert --tls-key --bind4 --bind6 --db --dh --ca --key --mailhost --smtp-user --smtp-pwd --smtp-starttls --prefix-length --anonymous-prefix-length --ipv4 --logfile --run --verbose --min-protocol --authorized-origin --authorized-host --socket --admin-group --community --grace-period --user --hello --encrypt --client-count --max-clients --tunnel-refresh --same-country --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1714,6 +1738,18 @@ _re6st() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --authorized-host)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --socket)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --admin-group)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --community)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -1768,7 +1804,7 @@ _re6st() {
             return 0
             ;;
         re6st__subcmd__registry__subcmd__token__subcmd__add)
-            opts="-h --token --prefix-length --dir --ca --key --db --registry --help"
+            opts="-h --token --prefix-length --dir --ca --key --db --registry --socket --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1802,6 +1838,10 @@ _re6st() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --socket)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -1810,7 +1850,7 @@ _re6st() {
             return 0
             ;;
         re6st__subcmd__registry__subcmd__token__subcmd__list)
-            opts="-h --dir --ca --key --db --registry --grace-period --json --help"
+            opts="-h --dir --ca --key --db --registry --socket --grace-period --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1833,6 +1873,10 @@ _re6st() {
                     return 0
                     ;;
                 --registry)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --socket)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1848,7 +1892,7 @@ _re6st() {
             return 0
             ;;
         re6st__subcmd__registry__subcmd__token__subcmd__remove)
-            opts="-h --dir --ca --key --db --registry --help"
+            opts="-h --dir --ca --key --db --registry --socket --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1874,6 +1918,10 @@ _re6st() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --socket)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -1882,7 +1930,7 @@ _re6st() {
             return 0
             ;;
         re6st__subcmd__registry__subcmd__topology)
-            opts="-h --dir --ca --key --db --registry --json --dot --svg --help"
+            opts="-h --dir --ca --key --db --registry --socket --json --dot --svg --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1905,6 +1953,10 @@ _re6st() {
                     return 0
                     ;;
                 --registry)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --socket)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1916,7 +1968,7 @@ _re6st() {
             return 0
             ;;
         re6st__subcmd__registry__subcmd__versions)
-            opts="-h --dir --ca --key --db --registry --json --help"
+            opts="-h --dir --ca --key --db --registry --socket --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1939,6 +1991,10 @@ _re6st() {
                     return 0
                     ;;
                 --registry)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --socket)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -1,8 +1,9 @@
 //! Files that are whole or not there: written beside their place, put on disk, then renamed.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 /// Who may read a file.
@@ -97,7 +98,9 @@ impl Room {
     /// Makes the file, at once.
     pub fn create(self, octets: &[u8]) -> Result<(), FileError> {
         let write = || {
-            let mut file = OpenOptions::new().write(true).open(&self.beside)?;
+            let mut options = OpenOptions::new();
+            options.write(true).custom_flags(libc::O_NOFOLLOW);
+            let mut file = options.open(&self.beside)?;
             file.write_all(octets)?;
             file.set_len(octets.len() as u64)?;
             file.sync_all()?;
@@ -114,9 +117,10 @@ impl Drop for Room {
     }
 }
 
-/// Makes a folder and those above it, if they are not there.
+/// Creates a folder and those above it, if they are not there, for their owner alone.
 pub fn create_folder(path: &Path) -> Result<(), FileError> {
-    fs::create_dir_all(path).map_err(|cause| FileError::new("create the folder", path, cause))
+    let created = DirBuilder::new().recursive(true).mode(0o700).create(path);
+    created.map_err(|cause| FileError::new("create the folder", path, cause))
 }
 
 /// Whether only its owner may read a file.
@@ -131,17 +135,105 @@ pub fn set_private(path: &Path) -> Result<(), FileError> {
         .map_err(|cause| FileError::new("protect", path, cause))
 }
 
+/// A new file beside `path`, the owner's alone. A link or file of that name, which somebody else may have put
+/// there, is not used.
+fn create_beside(path: &Path) -> io::Result<(File, PathBuf)> {
+    let mut attempt = 0;
+    loop {
+        let mut name = path.file_name().unwrap_or_default().to_owned();
+        name.push(format!(".new-{}-{attempt}", std::process::id()));
+        let beside = path.with_file_name(name);
+        match create_private(&beside) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && attempt < ATTEMPTS => {
+                attempt += 1;
+            }
+            created => return Ok((created?, beside)),
+        }
+    }
+}
+
+/// How many names are tried for a file beside another: a process that was killed leaves its own.
+const ATTEMPTS: u32 = 16;
+
+/// Creates a file that must not be there yet with mode 0600, whatever the umask; does not follow links.
+pub fn create_private(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create_new(true).mode(0o600).custom_flags(libc::O_NOFOLLOW);
+    options.open(path)
+}
+
+/// Opens a file with secrets to append to it; creates it with mode 0600, or mends the mode that it has.
+pub fn append_private(path: &Path) -> io::Result<File> {
+    if let Err(error) = create_private(path)
+        && error.kind() != io::ErrorKind::AlreadyExists
+    {
+        return Err(error);
+    }
+    mend_mode(path);
+    OpenOptions::new().append(true).open(path)
+}
+
+/// Creates a database's file with mode 0600 if it is not there; mends its mode and those of the files that SQLite
+/// keeps beside it.
+pub fn prepare_database(path: &Path) -> io::Result<()> {
+    if let Err(error) = create_private(path)
+        && error.kind() != io::ErrorKind::AlreadyExists
+    {
+        return Err(error);
+    }
+    for suffix in ["", "-wal", "-shm", "-journal"] {
+        let mut name = path.as_os_str().to_owned();
+        name.push(suffix);
+        mend_mode(Path::new(&name));
+    }
+    Ok(())
+}
+
+/// Takes the rights of group and others from a file with secrets, if it is there and has them; the log says so.
+pub fn mend_mode(path: &Path) {
+    let mended = || -> io::Result<Option<u32>> {
+        // A path only: closing a file that was opened to be read would release the locks that SQLite has on it.
+        let open =
+            |flags| OpenOptions::new().read(true).custom_flags(libc::O_PATH | flags).open(path);
+        let mut file = open(libc::O_NOFOLLOW)?;
+        let found = file.metadata()?;
+        if found.is_symlink() {
+            // Anybody could have made another user's link.
+            if found.uid() != 0 && found.uid() != crate::os::user::own_uid() {
+                return Err(io::Error::other("it is another user's link"));
+            }
+            file = open(0)?;
+        }
+        let mode = file.metadata()?.permissions().mode();
+        if mode & 0o077 == 0 {
+            return Ok(None);
+        }
+        let through = format!("/proc/self/fd/{}", file.as_raw_fd());
+        fs::set_permissions(through, fs::Permissions::from_mode(mode & 0o7700))?;
+        Ok(Some(mode & 0o777))
+    };
+    match mended() {
+        Ok(None) => {}
+        Ok(Some(mode)) => tracing::warn!(
+            "{} holds secrets and had mode {mode:04o}: only its owner may use it now",
+            path.display()
+        ),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => tracing::warn!(
+            "{} holds secrets, and its mode could not be checked: {error}",
+            path.display()
+        ),
+    }
+}
+
 fn write_beside(path: &Path, octets: &[u8], access: Access) -> Result<PathBuf, FileError> {
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(format!(".new-{}", std::process::id()));
-    let beside = path.with_file_name(name);
     let mode = match access {
         Access::Owner => 0o600,
         Access::All => 0o644,
     };
-    let written = || {
-        let mut file =
-            OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(&beside)?;
+    let failed = |cause| FileError::new("write", path, cause);
+    let (mut file, beside) = create_beside(path).map_err(failed)?;
+    let mut written = || {
         file.set_permissions(fs::Permissions::from_mode(mode))?;
         file.write_all(octets)?;
         file.sync_all()
@@ -166,6 +258,48 @@ fn sync_folder(path: &Path) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).unwrap().mode() & 0o777
+    }
+
+    #[test]
+    fn secrets_are_their_owners_and_wider_modes_are_mended() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = folder.path().join("registry.db");
+        prepare_database(&database).unwrap();
+        assert_eq!(mode(&database), 0o600);
+        let wal = folder.path().join("registry.db-wal");
+        fs::write(&wal, "").unwrap();
+        for path in [&database, &wal] {
+            fs::set_permissions(path, fs::Permissions::from_mode(0o644)).unwrap();
+        }
+        prepare_database(&database).unwrap();
+        assert_eq!((mode(&database), mode(&wal)), (0o600, 0o600));
+        let link = folder.path().join("link");
+        std::os::unix::fs::symlink(&database, &link).unwrap();
+        fs::set_permissions(&database, fs::Permissions::from_mode(0o640)).unwrap();
+        append_private(&link).unwrap().write_all(b"mail").unwrap();
+        assert_eq!((mode(&database), fs::read(&database).unwrap()), (0o600, b"mail".to_vec()));
+        create_private(&link).unwrap_err();
+        let inner = folder.path().join("a/b");
+        create_folder(&inner).unwrap();
+        assert_eq!((mode(&inner), mode(&folder.path().join("a"))), (0o700, 0o700));
+    }
+
+    #[test]
+    fn link_beside_a_file_is_not_written_through() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, victim) = (folder.path().join("key"), folder.path().join("victim"));
+        fs::write(&victim, "whole").unwrap();
+        let beside = format!("key.new-{}-0", std::process::id());
+        std::os::unix::fs::symlink(&victim, folder.path().join(beside)).unwrap();
+        create(&path, b"secret", Access::Owner).unwrap();
+        assert_eq!(
+            (read(&path).unwrap(), read(&victim).unwrap()),
+            (b"secret".into(), b"whole".into())
+        );
+    }
 
     #[test]
     fn a_key_is_its_owners_and_is_not_overwritten() {

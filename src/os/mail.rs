@@ -1,16 +1,17 @@
 //! Mail into a file in mbox form (RFC 4155), one writer at a time.
 
-use std::fs::OpenOptions;
 use std::io::{self, Write};
 use std::path::Path;
 
 use nix::fcntl::{Flock, FlockArg};
 
+use crate::os::file;
 use crate::proto::time::UnixTime;
 
 /// Appends `mail`, whose lines end in CR LF, to the mailbox at `path`.
 pub fn append(path: &Path, mail: &str, now: UnixTime) -> io::Result<()> {
-    let file = OpenOptions::new().create(true).append(true).open(path)?;
+    // Its mails carry tokens.
+    let file = file::append_private(path)?;
     let mut file = Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, error)| error)?;
     let mut text = format!("From MAILER-DAEMON {}\n", asctime(now));
     for line in mail.replace("\r\n", "\n").lines() {

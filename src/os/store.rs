@@ -6,6 +6,8 @@ use std::time::Duration;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OpenFlags, Transaction, params};
 
+use crate::os::file;
+
 /// The file, open.
 #[derive(Debug)]
 pub struct Store {
@@ -48,6 +50,8 @@ impl Store {
     }
 
     fn open_as_it_is(file: &Path) -> rusqlite::Result<Self> {
+        // Babel's key is in it. If the file cannot be created, SQLite says why.
+        let _ = file::prepare_database(file);
         let connection = Connection::open(file)?;
         connection.busy_timeout(Duration::from_secs(5))?;
         // What a crash of the machine loses is learnt again; what it must not do is damage the file.

@@ -2,7 +2,8 @@
 
 use std::io;
 
-use nix::unistd::{User, initgroups, setgid, setuid};
+use nix::sys::stat::Mode;
+use nix::unistd::{Group, User, initgroups, setgid, setuid};
 
 /// Becomes the user `name`, with that user's groups.
 pub fn become_user(name: &str) -> io::Result<()> {
@@ -12,4 +13,27 @@ pub fn become_user(name: &str) -> io::Result<()> {
     initgroups(&text, user.gid)?;
     setgid(user.gid)?;
     Ok(setuid(user.uid)?)
+}
+
+/// The effective user of this process.
+pub fn own_uid() -> u32 {
+    nix::unistd::geteuid().as_raw()
+}
+
+/// Has this process create files and sockets for their owner alone, whatever mode they ask for.
+pub fn set_umask() {
+    nix::sys::stat::umask(Mode::from_bits_truncate(0o077));
+}
+
+/// A user's number and the number of the user's own group.
+pub fn ids_of(name: &str) -> io::Result<(u32, u32)> {
+    let user = User::from_name(name)?.ok_or_else(|| io::Error::other("there is no such user"))?;
+    Ok((user.uid.as_raw(), user.gid.as_raw()))
+}
+
+/// A group's number.
+pub fn group_of(name: &str) -> io::Result<u32> {
+    let group =
+        Group::from_name(name)?.ok_or_else(|| io::Error::other("there is no such group"))?;
+    Ok(group.gid.as_raw())
 }

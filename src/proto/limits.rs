@@ -258,3 +258,10 @@ pub const BABEL_REPAIRS_MAX: usize = 4_096;
 pub const BABEL_MONITOR_PAUSE: Duration = Duration::from_millis(50);
 /// Requests to read a router's configuration again that wait; one more waits to be queued.
 pub const BABEL_RELOADS_MAX: usize = 4;
+
+/// Connections to a registry's administration socket at a time; one more waits.
+pub const REGISTRY_SOCKET_CONNECTIONS_MAX: usize = 32;
+
+/// Tickets of a registry's pages that ended before their time; beyond, nobody can log in or out until one of
+/// them would have expired.
+pub const REGISTRY_ENDED_TICKETS_MAX: usize = 1_024;

@@ -1,5 +1,6 @@
 //! The registry, by what a stock one said on the wire and by its behaviour.
 
+mod access;
 mod administration;
 pub mod authority;
 mod certificates;

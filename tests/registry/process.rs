@@ -152,7 +152,8 @@ impl Registry {
     /// The status and body of a GET with one more header.
     pub fn get(&self, target: &str, header: &str) -> (u16, Vec<u8>) {
         let separator = if header.is_empty() { "" } else { "\r\n" };
-        let request = format!("GET {target} HTTP/1.1\r\nHost: x\r\n{header}{separator}\r\n");
+        let request =
+            format!("GET {target} HTTP/1.1\r\nHost: 127.0.0.1\r\n{header}{separator}\r\n");
         split(&self.talk(request.as_bytes()))
     }
 }

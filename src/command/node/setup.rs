@@ -13,7 +13,7 @@ use crate::command::Failure;
 use crate::command::node::options::Options;
 use crate::command::registry::client::{CallError, RegistryClient};
 use crate::os::clock;
-use crate::os::host;
+use crate::os::{file, host};
 use crate::proto::certificate::{CertificateError, Identity};
 use crate::proto::cidr::Cidr;
 use crate::proto::mesh::datagram::PORT;
@@ -70,9 +70,7 @@ pub fn folders(options: &Options) -> Result<impl Sized + use<>, Failure> {
         ));
     }
     for folder in [&options.state, &options.run] {
-        fs::create_dir_all(folder).map_err(|error| {
-            Failure::failed(format!("cannot make the folder {}: {error}", folder.display()))
-        })?;
+        file::create_folder(folder).map_err(|error| Failure::failed(error.to_string()))?;
     }
     match host::lock(&options.state) {
         Ok(Some(lock)) => Ok(lock),

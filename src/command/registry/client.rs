@@ -1,6 +1,7 @@
 //! Asking a registry: the calls that `cert` and `node` make, each bounded in time and size.
 
 use std::net::IpAddr;
+use std::path::Path;
 
 use crate::os::http::{self, Bounds, Get, HttpError, tls};
 use crate::proto::certificate::{Authority, Certificate, CertificateError, Fingerprint, Identity};
@@ -40,6 +41,13 @@ pub enum CallError {
     #[error("{0}")]
     Parameters(#[from] ParametersError),
 }
+
+/// How long and how much, at most, for every call.
+const BOUNDS: Bounds = Bounds {
+    connect: REGISTRY_CONNECT_PATIENCE,
+    whole: REGISTRY_CALL_PATIENCE,
+    body: REGISTRY_REPLY_OCTETS_MAX,
+};
 
 /// The fingerprint of the network's authority, if it is known: whom to believe over TLS.
 pub type Pin<'a> = Option<&'a Fingerprint>;
@@ -175,6 +183,21 @@ pub async fn ask_privately(url: &RegistryUrl, target: String) -> Result<Vec<u8>,
     ask_target(url, None, target).await
 }
 
+/// Makes an administrator's call over the registry's Unix socket.
+pub async fn ask_over_socket(socket: &Path, target: &str) -> Result<Vec<u8>, CallError> {
+    let get = Get {
+        host: "localhost",
+        port: 0,
+        tls: None,
+        authority: "localhost",
+        target,
+        header: None,
+        wanted: MAC_HEADER,
+    };
+    let reply = http::get_over_socket(socket, get, BOUNDS).await?;
+    answer(Reply { status: reply.status, mac: reply.header, body: reply.body })
+}
+
 /// Makes a call that needs no session.
 async fn ask(url: &RegistryUrl, pin: Pin<'_>, call: &OpenCall) -> Result<Vec<u8>, CallError> {
     ask_target(url, pin, call.target()).await
@@ -219,11 +242,6 @@ async fn send(url: &RegistryUrl, pin: tls::Pin<'_>, request: &Request) -> Result
         header: request.mac.as_deref().map(|mac| (MAC_HEADER, mac)),
         wanted: MAC_HEADER,
     };
-    let bounds = Bounds {
-        connect: REGISTRY_CONNECT_PATIENCE,
-        whole: REGISTRY_CALL_PATIENCE,
-        body: REGISTRY_REPLY_OCTETS_MAX,
-    };
-    let reply = http::get(get, bounds).await?;
+    let reply = http::get(get, BOUNDS).await?;
     Ok(Reply { status: reply.status, mac: reply.header, body: reply.body })
 }

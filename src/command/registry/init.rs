@@ -73,7 +73,7 @@ pub fn run(options: &Options) -> Outcome {
         file::create_folder(&options.dir)?;
         file::create(&key, &made.key, Access::Owner)?;
         file::create(&certificate, &made.certificate, Access::All)?;
-        file::create(&sample, sample_text(&options.dir).as_bytes(), Access::All)
+        file::create(&sample, sample_text(&options.dir).as_bytes(), Access::Owner)
     };
     written().map_err(|error| Failure::failed(error.to_string()))?;
     print(format_args!("Network: {network}", network = network.cidr()))?;

@@ -1,5 +1,6 @@
 //! The registry's server, its administration, and the client that nodes and applicants use.
 
+pub mod access;
 pub mod administration;
 pub mod applicants;
 mod certificates;
@@ -23,6 +24,7 @@ pub mod restore;
 pub mod serve;
 pub mod server;
 pub mod sessions;
+pub mod socket;
 pub mod state;
 pub mod told;
 pub mod web;

@@ -277,6 +277,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::command::registry::access::Administrators;
     use crate::command::registry::certificates::put_certificate;
     use crate::os::database::Location;
     use crate::proto::certificate::{AuthoritySubject, CertificateRequest, PrivateKey, Terms};
@@ -317,7 +318,7 @@ mod tests {
             mailbox: None,
             dh: Vec::new(),
             communities: Communities::default(),
-            authorized: Vec::new(),
+            administrators: Administrators::default(),
             countries: None,
         }
     }

@@ -1,6 +1,5 @@
 //! What the operator of a registry decided.
 
-use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,6 +8,8 @@ use crate::os::countries::Countries;
 use crate::os::smtp;
 use crate::proto::registry::community::Communities;
 use crate::proto::registry::configuration::Settings;
+
+use super::access::Administrators;
 
 /// What the operator decided.
 #[derive(Clone, Debug)]
@@ -29,8 +30,8 @@ pub struct Policy {
     pub dh: Vec<u8>,
     /// Which part of the network applicants get their prefixes from.
     pub communities: Communities,
-    /// From where administrators ask, and where proxies are that are believed.
-    pub authorized: Vec<IpAddr>,
+    /// Who administers.
+    pub administrators: Administrators,
     /// Where addresses are, if that is known.
     pub countries: Option<Arc<Countries>>,
 }

@@ -10,6 +10,7 @@ use crate::proto::prefix::Prefix;
 use crate::proto::registry::clock::REMEDY;
 use crate::proto::registry::request::{PrivateCall, Revoked};
 
+use super::access::{Administrator, abbreviated, record};
 use super::administration;
 use super::network;
 use super::own_node::{OwnNode, Question};
@@ -18,8 +19,8 @@ use super::state::Registry;
 use super::told;
 
 impl Registry {
-    /// Answers an administrator.
-    pub(super) async fn private(self: &Arc<Self>, call: PrivateCall) -> Given {
+    /// Answers an administrator; the log says who changed what.
+    pub(super) async fn private(self: &Arc<Self>, call: PrivateCall, who: &Administrator) -> Given {
         match call {
             PrivateCall::Versions => self.versions().await,
             PrivateCall::Topology => self.topology().await,
@@ -28,6 +29,12 @@ impl Registry {
             PrivateCall::GetIpv4Information(email) => self.ipv4_information(email).await,
             PrivateCall::Revoke(revoked) => {
                 let changed = self.blocking(move |registry| registry.revoke(revoked)).await?;
+                match revoked {
+                    Revoked::Node(node) => record(who, format_args!("revoked {node}")),
+                    Revoked::Serial(serial) => {
+                        record(who, format_args!("revoked the certificate {serial}"));
+                    }
+                }
                 self.announce_if(changed).await
             }
             PrivateCall::AcceptClock => {
@@ -36,9 +43,13 @@ impl Registry {
             }
             PrivateCall::UpdateHmac => {
                 self.blocking(Self::change_keys).await?;
+                record(who, format_args!("took the next step to a new Babel key"));
                 self.announce_if(true).await
             }
-            call => self.blocking(move |registry| registry.look_up(call)).await,
+            call => {
+                let who = who.clone();
+                self.blocking(move |registry| registry.look_up(call, &who)).await
+            }
         }
     }
 
@@ -49,13 +60,14 @@ impl Registry {
         Ok(Vec::new())
     }
 
-    fn look_up(&self, call: PrivateCall) -> Given {
+    fn look_up(&self, call: PrivateCall, who: &Administrator) -> Given {
         let text = match call {
             PrivateCall::IsToken(token) => self
                 .read(|tables| Ok(tables.token(&token)?))?
                 .map_or_else(String::new, |_| "1".into()),
             PrivateCall::AddToken { email, token, prefix_length } => {
                 let drawn = self.add_token(&email, token.as_deref(), prefix_length)?;
+                record(who, format_args!("added a token for {email}"));
                 // Stock gives a value only if it drew the token itself.
                 if token.is_some() { String::new() } else { drawn }
             }
@@ -64,12 +76,15 @@ impl Registry {
                 json!(administration::described(tokens, Some(self.policy.grace))).to_string()
             }
             PrivateCall::DeleteToken(token) => {
-                self.write(|tables| Ok(tables.delete_token(&token)?))?;
+                if self.write(|tables| Ok(tables.delete_token(&token)?))? {
+                    record(who, format_args!("removed the token {}", abbreviated(&token)));
+                }
                 String::new()
             }
             PrivateCall::Clock => self.implausible().map_or_else(String::new, |why| {
                 format!("the clock is implausible: {why}; {REMEDY}")
             }),
+            PrivateCall::Login => self.login_ticket(who),
             PrivateCall::GetNodePrefix(email) => {
                 self.node_of(&email)?.map_or_else(String::new, |node| node.to_string())
             }

@@ -4,6 +4,7 @@ use crate::os::database::DatabaseError;
 use crate::os::smtp::SmtpError;
 use crate::proto::certificate::CertificateError;
 use crate::proto::prefix::Prefix;
+use crate::proto::registry::origin::BrowserError;
 
 /// Why a request has no answer.
 #[derive(Debug, thiserror::Error)]
@@ -17,6 +18,9 @@ pub enum Refusal {
     /// Not from there, or not offered.
     #[error("{0}")]
     Forbidden(&'static str),
+    /// A browser that another site's page, or name, may have made to ask.
+    #[error("{0}")]
+    Browser(#[from] BrowserError),
     /// No such member.
     #[error("there is no node {0} in this network")]
     UnknownNode(Prefix),
@@ -91,7 +95,7 @@ impl Refusal {
         match self {
             Self::Bad(_) => 400,
             Self::NoSession => 401,
-            Self::Forbidden(_) => 403,
+            Self::Forbidden(_) | Self::Browser(_) => 403,
             Self::UnknownNode(_) | Self::UnknownSerial(_) | Self::NotInJournal(_) | Self::Empty => {
                 404
             }

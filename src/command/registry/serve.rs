@@ -22,17 +22,20 @@ use crate::proto::certificate::renewal;
 use crate::proto::cidr::Cidr;
 use crate::proto::limits::{
     REGISTRY_CONNECTION_PATIENCE, REGISTRY_CONNECTIONS_MAX, REGISTRY_CONNECTIONS_OF_ONE_MAX,
-    REGISTRY_HEADERS_PATIENCE, REGISTRY_REQUEST_OCTETS_MAX, REGISTRY_UNDISTURBED,
+    REGISTRY_HEADERS_PATIENCE, REGISTRY_REQUEST_OCTETS_MAX, REGISTRY_SOCKET_CONNECTIONS_MAX,
+    REGISTRY_UNDISTURBED,
 };
 use crate::proto::prefix::{Network, Prefix};
 use crate::proto::registry::PROTOCOL;
 use crate::proto::registry::community::Communities;
 use crate::proto::registry::configuration::Settings;
 
+use super::access::Administrators;
 use super::open;
 use super::policy::{Mailbox, Policy};
 use super::private::authorized;
 use super::refusal::Refusal;
+use super::socket::{self, AdminSocket};
 use super::state::Registry;
 
 /// How often what is too old is forgotten.
@@ -116,10 +119,22 @@ pub struct Options {
     #[arg(long, default_value_t = 1,
           value_parser = clap::value_parser!(u32).range(1..=i64::from(PROTOCOL)))]
     min_protocol: u32,
-    /// An address from which administrators may ask, besides 127.0.0.1 and ::1; proxies there are believed
-    /// about whom they speak for; may be repeated
+    /// An address from which administrators may ask over HTTP; what a proxy there says of its client is used;
+    /// may be repeated. Without it, only root and the registry's user may, from 127.0.0.1 and ::1; with
+    /// 127.0.0.1 or ::1, every user of this host may
     #[arg(long, value_name = "ADDRESS")]
     authorized_origin: Vec<String>,
+    /// A name of this registry under which administrators ask over HTTP; may be repeated. Without it, they
+    /// ask by its address or localhost: any other name may be another site's (DNS rebinding)
+    #[arg(long, value_name = "NAME")]
+    authorized_host: Vec<String>,
+    /// The Unix socket for administration; DIR/registry.sock if not given, or registry.sock beside the
+    /// database, or /run/re6st-registry/registry.sock if that is PostgreSQL's
+    #[arg(long, value_name = "FILE")]
+    socket: Option<PathBuf>,
+    /// A group whose users may administer over the Unix socket, besides root and the registry's user
+    #[arg(long, value_name = "NAME")]
+    admin_group: Option<String>,
     /// A file that says which parts of the network are for which countries and continents
     #[arg(long, value_name = "FILE")]
     community: Option<PathBuf>,
@@ -166,14 +181,17 @@ pub fn run(options: Options) -> Outcome {
              and --key FILE",
         ));
     }
+    // Whatever is created from now on is the owner's alone.
+    user::set_umask();
     let ports = ports(&options)?;
+    let socket = admin_socket(&options)?;
     // The database is opened and asked where waiting for it holds up nobody.
     // The claim outlives every use of the database.
     let (_claim, registry) = registry(&options)?;
     let registry = Arc::new(registry);
     let runtime = runtime::start_threads(2);
     let runtime = runtime.map_err(|error| Failure::failed(format!("cannot start: {error}")))?;
-    runtime.block_on(serve(ports, registry))
+    runtime.block_on(serve(ports, socket, registry))
 }
 
 fn registry(options: &Options) -> Result<(Claim, Registry), Failure> {
@@ -186,6 +204,9 @@ fn registry(options: &Options) -> Result<(Claim, Registry), Failure> {
     if let Some(name) = &options.user {
         user::become_user(name)
             .map_err(|error| Failure::failed(format!("cannot become the user {name}: {error}")))?;
+    }
+    if let Some(folder) = &options.dir {
+        file::mend_mode(&folder.join("registry.conf"));
     }
     let db = options.db();
     let failed = |error| Failure::failed(format!("cannot open {db}: {error}"));
@@ -218,7 +239,7 @@ impl Options {
     }
 }
 
-async fn serve(ports: Vec<Port>, registry: Arc<Registry>) -> Outcome {
+async fn serve(ports: Vec<Port>, socket: Option<AdminSocket>, registry: Arc<Registry>) -> Outcome {
     let signals = runtime::signals()?;
     let network = registry.network().cidr();
     let bounds = Bounds {
@@ -237,6 +258,16 @@ async fn serve(ports: Vec<Port>, registry: Arc<Registry>) -> Outcome {
         let registry = Arc::clone(&registry);
         let answer = move |request| Arc::clone(&registry).answer(request);
         tokio::spawn(server::serve(listener, port.tls, bounds, answer));
+    }
+    if let Some(socket) = &socket {
+        let listener = socket.listener().map_err(|error| {
+            Failure::failed(format!("cannot listen on {}: {error}", socket.path().display()))
+        })?;
+        let bounds = Bounds { connections: REGISTRY_SOCKET_CONNECTIONS_MAX, ..bounds };
+        let (answering, allowing) = (Arc::clone(&registry), Arc::clone(&registry));
+        let is_allowed = move |peer| allowing.policy.administrators.allow_process(peer);
+        let answer = move |request| Arc::clone(&answering).answer(request);
+        tokio::spawn(server::serve_socket(listener, bounds, is_allowed, answer));
     }
     registry.announce().await;
     // Without systemd there is nobody to tell.
@@ -311,11 +342,14 @@ fn policy(options: &Options, sender: Option<String>) -> Result<Policy, Failure> 
         None => FFDHE2048.to_vec(),
         Some(path) => file::read(path).map_err(|error| Failure::failed(error.to_string()))?,
     };
-    let mut authorized = authorized(&options.authorized_origin).map_err(|text| {
+    let addresses = authorized(&options.authorized_origin).map_err(|text| {
         Failure::usage(format!("--authorized-origin {text}: give an IP address"))
     })?;
-    // As stock: this host is always among them.
-    authorized.extend([IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)]);
+    let administrators = Administrators {
+        addresses,
+        hosts: options.authorized_host.clone(),
+        group: admin_group(options)?,
+    };
     let countries = countries()?;
     if countries.is_none() && !options.same_country.is_empty() {
         return Err(Failure::usage(
@@ -348,7 +382,7 @@ fn policy(options: &Options, sender: Option<String>) -> Result<Policy, Failure> 
         mailbox: mailbox(options, sender)?,
         dh,
         communities,
-        authorized,
+        administrators,
         countries,
     })
 }
@@ -406,6 +440,35 @@ fn ipv4(words: &[String]) -> Result<Option<(Cidr, u8)>, Failure> {
              for example 10.42.0.0/16 8"
         ))
     })
+}
+
+fn admin_group(options: &Options) -> Result<Option<u32>, Failure> {
+    let Some(name) = &options.admin_group else { return Ok(None) };
+    let group = user::group_of(name);
+    group.map(Some).map_err(|error| Failure::usage(format!("--admin-group {name}: {error}")))
+}
+
+/// Opens the administration socket. Where its default place cannot be used, the registry runs without.
+fn admin_socket(options: &Options) -> Result<Option<AdminSocket>, Failure> {
+    let path = match &options.socket {
+        Some(path) => path.clone(),
+        None => socket::default_path(options.dir.as_deref(), Some(&options.db())),
+    };
+    let owner =
+        match &options.user {
+            None => None,
+            Some(name) => Some(user::ids_of(name).map_err(|error| {
+                Failure::failed(format!("cannot become the user {name}: {error}"))
+            })?),
+        };
+    match AdminSocket::bind(&path, owner, admin_group(options)?) {
+        Ok(socket) => Ok(Some(socket)),
+        Err(error) if options.socket.is_some() => Err(Failure::failed(error.to_string())),
+        Err(error) => {
+            tracing::warn!("no administration socket: {error}; choose another place with --socket");
+            Ok(None)
+        }
+    }
 }
 
 /// A port that is open.

@@ -91,7 +91,7 @@ impl Registry {
         })?;
         match asked {
             Asked::Open { call, protocol } => {
-                let from = self.asker(&request);
+                let from = self.policy.administrators.client(&request);
                 // A mail server that hangs must not take all threads that wait. Whoever hangs up does not
                 // give his mail's place back before the server does.
                 let place = match call {
@@ -112,13 +112,9 @@ impl Registry {
                 Ok(Told { body: given, key: Some(accepted.key), form: None })
             }
             Asked::Private(call) => {
-                if !self.is_authorized(&request) {
-                    return Err(Refusal::Forbidden(
-                        "administrators ask from the registry's own host",
-                    ));
-                }
+                let administrator = self.require_administrator(&request).await?;
                 let form = (call == PrivateCall::Metrics).then_some(metrics::FORM);
-                Ok(Told { body: self.private(call).await?, key: None, form })
+                Ok(Told { body: self.private(call, &administrator).await?, key: None, form })
             }
         }
     }
@@ -137,29 +133,6 @@ impl Registry {
                 self.request_certificate(token, request, location, from)
             }
         }
-    }
-
-    /// Whether a request comes from an administrator. A proxy in front must be at an authorized address
-    /// itself, and what it says about its client is believed then only.
-    pub(super) fn is_authorized(&self, request: &Request) -> bool {
-        let authorized = |address: &IpAddr| self.policy.authorized.contains(address);
-        let forwarded = request.header("X-Forwarded-For").is_none_or(|forwarded| {
-            forwarded.split(',').all(|address| {
-                address.trim().parse::<IpAddr>().is_ok_and(|address| authorized(&address))
-            })
-        });
-        authorized(&request.source) && forwarded
-    }
-
-    /// Who asks: what a proxy at an authorized address says, the last one that is none itself.
-    fn asker(&self, request: &Request) -> IpAddr {
-        let is_proxy = |address: &IpAddr| self.policy.authorized.contains(address);
-        if !is_proxy(&request.source) {
-            return request.source;
-        }
-        let forwarded = request.header("X-Forwarded-For").unwrap_or_default();
-        let addresses = forwarded.split(',').rev().map_while(|address| address.trim().parse().ok());
-        addresses.into_iter().find(|address| !is_proxy(address)).unwrap_or(request.source)
     }
 }
 

@@ -7,6 +7,8 @@ use std::time::Duration;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, OptionalExtension, ToSql, Transaction, TransactionBehavior};
 
+use crate::os::file;
+
 use super::value::Row;
 use super::{DatabaseError, FIRST_LEAF, Statements, Value};
 
@@ -51,6 +53,8 @@ pub struct Begun<'a> {
 impl File {
     /// Opens a database; makes it if there is none.
     pub fn open(path: &Path) -> Result<Self, DatabaseError> {
+        // Tokens and Babel's key are in it. If the file cannot be created, SQLite says why.
+        let _ = file::prepare_database(path);
         let mut connection = Connection::open(path)?;
         connection.busy_timeout(BUSY_PATIENCE)?;
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::time::Duration;
 
 use http_body_util::{BodyExt, Empty, LengthLimitError, Limited};
@@ -10,7 +11,7 @@ use hyper::header::{HOST, HeaderName, HeaderValue, USER_AGENT};
 use hyper::{Request, client};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpStream, lookup_host};
+use tokio::net::{TcpStream, UnixStream, lookup_host};
 use tokio::time::timeout;
 
 use crate::os::http::tls::{self, Pin};
@@ -93,6 +94,20 @@ pub enum HttpError {
 pub async fn get(get: Get<'_>, bounds: Bounds) -> Result<Reply, HttpError> {
     let late = |_| HttpError::Late(bounds.whole);
     timeout(bounds.whole, get_unbounded(get, bounds)).await.map_err(late)?
+}
+
+/// Makes one GET over a Unix socket; host, port and TLS of `get` count for nothing.
+pub async fn get_over_socket(
+    socket: &Path,
+    get: Get<'_>,
+    bounds: Bounds,
+) -> Result<Reply, HttpError> {
+    let late = |_| HttpError::Late(bounds.whole);
+    let exchanged = async {
+        let stream = UnixStream::connect(socket).await.map_err(HttpError::Connect)?;
+        exchange(stream, write(get)?, get.wanted, bounds.body).await
+    };
+    timeout(bounds.whole, exchanged).await.map_err(late)?
 }
 
 async fn get_unbounded(get: Get<'_>, bounds: Bounds) -> Result<Reply, HttpError> {

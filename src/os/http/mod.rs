@@ -4,4 +4,4 @@ mod client;
 pub mod server;
 pub mod tls;
 
-pub use client::{Bounds, Get, HttpError, Reply, Tls, get};
+pub use client::{Bounds, Get, HttpError, Reply, Tls, get, get_over_socket};

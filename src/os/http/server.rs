@@ -17,11 +17,12 @@ use hyper::{Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::{Instant, timeout};
 
 use crate::os::http::tls::{self, Acceptor};
+use crate::proto::registry::origin::OriginHeaders;
 
 /// A request. Its body is read only when asked for.
 #[derive(Debug)]
@@ -30,12 +31,42 @@ pub struct Request {
     pub method: String,
     /// The request line's path and query, as they came.
     pub target: String,
-    /// Whose connection it is.
+    /// The client's address; the loopback address if it came over a Unix socket.
     pub source: IpAddr,
+    /// Both ends of its connection.
+    pub peer: Peer,
     /// Whether it came over TLS.
     pub is_tls: bool,
     headers: hyper::HeaderMap,
     body: Incoming,
+}
+
+/// Who is at the other end of a connection.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Peer {
+    /// A TCP connection.
+    Tcp {
+        /// The client's end.
+        client: SocketAddr,
+        /// Our end.
+        server: SocketAddr,
+    },
+    /// A process of this host, over a Unix socket: its user and group, as the kernel vouches for them.
+    Unix {
+        /// The process's effective user.
+        uid: u32,
+        /// The process's effective group.
+        gid: u32,
+    },
+}
+
+impl Peer {
+    fn address(self) -> IpAddr {
+        match self {
+            Self::Tcp { client, .. } => client.ip().to_canonical(),
+            Self::Unix { .. } => IpAddr::from([127, 0, 0, 1]),
+        }
+    }
 }
 
 /// What to answer.
@@ -69,9 +100,27 @@ pub struct Bounds {
 }
 
 impl Request {
-    /// A header's value, if it is there and is text.
+    /// The value of a header's first line, if it is there and is text. What decides who may do what is read
+    /// with [`Self::origin`] instead.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
+    }
+
+    /// What the headers say of where the request comes from.
+    pub fn origin(&self) -> OriginHeaders<'_> {
+        let lines =
+            |name: &str| self.headers.get_all(name).iter().map(HeaderValue::as_bytes).collect();
+        OriginHeaders {
+            forwarded_for: lines("X-Forwarded-For"),
+            forwarded_proto: lines("X-Forwarded-Proto"),
+            is_relayed: ["Forwarded", "X-Real-IP", "Via"]
+                .iter()
+                .any(|name| self.headers.contains_key(*name)),
+            host: lines("Host"),
+            origin: lines("Origin"),
+            referer: lines("Referer"),
+            fetch_site: lines("Sec-Fetch-Site"),
+        }
     }
 
     /// The body, if it is whole within `patience` and has at most `limit` octets.
@@ -126,7 +175,9 @@ where
         let (answer, tls, mut turn) = (answer.clone(), tls.clone(), waiting.begin());
         tokio::spawn(async move {
             let dismissed = turn.dismissed();
-            let talk = Talk { source: source.ip(), bounds, is_tls: tls.is_some(), turn };
+            let Ok(server) = stream.local_addr() else { return };
+            let peer = Peer::Tcp { client: source, server };
+            let talk = Talk { peer, bounds, is_tls: tls.is_some(), turn };
             let whole = timeout(bounds.whole, talk.begin(stream, tls, answer));
             tokio::select! {
                 talked = whole => if talked.is_err() {
@@ -137,6 +188,51 @@ where
             drop((place, guest));
         });
     }
+}
+
+/// Answers every request on a Unix socket with `answer`, until dropped; processes that `is_allowed` refuses are
+/// disconnected at once.
+pub async fn serve_socket<A, F>(
+    listener: UnixListener,
+    bounds: Bounds,
+    is_allowed: impl Fn(Peer) -> bool,
+    answer: A,
+) where
+    A: Fn(Request) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = Answer> + Send + 'static,
+{
+    let free = Arc::new(Semaphore::new(bounds.connections));
+    loop {
+        let Ok(place) = Arc::clone(&free).acquire_owned().await else { return };
+        let stream = match listener.accept().await {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                tracing::warn!("cannot accept a connection on the administration socket: {error}");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                continue;
+            }
+        };
+        let Some(peer) = credentials(&stream).filter(|peer| is_allowed(*peer)) else {
+            tracing::warn!(
+                "refused a process on the administration socket: {:?}",
+                credentials(&stream)
+            );
+            continue;
+        };
+        let (answer, turn) = (answer.clone(), Waiting::default().begin());
+        tokio::spawn(async move {
+            let talk = Talk { peer, bounds, is_tls: false, turn };
+            if timeout(bounds.whole, connection(stream, &talk, answer)).await.is_err() {
+                tracing::debug!("administration socket: took too long");
+            }
+            drop(place);
+        });
+    }
+}
+
+fn credentials(stream: &UnixStream) -> Option<Peer> {
+    let credentials = stream.peer_cred().ok()?;
+    Some(Peer::Unix { uid: credentials.uid(), gid: credentials.gid() })
 }
 
 /// Connections that have not asked anything yet, oldest first: when all places are taken, they give way.
@@ -262,7 +358,7 @@ impl Drop for Guest {
 
 /// What one connection needs to know.
 struct Talk {
-    source: IpAddr,
+    peer: Peer,
     bounds: Bounds,
     is_tls: bool,
     turn: Turn,
@@ -277,8 +373,8 @@ impl Talk {
         let Some(acceptor) = tls else { return connection(stream, &self, answer).await };
         match timeout(self.bounds.headers, tls::accept(stream, &acceptor)).await {
             Ok(Ok(stream)) => connection(stream, &self, answer).await,
-            Ok(Err(error)) => tracing::debug!("{}: no TLS: {error}", self.source),
-            Err(_) => tracing::debug!("{}: no TLS in time", self.source),
+            Ok(Err(error)) => tracing::debug!("{}: no TLS: {error}", self.peer.address()),
+            Err(_) => tracing::debug!("{}: no TLS in time", self.peer.address()),
         }
     }
 }
@@ -289,14 +385,15 @@ where
     A: Fn(Request) -> F,
     F: Future<Output = Answer>,
 {
-    let (source, bounds) = (talk.source, talk.bounds);
+    let (source, bounds) = (talk.peer.address(), talk.bounds);
     let service = service_fn(|request: hyper::Request<Incoming>| {
         talk.turn.end();
         let (head, body) = request.into_parts();
         let request = Request {
             method: head.method.to_string(),
             target: head.uri.path_and_query().map_or(String::new(), ToString::to_string),
-            source: source.to_canonical(),
+            source,
+            peer: talk.peer,
             is_tls: talk.is_tls,
             headers: head.headers,
             body,
@@ -388,9 +485,10 @@ mod tests {
                     Answer { status: 200, headers, content_type: None, body: b"told".to_vec() }
                 }
             };
-            let source = [192, 0, 2, 1].into();
+            let end = SocketAddr::from(([192, 0, 2, 1], 1_024));
+            let peer = Peer::Tcp { client: end, server: end };
             let turn = Waiting::default().begin();
-            let talk = Talk { source, bounds: BOUNDS, is_tls: false, turn };
+            let talk = Talk { peer, bounds: BOUNDS, is_tls: false, turn };
             let mut reply = Vec::new();
             let sent = async {
                 for piece in pieces {

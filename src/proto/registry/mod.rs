@@ -13,7 +13,8 @@
 //! Both ends: [`call`] (requests as values), [`session`] (the chain of keys that authenticates them),
 //! [`parameters`] (what holds for the whole network), [`ipv4`], [`passed_on`]. The member's end: [`url`], [`client`]. The
 //! registry's end: [`request`] (what is asked), [`sessions`], [`allocation`] (prefixes), [`community`], [`token`],
-//! [`clock`] (whether to act on the time), [`configuration`], [`hmac`] (Babel's keys, changed in three steps). Between
+//! [`clock`] (whether to act on the time), [`origin`] (what headers say of proxies and browsers),
+//! [`configuration`], [`hmac`] (Babel's keys, changed in three steps). Between
 //! people: [`invitation`].
 
 pub mod allocation;
@@ -25,6 +26,7 @@ pub mod configuration;
 pub mod hmac;
 pub mod invitation;
 pub mod ipv4;
+pub mod origin;
 pub mod parameters;
 pub mod passed_on;
 pub mod request;

@@ -59,6 +59,8 @@ pub enum PrivateCall {
     Versions,
     /// Who has tunnels to whom.
     Topology,
+    /// A ticket to log in to the pages with. Not a call of upstream's.
+    Login,
     /// Every member and where it is. Not a call of stock's.
     Nodes,
     /// Why the registry's clock is implausible; empty if it is plausible. Not a call of upstream's.
@@ -176,6 +178,7 @@ fn private_call(method: &str, arguments: &mut Arguments) -> Result<PrivateCall, 
         "getIPv4Information" => PrivateCall::GetIpv4Information(arguments.text("email")?),
         "versions" => PrivateCall::Versions,
         "topology" => PrivateCall::Topology,
+        "login" => PrivateCall::Login,
         "nodes" => PrivateCall::Nodes,
         "clock" => PrivateCall::Clock,
         "acceptClock" => PrivateCall::AcceptClock,

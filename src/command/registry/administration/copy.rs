@@ -79,9 +79,11 @@ impl Backup {
         let mut name = path.file_name().unwrap_or_default().to_owned();
         name.push(format!(".new-{}", std::process::id()));
         let beside = path.with_file_name(name);
+        file::create_private(&beside).map_err(|error| {
+            Failure::failed(format!("cannot create {}: {error}", beside.display()))
+        })?;
         let copied = copy(&self.folder.db(), &Location::File(beside.clone()));
         let members = copied.inspect_err(|_| drop(std::fs::remove_file(&beside)))?;
-        file::set_private(&beside).map_err(|error| Failure::failed(error.to_string()))?;
         // A link refuses to replace.
         let linked = std::fs::hard_link(&beside, path);
         let _ = std::fs::remove_file(&beside);

@@ -12,6 +12,7 @@ mod steer;
 mod token;
 mod told;
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -25,7 +26,7 @@ use crate::proto::registry::call::target;
 use crate::proto::registry::url::RegistryUrl;
 
 use super::refusal::Refusal;
-use super::{client, open};
+use super::{client, open, socket};
 
 pub use check::Check;
 pub use clock::Clock;
@@ -56,20 +57,34 @@ pub struct Folder {
     db: Option<Location>,
 }
 
-/// Which registry: its folder on this host, or the address at which it runs.
+/// Which registry: its folder on this host, its socket, or the address at which it runs.
 #[derive(Debug, Args)]
 pub struct Place {
     #[command(flatten)]
     folder: Folder,
-    /// Ask the running registry at this address, from which it takes administrators' calls; without this
-    /// and --dir, the folder here if it is a registry's, else http://127.0.0.1/
+    /// Ask the running registry at this address over HTTP. Without it, the registry that listens on DIR's
+    /// socket is asked; if none does, the database in DIR is used; without DIR, and if this is no registry's
+    /// folder, the socket of the registry that runs on this host, else http://127.0.0.1/
     #[arg(long, value_name = "URL", conflicts_with_all = ["dir", "ca", "key", "db"])]
     registry: Option<RegistryUrl>,
+    /// The administration socket of the running registry, if it is not DIR/registry.sock
+    #[arg(long, value_name = "FILE", conflicts_with = "registry")]
+    socket: Option<PathBuf>,
 }
 
-/// A registry that runs.
-struct Running {
-    registry: RegistryUrl,
+/// A registry that runs, and how it is asked.
+enum Running {
+    Socket(PathBuf),
+    Http(RegistryUrl),
+}
+
+impl fmt::Display for Running {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Socket(path) => write!(f, "{}", path.display()),
+            Self::Http(url) => write!(f, "{url}"),
+        }
+    }
 }
 
 /// Where to go.
@@ -80,18 +95,29 @@ enum Reach<'a> {
 
 impl Place {
     fn reach(&self) -> Reach<'_> {
-        let here = Path::new(".");
         if let Some(registry) = &self.registry {
-            return Reach::Running(Running { registry: registry.clone() });
+            return Reach::Running(Running::Http(registry.clone()));
+        }
+        if let Some(socket) = &self.socket {
+            return Reach::Running(Running::Socket(socket.clone()));
         }
         let folder = &self.folder;
-        let given = folder.dir != here || folder.ca.is_some() || folder.db.is_some();
-        if given || here.join("ca.crt").exists() {
-            return Reach::Folder(folder);
+        if folder.is_given() {
+            return match folder.served_socket() {
+                Some(socket) => Reach::Running(Running::Socket(socket)),
+                None => Reach::Folder(folder),
+            };
+        }
+        if let Some(path) = socket::usual_paths().into_iter().find(|path| socket::is_served(path)) {
+            return Reach::Running(Running::Socket(path));
         }
         let host = "127.0.0.1".into();
-        let registry = RegistryUrl { tls: false, host, port: 80, path: String::new() };
-        Reach::Running(Running { registry })
+        Reach::Running(Running::Http(RegistryUrl {
+            tls: false,
+            host,
+            port: 80,
+            path: String::new(),
+        }))
     }
 }
 
@@ -99,16 +125,18 @@ impl Running {
     fn ask(&self, method: &str, arguments: &[(&str, &str)]) -> Result<Vec<u8>, Failure> {
         let target =
             if arguments.is_empty() { format!("/{method}") } else { target(method, arguments) };
-        block_on(client::ask_privately(&self.registry, target))?
-            .map_err(|error| Failure::failed(format!("the registry at {}: {error}", self.registry)))
+        let asked = match self {
+            Self::Socket(path) => block_on(client::ask_over_socket(path, &target))?,
+            Self::Http(url) => block_on(client::ask_privately(url, target))?,
+        };
+        asked.map_err(|error| Failure::failed(format!("the registry at {self}: {error}")))
     }
 
     fn ask_json<T: serde::de::DeserializeOwned>(&self, method: &str) -> Result<T, Failure> {
         let text = self.ask(method, &[])?;
         let value: Value = serde_json::from_slice(&text).unwrap_or_default();
-        serde_json::from_value(value).map_err(|_| {
-            Failure::failed(format!("the registry at {} gives no {method}", self.registry))
-        })
+        serde_json::from_value(value)
+            .map_err(|_| Failure::failed(format!("the registry at {self} gives no {method}")))
     }
 }
 
@@ -120,6 +148,20 @@ fn block_on<T>(future: impl Future<Output = T>) -> Result<T, Failure> {
 }
 
 impl Folder {
+    /// Whether options say where the folder is, or this is one.
+    fn is_given(&self) -> bool {
+        let here = Path::new(".");
+        self.dir != here || self.ca.is_some() || self.db.is_some() || here.join("ca.crt").exists()
+    }
+
+    /// The socket of the registry that serves this folder's database, if one runs.
+    fn served_socket(&self) -> Option<PathBuf> {
+        let db = self.db();
+        let is_own = self.db.is_none() || db.file() == Some(&self.dir.join("registry.db"));
+        let dir = is_own.then_some(&*self.dir);
+        Some(socket::default_path(dir, Some(&db))).filter(|path| socket::is_served(path))
+    }
+
     fn ca(&self) -> PathBuf {
         self.ca.clone().unwrap_or_else(|| self.dir.join("ca.crt"))
     }

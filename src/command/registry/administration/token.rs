@@ -68,6 +68,9 @@ impl Token {
                 if token.as_deref().is_some_and(|chosen| !token::is_usable(chosen)) {
                     return Err(Failure::usage("a token is 1 to 128 visible ASCII characters"));
                 }
+                if place.folder.ca().exists() {
+                    place.folder.allow_length(prefix_length)?;
+                }
                 match place.reach() {
                     Reach::Folder(folder) => add_token(folder, email, token, prefix_length),
                     Reach::Running(running) => ask_for(&running, &email, token, prefix_length),

@@ -5,7 +5,8 @@
 //!  a form carries a MAC over its visitor's cookie: who cannot read the page cannot forge the form
 //! ```
 //!
-//! Nothing is stored: any registry of the network believes what another one gave.
+//! A ticket vouches for itself, at any registry of the network. Those that ended before their time are stored:
+//! a login ticket is exchanged once, a session ends when its user logs out.
 
 use std::fmt;
 use std::time::Duration;
@@ -45,6 +46,22 @@ impl Purpose {
     }
 }
 
+/// What identifies a ticket.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Ticket {
+    /// Hexadecimal digits, of that ticket only.
+    pub nonce: String,
+    /// When it expires, in seconds since 1970.
+    pub expiry: u64,
+}
+
+impl Ticket {
+    /// The start of the nonce, for the log.
+    pub fn name(&self) -> String {
+        self.nonce.chars().take(8).collect()
+    }
+}
+
 /// The key that vouches; who has the authority's key has it, too.
 pub struct Gate(hmac::Key);
 
@@ -72,13 +89,15 @@ impl Gate {
         format!("{text}.{mac}")
     }
 
-    /// Whether a ticket is of ours, for that purpose, and still good.
-    pub fn admits(&self, ticket: &str, purpose: Purpose, now: UnixTime) -> bool {
-        let Some((text, mac)) = ticket.rsplit_once('.') else { return false };
+    /// Reads a ticket of ours, for that purpose and not expired.
+    pub fn verify(&self, ticket: &str, purpose: Purpose, now: UnixTime) -> Option<Ticket> {
+        let (text, mac) = ticket.rsplit_once('.')?;
         let mut words = text.split('.');
         let is_for = words.next() == Some(purpose.word());
-        let expiry = words.next().and_then(|expiry| expiry.parse::<u64>().ok());
-        is_for && expiry.is_some_and(|expiry| now.as_secs() < expiry) && self.vouches(text, mac)
+        let expiry = words.next().and_then(|expiry| expiry.parse::<u64>().ok())?;
+        let nonce = words.next()?.to_owned();
+        let is_good = is_for && now.as_secs() < expiry && self.vouches(text, mac);
+        is_good.then_some(Ticket { nonce, expiry })
     }
 
     /// What the forms of the visitor with that ticket carry.
@@ -115,10 +134,10 @@ mod tests {
         let other = Gate::new(&PrivateKey::generate(2_048).unwrap()).unwrap();
         let now = UnixTime::from_secs(1_000);
         let ticket = gate.ticket(Purpose::Login, now, &mut Random::from_number(1));
-        assert!(gate.admits(&ticket, Purpose::Login, now));
-        assert!(!gate.admits(&ticket, Purpose::Session, now));
-        assert!(!other.admits(&ticket, Purpose::Login, now));
-        assert!(!gate.admits(&ticket, Purpose::Login, UnixTime::from_secs(1_600)));
+        assert!(gate.verify(&ticket, Purpose::Login, now).is_some());
+        assert!(gate.verify(&ticket, Purpose::Session, now).is_none());
+        assert!(other.verify(&ticket, Purpose::Login, now).is_none());
+        assert!(gate.verify(&ticket, Purpose::Login, UnixTime::from_secs(1_600)).is_none());
         for changed in [
             ticket.replace("login", "session"),
             ticket.replace(".1600.", ".9600."),
@@ -127,8 +146,8 @@ mod tests {
             "login.9999999999.aa.zz".into(),
             "login.9999999999.aa.\u{e9}".into(),
         ] {
-            assert!(!gate.admits(&changed, Purpose::Login, now), "{changed}");
-            assert!(!gate.admits(&changed, Purpose::Session, now), "{changed}");
+            assert!(gate.verify(&changed, Purpose::Login, now).is_none(), "{changed}");
+            assert!(gate.verify(&changed, Purpose::Session, now).is_none(), "{changed}");
         }
         let form = gate.form(&ticket);
         assert!(gate.accepts_form(&ticket, &form) && !gate.accepts_form("other", &form));

@@ -5,26 +5,29 @@
 
 pub mod access;
 mod asking;
+mod ended;
 pub mod mesh;
 mod pages;
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use maud::Markup;
 
 use crate::os::http::server::{Answer, Request};
+use crate::os::log::NOTABLE;
 use crate::proto::limits::{REGISTRY_FORM_OCTETS_MAX, REGISTRY_HEADERS_PATIENCE};
 use crate::proto::prefix::Prefix;
 use crate::proto::registry::request::Revoked;
+use crate::proto::time::UnixTime;
 use crate::proto::version::NetworkVersion;
 
+use super::access::{Administrator, abbreviated, record};
 use super::certificates::member;
 use super::network;
 use super::refusal::Refusal;
 use super::state::Registry;
-use access::Purpose;
+use access::{Purpose, Ticket};
 use pages::{Frame, Overview};
 
 /// What all pages are below.
@@ -52,8 +55,9 @@ enum Reply {
     Go(String),
 }
 
-/// Somebody who may see the pages.
+/// An administrator who sees the pages.
 struct Visitor {
+    who: Administrator,
     ticket: String,
     /// The ticket is new: the browser is to keep it.
     is_new: bool,
@@ -75,9 +79,13 @@ impl Registry {
         };
         let is_post = request.method == "POST";
         if name == "login" {
-            return self.log_in(&request, is_post.then_some(&fields));
+            return self.log_in(&request, is_post.then_some(&fields)).await;
         }
-        let Some(visitor) = self.visitor(&request) else { return go("login") };
+        let visitor = match self.visitor(&request).await {
+            Ok(Some(visitor)) => visitor,
+            Ok(None) => return go("login"),
+            Err(refusal) => return answer(refusal.status(), TEXT, refusal.sentence().into()),
+        };
         let is_believed = |fields: &Fields| {
             self.gate.accepts_form(&visitor.ticket, fields.get("form").map_or("", String::as_str))
         };
@@ -88,7 +96,7 @@ impl Registry {
         let done = fields.get("done").and_then(|word| done(word));
         let frame = Frame { network: self.network(), form: &form, done };
         let reply = if is_post {
-            self.act(name, &fields, &frame).await
+            self.act(name, &fields, &frame, &visitor).await
         } else {
             self.show(name, &fields, &frame).await
         };
@@ -100,52 +108,107 @@ impl Registry {
                 html(refusal.status(), frame.refused(&refusal.sentence()))
             }
         };
+        let is_secure = self.policy.administrators.is_secure(&request);
         if name == "logout" && is_post {
-            answered.headers.push(("Set-Cookie", cookie("", 0, request.is_tls)));
+            answered.headers.push(("Set-Cookie", cookie("", 0, is_secure)));
         } else if visitor.is_new {
             let lasts = Purpose::Visit.lasts().as_secs();
-            let cookie = cookie(&visitor.ticket, lasts, request.is_tls);
+            let cookie = cookie(&visitor.ticket, lasts, is_secure);
             answered.headers.push(("Set-Cookie", cookie));
         }
         answered
     }
 
-    /// Exchanges a ticket for a cookie.
-    fn log_in(&self, request: &Request, form: Option<&Fields>) -> Answer {
+    /// Exchanges a ticket for a cookie, once.
+    async fn log_in(self: &Arc<Self>, request: &Request, form: Option<&Fields>) -> Answer {
         let Some(form) = form else { return html(200, pages::login(false)) };
         let now = Self::unix_time();
         let ticket = form.get("ticket").map_or("", |ticket| ticket.trim());
-        if !self.gate.admits(ticket, Purpose::Login, now) {
-            tracing::warn!("{}: somebody tried to log in without a ticket", request.source);
+        let from = self.policy.administrators.client(request);
+        let Some(ticket) = self.gate.verify(ticket, Purpose::Login, now) else {
+            tracing::warn!("{from}: refused to log in: no valid ticket");
             return html(403, pages::login(true));
+        };
+        let name = ticket.name();
+        let end = move |registry: &Self| registry.write(|tables| ended::end(tables, &ticket, now));
+        match self.blocking(end).await {
+            Ok(true) => {}
+            Ok(false) => {
+                tracing::warn!("{from}: refused to log in: ticket {name} was used before");
+                return html(403, pages::login(true));
+            }
+            Err(refusal) => return answer(refusal.status(), TEXT, refusal.sentence().into()),
         }
         let session = self.gate.ticket(Purpose::Session, now, &mut self.state().random);
+        let known = self.gate.verify(&session, Purpose::Session, now);
+        let session_name = known.map(|ticket| ticket.name()).unwrap_or_default();
+        tracing::info!(target: NOTABLE, "{from} logged in with ticket {name}: session {session_name}");
         let lasts = Purpose::Session.lasts().as_secs();
         let mut answer = go("overview");
-        answer.headers.push(("Set-Cookie", cookie(&session, lasts, request.is_tls)));
+        let is_secure = self.policy.administrators.is_secure(request);
+        answer.headers.push(("Set-Cookie", cookie(&session, lasts, is_secure)));
         answer
     }
 
-    /// Who asks, if they may.
-    fn visitor(&self, request: &Request) -> Option<Visitor> {
+    /// A ticket to log in with.
+    pub(super) fn login_ticket(&self, who: &Administrator) -> String {
+        let now = Self::unix_time();
+        let text = self.gate.ticket(Purpose::Login, now, &mut self.state().random);
+        let name = self.gate.verify(&text, Purpose::Login, now).map(|ticket| ticket.name());
+        record(who, format_args!("made login ticket {}", name.unwrap_or_default()));
+        text
+    }
+
+    /// The administrator who asks; `None` if it is none.
+    async fn visitor(self: &Arc<Self>, request: &Request) -> Result<Option<Visitor>, Refusal> {
         let now = Self::unix_time();
         let cookies = request.header("Cookie").unwrap_or_default().split(';');
         let ours = cookies.filter_map(|pair| pair.trim().split_once('='));
-        let mut ticket =
-            ours.filter(|(name, _)| *name == COOKIE).map(|(_, ticket)| ticket.to_owned());
-        let ticket = ticket.next_back().unwrap_or_default();
-        if self.gate.admits(&ticket, Purpose::Session, now) {
-            return Some(Visitor { ticket, is_new: false });
+        let mut text = ours.filter(|(name, _)| *name == COOKIE).map(|(_, text)| text.to_owned());
+        let text = text.next_back().unwrap_or_default();
+        if let Some(ticket) = self.unended(&text, Purpose::Session, now).await? {
+            let from = self.policy.administrators.client(request);
+            let who = Administrator::Page(ticket.name(), from);
+            return Ok(Some(Visitor { who, ticket: text, is_new: false }));
         }
         // Under a name, another site's scripts could ask here, and a proxy may have forgotten to say for whom.
-        if !self.is_authorized(request) || !is_literal(request.header("Host").unwrap_or_default()) {
-            return None;
+        if !request.origin().is_for_authorized_host(&self.policy.administrators.hosts) {
+            return Ok(None);
         }
-        if self.gate.admits(&ticket, Purpose::Visit, now) {
-            return Some(Visitor { ticket, is_new: false });
+        let Some(who) = self.administrator(request).await else { return Ok(None) };
+        if self.unended(&text, Purpose::Visit, now).await?.is_some() {
+            return Ok(Some(Visitor { who, ticket: text, is_new: false }));
         }
         let ticket = self.gate.ticket(Purpose::Visit, now, &mut self.state().random);
-        Some(Visitor { ticket, is_new: true })
+        Ok(Some(Visitor { who, ticket, is_new: true }))
+    }
+
+    /// Reads a ticket that is good, and that nobody ended.
+    async fn unended(
+        self: &Arc<Self>,
+        text: &str,
+        purpose: Purpose,
+        now: UnixTime,
+    ) -> Result<Option<Ticket>, Refusal> {
+        let Some(ticket) = self.gate.verify(text, purpose, now) else { return Ok(None) };
+        let look = move |registry: &Self| {
+            let ended = registry.read(|tables| ended::is_ended(tables, &ticket))?;
+            Ok((!ended).then_some(ticket))
+        };
+        self.blocking(look).await
+    }
+
+    /// Ends a visitor's session before its time.
+    async fn log_out(self: &Arc<Self>, visitor: &Visitor) -> Result<(), Refusal> {
+        let now = Self::unix_time();
+        let of = |purpose| self.gate.verify(&visitor.ticket, purpose, now);
+        let Some(ticket) = of(Purpose::Session).or_else(|| of(Purpose::Visit)) else {
+            return Ok(());
+        };
+        let end = move |registry: &Self| registry.write(|tables| ended::end(tables, &ticket, now));
+        self.blocking(end).await?;
+        record(&visitor.who, format_args!("logged out"));
+        Ok(())
     }
 
     async fn show(
@@ -215,14 +278,21 @@ impl Registry {
         name: &str,
         fields: &Fields,
         frame: &Frame<'_>,
+        visitor: &Visitor,
     ) -> Result<Reply, Refusal> {
         let field = |name: &str| fields.get(name).cloned().unwrap_or_default();
+        let who = &visitor.who;
         match name {
-            "logout" => Ok(Reply::Go("login".into())),
+            "logout" => {
+                self.log_out(visitor).await?;
+                Ok(Reply::Go("login".into()))
+            }
             "revoke" => {
                 let prefix = node(&field("name"))?;
                 let revoke = move |registry: &Self| registry.revoke(Revoked::Node(prefix));
-                if self.blocking(revoke).await? {
+                let changed = self.blocking(revoke).await?;
+                record(who, format_args!("revoked {prefix}"));
+                if changed {
                     self.announce().await;
                 }
                 Ok(Reply::Go("nodes?done=revoked".into()))
@@ -238,18 +308,23 @@ impl Registry {
                     Ok((fresh, registry.read(|tables| Ok(tables.tokens()?))?))
                 };
                 let (fresh, tokens) = self.blocking(make).await?;
+                record(who, format_args!("added a token for {}", field("email")));
                 Ok(Reply::Page(frame.tokens(&tokens, self.policy.grace, Some(&fresh))))
             }
             "remove-token" => {
                 let token = field("token");
+                let shown = abbreviated(&token);
                 let remove = move |registry: &Self| {
                     registry.write(|tables| Ok(tables.delete_token(&token)?))
                 };
-                self.blocking(remove).await?;
+                if self.blocking(remove).await? {
+                    record(who, format_args!("removed the token {shown}"));
+                }
                 Ok(Reply::Go("tokens?done=removed".into()))
             }
             "keys" if field("sure") == "on" => {
                 self.blocking(Self::change_keys).await?;
+                record(who, format_args!("took the next step to a new Babel key"));
                 self.announce().await;
                 Ok(Reply::Go("keys?done=changed".into()))
             }
@@ -277,7 +352,7 @@ async fn fields_of(request: &mut Request, query: &str) -> Result<Fields, (u16, &
     if request.method != "POST" {
         return Ok(parse(query.as_bytes()));
     }
-    if !is_from_here(request) {
+    if !request.origin().is_own_form() {
         return Err((403, "the form comes from another site\n"));
     }
     let body = request.read_body(REGISTRY_FORM_OCTETS_MAX, REGISTRY_HEADERS_PATIENCE).await;
@@ -286,26 +361,6 @@ async fn fields_of(request: &mut Request, query: &str) -> Result<Fields, (u16, &
 
 fn parse(octets: &[u8]) -> Fields {
     form_urlencoded::parse(octets).into_owned().collect()
-}
-
-/// Whether a browser says that a form comes from a page of ours; other clients say nothing.
-fn is_from_here(request: &Request) -> bool {
-    let host = request.header("Host").unwrap_or_default();
-    let origin = request.header("Origin").is_none_or(|origin| {
-        origin.split_once("://").is_some_and(|(_, place)| place.eq_ignore_ascii_case(host))
-    });
-    let site = request.header("Sec-Fetch-Site").is_none_or(|site| site == "same-origin");
-    origin && site
-}
-
-/// Whether a Host header is an address, or this host's own name.
-fn is_literal(host: &str) -> bool {
-    let name = match host.rsplit_once(':') {
-        Some((name, port)) if port.bytes().all(|digit| digit.is_ascii_digit()) => name,
-        _ => host,
-    };
-    let name = name.trim_start_matches('[').trim_end_matches(']');
-    name == "localhost" || name.parse::<IpAddr>().is_ok()
 }
 
 fn cookie(ticket: &str, lasts: u64, is_tls: bool) -> String {
@@ -334,22 +389,4 @@ fn answer(status: u16, form: &'static str, body: Vec<u8>) -> Answer {
     ];
     let headers = headers.map(|(name, value)| (name, value.to_owned())).to_vec();
     Answer { status, headers, content_type: Some(form), body }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_addresses_are_no_names() {
-        for host in
-            ["127.0.0.1", "127.0.0.1:80", "[::1]:8080", "[::1]", "localhost:80", "localhost"]
-        {
-            assert!(is_literal(host), "{host}");
-        }
-        for host in ["", "evil.example", "evil.example:80", "127.0.0.1.evil.example", "localhost.x"]
-        {
-            assert!(!is_literal(host), "{host}");
-        }
-    }
 }

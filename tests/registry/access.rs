@@ -1,0 +1,271 @@
+//! Who may administer a registry: by its Unix socket, from the loopback interface, through proxies, in browsers.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::process::Command;
+
+use super::process::{Registry, re6st, re6st_must, split};
+
+const ANONYMOUS: &[&str] = &["--anonymous-prefix-length", "16"];
+
+/// The status of a private call over HTTP with these header lines, as bytes.
+fn status(registry: &Registry, target: &str, headers: &[&[u8]]) -> u16 {
+    let mut request = format!("GET {target} HTTP/1.1\r\n").into_bytes();
+    if !headers.iter().any(|header| header.starts_with(b"Host:")) {
+        request.extend(b"Host: 127.0.0.1\r\n");
+    }
+    for header in headers {
+        request.extend(*header);
+        request.extend(b"\r\n");
+    }
+    request.extend(b"\r\n");
+    split(&registry.talk(&request)).0
+}
+
+#[test]
+fn every_header_line_of_a_proxy_counts() {
+    let listed = ["--authorized-origin", "127.0.0.1", "--authorized-origin", "192.0.2.1"];
+    let registry = Registry::start(&[ANONYMOUS, &listed].concat());
+    let admitted: &[&[&[u8]]] = &[
+        &[],
+        &[b"X-Forwarded-For: 192.0.2.1"],
+        &[b"X-Forwarded-For: 192.0.2.1, 127.0.0.1", b"Via: 1.1 proxy"],
+        &[b"X-Forwarded-For: 192.0.2.1", b"X-Forwarded-For: 127.0.0.1"],
+    ];
+    for headers in admitted {
+        assert_eq!(status(&registry, "/tokens", headers), 200, "{headers:?}");
+    }
+    let refused: &[&[&[u8]]] = &[
+        &[b"X-Forwarded-For: \xff, 203.0.113.9"],
+        &[b"X-Forwarded-For: \xff"],
+        &[b"X-Forwarded-For:"],
+        &[b"X-Forwarded-For: 127.0.0.1", b"X-Forwarded-For: 203.0.113.9"],
+        &[b"X-Forwarded-For: 127.0.0.1", b"x-forwarded-for: \xff"],
+        &[b"Forwarded: for=127.0.0.1"],
+        &[b"X-Real-IP: 127.0.0.1"],
+        &[b"Via: 1.1 proxy"],
+    ];
+    for headers in refused {
+        assert_eq!(status(&registry, "/tokens", headers), 403, "{headers:?}");
+        assert_eq!(status(&registry, "/web/tokens", headers), 303, "{headers:?}");
+    }
+}
+
+#[test]
+fn other_sites_pages_make_no_private_calls() {
+    let registry = Registry::start(&[ANONYMOUS, &["--authorized-host", "re6st.example"]].concat());
+    let admitted: &[&[&[u8]]] = &[
+        &[b"Host: localhost:80"],
+        &[b"Host: re6st.example"],
+        &[b"Sec-Fetch-Site: none"],
+        &[b"Sec-Fetch-Site: same-origin", b"Referer: http://127.0.0.1/web/overview"],
+    ];
+    for headers in admitted {
+        assert_eq!(status(&registry, "/tokens", headers), 200, "{headers:?}");
+    }
+    let refused: &[&[&[u8]]] = &[
+        &[b"Host: evil.example"],
+        &[b"Host: evil.example", b"Sec-Fetch-Site: same-origin"],
+        &[b"Host: 127.0.0.1", b"Host: evil.example"],
+        &[b"Sec-Fetch-Site: cross-site", b"Referer: http://evil.example/"],
+        &[b"Origin: http://evil.example"],
+        &[b"Origin: \xff"],
+        &[b"Referer: http://evil.example/"],
+    ];
+    for headers in refused {
+        let status = status(&registry, "/addToken?email=evil@example.com", headers);
+        // hyper itself refuses two Host lines.
+        assert!(matches!(status, 400 | 403), "{headers:?}: {status}");
+    }
+    assert_eq!(
+        re6st_must(&["registry", "export", "--dir", dir(&registry)]).matches("evil").count(),
+        0
+    );
+}
+
+/// Asks as another user of this host, who closes the connection early if told to; what came back.
+fn ask_as_nobody(registry: &Registry, target: &str, then: &str) -> String {
+    let port = registry.url().port.to_string();
+    let script = r"
+import os, socket, sys
+os.setgroups([]); os.setgid(65534); os.setuid(65534)
+client = socket.socket(); client.connect(('127.0.0.1', int(sys.argv[1])))
+client.sendall(('GET %s HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n' % sys.argv[2]).encode())
+if sys.argv[3] == 'close': client.close()
+else: print(client.recv(65536).decode())
+";
+    let output =
+        Command::new("python3").args(["-c", script, &port, target, then]).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn other_local_users_administer_only_if_authorized() {
+    if !nix::unistd::geteuid().is_root() {
+        return;
+    }
+    let mut registry = Registry::start(ANONYMOUS);
+    assert_eq!(status(&registry, "/tokens", &[]), 200, "root asks");
+    for call in
+        ["tokens", "addToken?email=me@example.com", "revoke?cn_or_serial=0/16", "updateHMAC"]
+    {
+        let reply = ask_as_nobody(&registry, &format!("/{call}"), "listen");
+        assert!(reply.starts_with("HTTP/1.1 403"), "{call}: {reply}");
+        ask_as_nobody(&registry, &format!("/{call}"), "close");
+    }
+    let reply = ask_as_nobody(&registry, "/web/tokens", "listen");
+    assert!(reply.starts_with("HTTP/1.1 303"), "{reply}");
+    assert_eq!(re6st_must(&["registry", "token", "list", "--json", "--dir", dir(&registry)]), "");
+    registry.restart(&[ANONYMOUS, &["--authorized-origin", "127.0.0.1"]].concat());
+    let reply = ask_as_nobody(&registry, "/tokens", "listen");
+    assert!(reply.starts_with("HTTP/1.1 200"), "{reply}");
+}
+
+fn dir(registry: &Registry) -> &str {
+    registry.path().to_str().unwrap()
+}
+
+#[test]
+fn commands_use_the_socket_of_the_running_registry() {
+    let registry = Registry::start(&[ANONYMOUS, &["--verbose", "1"]].concat());
+    registry.join("one", &["--anonymous"]);
+    registry.join("two", &["--anonymous"]);
+    let socket = registry.path().join("registry.sock");
+    assert_eq!(std::fs::metadata(&socket).unwrap().permissions().mode() & 0o777, 0o600);
+    let token =
+        re6st_must(&["registry", "token", "add", "alice@example.com", "--dir", dir(&registry)]);
+    let sock = ["--socket", socket.to_str().unwrap()];
+    let listed = re6st_must(&[&["registry", "token", "list", "--json"][..], &sock].concat());
+    assert!(listed.contains(token.trim()), "{listed}");
+    re6st_must(&[&["registry", "token", "remove", token.trim()][..], &sock].concat());
+    re6st_must(&["registry", "revoke", "1/16", "--dir", dir(&registry)]);
+    re6st_must(&["registry", "rotate-key", "--dir", dir(&registry)]);
+    re6st_must(&["registry", "login", "--dir", dir(&registry)]);
+    let printed = registry.printed();
+    let user = format!("(uid {}, Unix socket): ", nix::unistd::geteuid());
+    for act in [
+        "added a token for alice@example.com",
+        "removed the token",
+        "revoked 1/16",
+        "took the next step to a new Babel key",
+        "made login ticket",
+    ] {
+        assert!(printed.contains(&format!("{user}{act}")), "{act}: {printed}");
+    }
+    assert!(!printed.contains(token.trim()), "a token is a secret");
+    // A browser's headers count for nothing here; HTTP is checked as everywhere.
+    let mut stream = UnixStream::connect(&socket).unwrap();
+    stream.write_all(b"GET /tokens HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    let mut reply = Vec::new();
+    stream.read_to_end(&mut reply).unwrap();
+    assert_eq!(split(&reply).0, 200);
+}
+
+#[test]
+fn socket_is_for_its_group_if_one_is_named() {
+    if !nix::unistd::geteuid().is_root() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+    let socket = folder.path().join("admin.sock");
+    let path = socket.to_str().unwrap();
+    let options = ["--socket", path, "--admin-group", "nogroup"];
+    let mut registry = Registry::start(&[ANONYMOUS, &options].concat());
+    assert_eq!(std::fs::metadata(&socket).unwrap().permissions().mode() & 0o777, 0o660);
+    let ask = |gid: u32| {
+        let script = r"
+import os, socket, sys
+os.setgroups([]); os.setgid(int(sys.argv[2])); os.setuid(65534)
+client = socket.socket(socket.AF_UNIX)
+try: client.connect(sys.argv[1])
+except PermissionError: print('refused'); sys.exit()
+try:
+    client.sendall(b'GET /tokens HTTP/1.1\r\nHost: x\r\n\r\n')
+    print(client.recv(65536).decode() or 'refused')
+except ConnectionError: print('refused')
+";
+        let gid = gid.to_string();
+        let output = Command::new("python3").args(["-c", script, path, &gid]).output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    assert!(ask(65_534).starts_with("HTTP/1.1 200"), "{}", ask(65_534));
+    // Whoever widens the mode does not widen who is allowed.
+    std::fs::set_permissions(&socket, std::fs::Permissions::from_mode(0o666)).unwrap();
+    registry.restart(&[ANONYMOUS, &["--socket", path]].concat());
+    std::fs::set_permissions(&socket, std::fs::Permissions::from_mode(0o666)).unwrap();
+    assert!(ask(65_534).starts_with("refused"), "{}", ask(65_534));
+}
+
+#[test]
+fn login_ticket_is_used_once_and_logout_ends_the_session() {
+    let mut registry = Registry::start(ANONYMOUS);
+    let ticket = re6st_must(&["registry", "login", "--dir", dir(&registry)]);
+    let post = |registry: &Registry, target: &str, more: &str, form: &str| {
+        let request = format!(
+            "POST {target} HTTP/1.1\r\nHost: re6st.example\r\n{more}Content-Length: {}\r\n\r\n{form}",
+            form.len()
+        );
+        String::from_utf8_lossy(&registry.talk(request.as_bytes())).into_owned()
+    };
+    let form = format!("ticket={}", ticket.trim());
+    // A proxy at a trusted address that took the request over TLS.
+    let logged_in = post(&registry, "/web/login", "X-Forwarded-Proto: https\r\n", &form);
+    assert!(logged_in.starts_with("HTTP/1.1 303") && logged_in.contains("; Secure"), "{logged_in}");
+    let (_, rest) = logged_in.split_once("Set-Cookie: ").unwrap();
+    let cookie = format!("Cookie: {}\r\n", rest.split(';').next().unwrap());
+    let again = post(&registry, "/web/login", "", &form);
+    assert!(again.starts_with("HTTP/1.1 403"), "{again}");
+    registry.restart(ANONYMOUS);
+    assert!(
+        post(&registry, "/web/login", "", &form).starts_with("HTTP/1.1 403"),
+        "after a restart"
+    );
+    let get = |registry: &Registry| {
+        let request = format!("GET /web/overview HTTP/1.1\r\nHost: re6st.example\r\n{cookie}\r\n");
+        String::from_utf8_lossy(&registry.talk(request.as_bytes())).into_owned()
+    };
+    let page = get(&registry);
+    assert!(page.starts_with("HTTP/1.1 200"), "{page}");
+    let (_, rest) = page.split_once("name=\"form\" value=\"").unwrap();
+    let out = format!("form={}", rest.split('"').next().unwrap());
+    assert!(post(&registry, "/web/logout", &cookie, &out).contains("Max-Age=0"));
+    assert!(get(&registry).starts_with("HTTP/1.1 303"), "a copy of the cookie is worth nothing");
+    registry.restart(ANONYMOUS);
+    assert!(get(&registry).starts_with("HTTP/1.1 303"), "after a restart");
+    let printed = registry.printed();
+    assert!(!printed.contains(ticket.trim()), "{printed}");
+}
+
+#[test]
+fn files_with_secrets_are_their_owners() {
+    let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    let mut registry = Registry::start(ANONYMOUS);
+    let path = registry.path().to_owned();
+    let mbox = path.join("mbox");
+    let options = [ANONYMOUS, &["--mailhost", mbox.to_str().unwrap()]].concat();
+    for name in ["registry.db", "registry.conf"] {
+        assert_eq!(mode(&path.join(name)), 0o600, "{name}");
+        std::fs::set_permissions(path.join(name), std::fs::Permissions::from_mode(0o644)).unwrap();
+    }
+    registry.restart(&options);
+    let mut stream = TcpStream::connect(("127.0.0.1", registry.url().port)).unwrap();
+    stream.write_all(b"GET /requestToken?email=a@example.com HTTP/1.0\r\n\r\n").unwrap();
+    stream.read_to_end(&mut Vec::new()).unwrap();
+    for name in ["registry.db", "registry.conf", "mbox", "ca.key", "registry.sock"] {
+        assert_eq!(mode(&path.join(name)), 0o600, "{name}");
+    }
+    assert!(registry.printed().contains("registry.db holds secrets and had mode 0644"));
+    let backup = path.join("backup");
+    re6st_must(&["registry", "backup", backup.to_str().unwrap(), "--dir", dir(&registry)]);
+    assert_eq!(mode(&backup), 0o600);
+    let made = path.join("new/folder");
+    let new = made.to_str().unwrap();
+    let output = re6st(&["registry", "init", "--network", "2001:db8:43::/48", "--dir", new]);
+    assert!(output.status.success());
+    assert_eq!(mode(&made), 0o700);
+}
