@@ -426,7 +426,7 @@ _re6st() {
             return 0
             ;;
         re6st__subcmd__cert__subcmd__join)
-            opts="-d -r -h --registry --fingerprint --is-needed --ca-only --dir --req --email --token --anonymous --location --help"
+            opts="-d -r -h --registry --fingerprint --is-needed --ca-only --dir --req --email --token --token-file --invitation-file --anonymous --location --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -461,6 +461,14 @@ _re6st() {
                     return 0
                     ;;
                 --token)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --token-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --invitation-file)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -978,7 +986,7 @@ _re6st() {
             return 0
             ;;
         re6st__subcmd__node__subcmd__up)
-            opts="-v -h --registry --ca --cert --key --ip --pp --disable-proto --client-count --max-clients --main-interface --country --interface --neighbour --state --run --log --verbose --help"
+            opts="-v -h --registry --ca --cert --key --ip --pp --disable-proto --client-count --max-clients --main-interface --country --interface --neighbour --registry-user --state --run --log --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1033,6 +1041,10 @@ _re6st() {
                     return 0
                     ;;
                 --neighbour)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --registry-user)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1624,7 +1636,7 @@ _re6st() {
             return 0
             ;;
         re6st__subcmd__registry__subcmd__serve)
-            opts="-4 -6 -l -r -v -h --dir --port --tls-port --tls-cert --tls-key --bind4 --bind6 --db --dh --ca --key --mailhost --smtp-user --smtp-pwd --smtp-starttls --prefix-length --anonymous-prefix-length --ipv4 --logfile --run --verbose --min-protocol --authorized-origin --authorized-host --socket --admin-group --community --grace-period --user --hello --encrypt --client-count --max-clients --tunnel-refresh --same-country --help"
+            opts="-4 -6 -l -r -v -h --dir --port --tls-port --tls-cert --tls-key --bind4 --bind6 --db --dh --ca --key --mailhost --smtp-user --smtp-pwd --smtp-pwd-file --smtp-starttls --prefix-length --anonymous-prefix-length --ipv4 --logfile --run --verbose --min-protocol --authorized-origin --authorized-host --socket --admin-group --community --grace-period --user --hello --encrypt --client-count --max-clients --tunnel-refresh --same-country --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1691,6 +1703,10 @@ _re6st() {
                     return 0
                     ;;
                 --smtp-pwd)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --smtp-pwd-file)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

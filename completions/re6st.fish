@@ -65,13 +65,14 @@ complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_su
 complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from serve" -l tls-key -d 'The key of that certificate, PEM' -r -F
 complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from serve" -s 4 -l bind4 -d 'The IPv4 address to listen on' -r
 complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from serve" -s 6 -l bind6 -d 'The IPv6 address to listen on' -r
-complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from serve" -l db -d 'The SQLite database, which is made if it is not there; or PostgreSQL\'s, which several registries may serve at a time: postgres://USER:PASSWORD@HOST/DATABASE' -r
+complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from serve" -l db -d 'The SQLite database, which is made if it is not there; or PostgreSQL\'s, which several registries may serve at a time: postgres://USER@HOST/DATABASE, with the password in PGPASSWORD or in the file that PGPASSFILE names. TLS is required and verified, against ?sslrootcert=FILE if given; not over a Unix socket, nor on the loopback interface with ?sslmode=disable' -r
 complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from serve" -l dh -d 'Diffie-Hellman parameters for nodes, PEM; RFC 7919\'s ffdhe2048 if not given' -r -F
 complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from serve" -l ca -d 'The authority\'s certificate, PEM: its serial number is the network' -r -F
 complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from serve" -l key -d 'The authority\'s key, PEM' -r -F
 complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from serve" -l mailhost -d 'The mail server that sends tokens, or the path of a mailbox file for them; no mails without it' -r
 complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from serve" -l smtp-user -d 'The user to log in as at the mail server' -r
-complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from serve" -l smtp-pwd -d 'The user\'s password' -r
+complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from serve" -l smtp-pwd -d 'The user\'s password; other users of this host can read it among the arguments: use --smtp-pwd-file' -r
+complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from serve" -l smtp-pwd-file -d 'A file with the user\'s password' -r -F
 complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from serve" -l prefix-length -d 'Bits of a prefix that a token is worth; 0: no tokens' -r
 complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from serve" -l anonymous-prefix-length -d 'Bits of an anonymous prefix; 0: no anonymous certificates' -r
 complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from serve" -l ipv4 -d 'An IPv4 network, and how many of its bits name a node: 10.42.0.0/16 8' -r
@@ -205,7 +206,9 @@ complete -c re6st -n "__fish_re6st_using_subcommand cert; and __fish_seen_subcom
 complete -c re6st -n "__fish_re6st_using_subcommand cert; and __fish_seen_subcommand_from join" -s d -l dir -d 'The folder for ca.crt, cert.crt, cert.key and re6stnet.conf' -r -F
 complete -c re6st -n "__fish_re6st_using_subcommand cert; and __fish_seen_subcommand_from join" -s r -l req -d 'Add a field to the subject of the certificate: O "My company"; may be repeated' -r
 complete -c re6st -n "__fish_re6st_using_subcommand cert; and __fish_seen_subcommand_from join" -l email -d 'Have a token mailed to this address, then ask for it' -r
-complete -c re6st -n "__fish_re6st_using_subcommand cert; and __fish_seen_subcommand_from join" -l token -d 'The token you were given' -r
+complete -c re6st -n "__fish_re6st_using_subcommand cert; and __fish_seen_subcommand_from join" -l token -d 'The token you were given; other users of this host can read it among the arguments: use --token-file' -r
+complete -c re6st -n "__fish_re6st_using_subcommand cert; and __fish_seen_subcommand_from join" -l token-file -d 'A file with the token; - for standard input' -r -F
+complete -c re6st -n "__fish_re6st_using_subcommand cert; and __fish_seen_subcommand_from join" -l invitation-file -d 'A file with the invitation; - for standard input' -r -F
 complete -c re6st -n "__fish_re6st_using_subcommand cert; and __fish_seen_subcommand_from join" -l location -d 'Country and continent, for networks that give prefixes by place: FR,EU' -r
 complete -c re6st -n "__fish_re6st_using_subcommand cert; and __fish_seen_subcommand_from join" -l is-needed -d 'Ask for the authority only; fail if this host is in the network already'
 complete -c re6st -n "__fish_re6st_using_subcommand cert; and __fish_seen_subcommand_from join" -l ca-only -d 'Write the authority\'s certificate and nothing else'
@@ -242,6 +245,7 @@ complete -c re6st -n "__fish_re6st_using_subcommand node; and __fish_seen_subcom
 complete -c re6st -n "__fish_re6st_using_subcommand node; and __fish_seen_subcommand_from up" -l country -d 'The country that this node is in, like FR, for networks that keep tunnels within countries; without it the registry is asked' -r
 complete -c re6st -n "__fish_re6st_using_subcommand node; and __fish_seen_subcommand_from up" -l interface -d 'Look for nodes of the network on this LAN, and route to them directly' -r
 complete -c re6st -n "__fish_re6st_using_subcommand node; and __fish_seen_subcommand_from up" -l neighbour -d 'A node to have a tunnel with before all others: its name, like 1/16' -r
+complete -c re6st -n "__fish_re6st_using_subcommand node; and __fish_seen_subcommand_from up" -l registry-user -d 'The user that the registry runs as on the host of its own node, if it is neither root nor this node\'s: others may not have this node ask the network' -r
 complete -c re6st -n "__fish_re6st_using_subcommand node; and __fish_seen_subcommand_from up" -l state -d 'The folder for what survives restarts' -r -F
 complete -c re6st -n "__fish_re6st_using_subcommand node; and __fish_seen_subcommand_from up" -l run -d 'The folder for the control socket' -r -F
 complete -c re6st -n "__fish_re6st_using_subcommand node; and __fish_seen_subcommand_from up" -l log -d 'The folder in which stock keeps logs; this program logs on standard error only' -r -F

@@ -12,6 +12,7 @@ use crate::proto::cidr::Cidr;
 use crate::proto::endpoint::Endpoint;
 use crate::proto::matrix::ping::Ping;
 use crate::proto::matrix::verdict::Verdict;
+use crate::proto::terminal;
 
 /// One line.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -471,9 +472,8 @@ pub struct LineError {
 
 /// Writes one object as one line on standard output, at once.
 pub fn print(object: &Object) -> io::Result<()> {
-    let mut line = serde_json::to_vec(object).map_err(io::Error::other)?;
-    line.push(b'\n');
+    let line = serde_json::to_string(object).map_err(io::Error::other)?;
     let mut out = io::stdout().lock();
-    out.write_all(&line)?;
+    writeln!(out, "{}", terminal::json(&line))?;
     out.flush()
 }

@@ -13,6 +13,8 @@ pub mod tunnel;
 use std::fmt;
 use std::io::{self, Write};
 
+use crate::proto::terminal;
+
 /// How a command ends.
 pub type Outcome = Result<(), Failure>;
 
@@ -58,13 +60,14 @@ impl Failure {
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.sentence)
+        // It may quote a registry or a peer.
+        f.write_str(&terminal::text(&self.sentence))
     }
 }
 
-/// Prints a line on standard output.
+/// Prints a line, or several, on standard output: what would steer a terminal is escaped.
 pub fn print(line: impl fmt::Display) -> Outcome {
-    printed(writeln!(io::stdout().lock(), "{line}"))
+    printed(writeln!(io::stdout().lock(), "{}", terminal::text(&line.to_string())))
 }
 
 /// What became of something that was printed.

@@ -47,6 +47,24 @@ pub fn read(path: &Path) -> Result<Vec<u8>, FileError> {
     fs::read(path).map_err(|cause| FileError::new("read", path, cause))
 }
 
+/// Reads a secret from a file, or from standard input if `path` is `-`; without the end of its line.
+pub fn read_secret(path: &Path) -> Result<String, FileError> {
+    let failed = |cause| FileError::new("read", path, cause);
+    let mut text = String::new();
+    if path == Path::new("-") {
+        io::stdin().read_line(&mut text).map_err(failed)?;
+    } else {
+        mend_mode(path);
+        text = fs::read_to_string(path).map_err(failed)?;
+    }
+    Ok(text.trim_end_matches(['\r', '\n']).to_owned())
+}
+
+/// Whether a secret is among this process's arguments, which every user of this host can read.
+pub fn is_in_arguments(secret: &str) -> bool {
+    std::env::args_os().any(|argument| argument.to_string_lossy().contains(secret))
+}
+
 /// Replaces a file at once: readers see the old or the new one, also after a crash.
 pub fn replace(path: &Path, octets: &[u8], access: Access) -> Result<(), FileError> {
     let beside = write_beside(path, octets, access)?;

@@ -18,6 +18,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, Registry};
 
 use crate::os::clock::unix_time;
+use crate::proto::terminal;
 
 /// The target of what an operator is told even where only warnings are logged: what begins, ends, changes.
 pub const NOTABLE: &str = "notable";
@@ -25,7 +26,7 @@ pub const NOTABLE: &str = "notable";
 /// Starts logging; `level` is 0 (errors) to 4 (everything). `RE6ST_LOG` overrides it, for example
 /// `RE6ST_LOG=re6st::command::babel=trace`; `RE6ST_LOG_FORMAT=json` asks for objects.
 pub fn start(level: u8) {
-    let lines = fmt::layer().with_writer(io::stderr);
+    let lines = fmt::layer().with_writer(Escaped(io::stderr));
     if are_objects_wanted() {
         return begin(level, lines.event_format(Objects));
     }
@@ -42,7 +43,7 @@ pub fn start(level: u8) {
 pub fn start_in(level: u8, path: &Path) -> io::Result<()> {
     let file = Reopened(path.to_owned());
     file.open()?;
-    let lines = fmt::layer().with_writer(BoxMakeWriter::new(file));
+    let lines = fmt::layer().with_writer(BoxMakeWriter::new(Escaped(file)));
     if are_objects_wanted() {
         begin(level, lines.event_format(Objects));
     } else {
@@ -70,6 +71,42 @@ fn filter(level: u8) -> Targets {
         _ => Targets::new().with_default(Level::TRACE),
     })
 }
+
+/// Writes lines in which nothing steers a terminal, whatever peers or registries said: `cat` of a log must be
+/// safe. Colours are left to [`fmt::Layer`], which escapes what others say of them itself.
+struct Escaped<M>(M);
+
+/// One line on its way.
+struct EscapedLine<W>(W);
+
+impl<'a, M: MakeWriter<'a>> MakeWriter<'a> for Escaped<M> {
+    type Writer = EscapedLine<M::Writer>;
+
+    fn make_writer(&'a self) -> Self::Writer {
+        EscapedLine(self.0.make_writer())
+    }
+}
+
+impl<W: io::Write> io::Write for EscapedLine<W> {
+    /// Takes whole lines, as the layer writes them.
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let text = String::from_utf8_lossy(bytes);
+        let (body, end) = match text.strip_suffix('\n') {
+            Some(body) => (body, "\n"),
+            None => (&*text, ""),
+        };
+        let parts: Vec<_> = body.split(COLOUR).map(terminal::line).collect();
+        self.0.write_all(format!("{}{end}", parts.join(COLOUR)).as_bytes())?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
+/// How the layer begins a colour.
+const COLOUR: &str = "\u{1b}[";
 
 /// A file that is opened for every line.
 struct Reopened(PathBuf);
@@ -147,5 +184,22 @@ impl Visit for Object {
 
     fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
         self.0.insert(field.name().into(), format!("{value:?}").into());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    #[test]
+    fn log_line_steers_no_terminal() {
+        let mut line = EscapedLine(Vec::new());
+        line.write_all("\u{1b}[32m INFO\u{1b}[0m a\nb\u{202e}c\r\u{7}\u{1b}]0;d\n".as_bytes())
+            .unwrap();
+        let written = String::from_utf8(line.0).unwrap();
+        let expected = "\u{1b}[32m INFO\u{1b}[0m a\\u{a}b\\u{202e}c\\u{d}\\u{7}\\u{1b}]0;d\n";
+        assert_eq!(written, expected);
     }
 }

@@ -265,3 +265,6 @@ pub const REGISTRY_SOCKET_CONNECTIONS_MAX: usize = 32;
 /// Tickets of a registry's pages that ended before their time; beyond, nobody can log in or out until one of
 /// them would have expired.
 pub const REGISTRY_ENDED_TICKETS_MAX: usize = 1_024;
+
+/// How long the socket stays open from which a registry tells its own node of a new version.
+pub const REGISTRY_ANNOUNCE_LASTS: Duration = Duration::from_secs(1);

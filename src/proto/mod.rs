@@ -32,6 +32,7 @@ pub mod prefix;
 pub mod random;
 pub mod rate_limit;
 pub mod registry;
+pub mod terminal;
 pub mod time;
 pub mod tunnel;
 pub mod version;

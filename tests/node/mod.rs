@@ -2,6 +2,7 @@
 
 mod failures;
 mod host;
+mod local_users;
 mod mesh;
 mod ownership;
 mod renewal;

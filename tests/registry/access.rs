@@ -6,8 +6,10 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
-use super::process::{Registry, re6st, re6st_must, split};
+use super::process::{Registry, re6st, re6st_must, re6st_refused, split};
+use crate::namespace::{Process, RE6ST, eventually};
 
 const ANONYMOUS: &[&str] = &["--anonymous-prefix-length", "16"];
 
@@ -268,4 +270,83 @@ fn files_with_secrets_are_their_owners() {
     let output = re6st(&["registry", "init", "--network", "2001:db8:43::/48", "--dir", new]);
     assert!(output.status.success());
     assert_eq!(mode(&made), 0o700);
+}
+
+/// A PostgreSQL server that offers no TLS and asks for the password in clear; what it is told.
+const FALSE_SERVER: &str = r"
+import socket, struct
+server = socket.socket(); server.bind(('127.0.0.1', 0)); server.listen(5)
+print('port', server.getsockname()[1], flush=True)
+while True:
+    client, _ = server.accept(); client.settimeout(3)
+    try:
+        first = client.recv(8)
+        if len(first) == 8 and struct.unpack('>II', first)[1] == 80877103:
+            client.sendall(b'N'); print('asked for TLS', flush=True)
+        print('told', client.recv(2000), flush=True)
+        client.sendall(b'R' + struct.pack('>II', 8, 3)); print('told', client.recv(200), flush=True)
+    except OSError: pass
+    client.close()
+";
+
+#[test]
+fn password_is_not_sent_to_a_database_without_tls() {
+    let registry = Registry::start(ANONYMOUS);
+    let mut command = Command::new("python3");
+    command.args(["-u", "-c", FALSE_SERVER]);
+    let server = Process::start(command, registry.path(), "server");
+    let port = eventually("the server is ready", Duration::from_secs(20), || {
+        let printed = server.printed();
+        printed.split_once("port ")?.1.lines().next()?.parse::<u16>().ok()
+    });
+    for query in ["", "?sslmode=prefer", "?sslmode=verify-full"] {
+        let db = format!("postgres://re6st:s3cret@127.0.0.1:{port}/re6st{query}");
+        let serve = ["registry", "serve", "--dir", dir(&registry), "--port", "0", "--db", &db];
+        let said = re6st_refused(&serve, 1);
+        assert!(said.contains("sslmode=disable"), "{said}");
+        assert!(said.contains("every user of this host can read the password in --db"), "{said}");
+    }
+    let printed = server.printed();
+    assert!(printed.contains("asked for TLS") && !printed.contains("s3cret"), "{printed}");
+    let db = format!("postgres://re6st:s3cret@192.0.2.1:{port}/re6st?sslmode=disable");
+    let said = re6st_refused(
+        &["registry", "serve", "--dir", dir(&registry), "--port", "0", "--db", &db],
+        1,
+    );
+    assert!(said.contains("loopback address only"), "{said}");
+}
+
+#[test]
+fn token_is_read_from_a_file_or_standard_input() {
+    let registry = Registry::start(&[]);
+    let url = registry.url().to_string();
+    let path = registry.path().join("token");
+    for (at, source) in [path.to_str().unwrap(), "-"].into_iter().enumerate() {
+        let token =
+            re6st_must(&["registry", "token", "add", "a@example.com", "--dir", dir(&registry)]);
+        std::fs::write(&path, &token).unwrap();
+        let folder = registry.path().join(format!("node{at}"));
+        let joined = Command::new(RE6ST)
+            .args(["cert", "join", "--registry", &url, "--token-file", source, "--dir"])
+            .arg(&folder)
+            .stdin(std::fs::File::open(&path).unwrap())
+            .output()
+            .unwrap();
+        assert!(joined.status.success(), "{}", String::from_utf8_lossy(&joined.stderr));
+        assert!(folder.join("cert.crt").exists());
+    }
+}
+
+#[test]
+fn what_others_wrote_steers_no_terminal() {
+    let registry = Registry::start(ANONYMOUS);
+    let database = registry.path().join("registry.db");
+    let row = "INSERT INTO token VALUES ('t', 'a' || char(27) || '[2J' || char(155) || char(10) || 'x' \
+               || char(8238) || '@b', 16, strftime('%s', 'now'))";
+    crate::namespace::run("sqlite3", &[database.to_str().unwrap(), row]);
+    let list = ["registry", "token", "list", "--dir", dir(&registry)];
+    let table = re6st_must(&list);
+    assert!(table.contains("a\\u{1b}[2J\\u{9b}\\u{a}x\\u{202e}@b"), "{table}");
+    let lines = re6st_must(&[&list[..], &["--json"]].concat());
+    assert!(lines.contains("a\\u001b[2J\\u009b\\nx\\u202e@b"), "{lines}");
 }

@@ -8,6 +8,7 @@ use crate::command::babel::control::{Wanted, ask};
 use crate::command::babel::objects::tables;
 use crate::command::json::{self, Object};
 use crate::command::{Failure, Outcome, print};
+use crate::proto::terminal;
 
 /// Options of `re6st babel dump` and `re6st babel monitor`.
 #[derive(Debug, clap::Args)]
@@ -43,7 +44,7 @@ pub fn monitor(options: &Options) -> Outcome {
             return json::print(&object);
         }
         if let Some(line) = line(&object) {
-            writeln!(io::stdout(), "{line}")?;
+            writeln!(io::stdout(), "{}", terminal::text(&line))?;
         }
         Ok(())
     })

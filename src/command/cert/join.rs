@@ -25,12 +25,12 @@ use super::files::{Files, broken, unusable};
 #[derive(Debug, Args)]
 pub struct Options {
     /// An invitation, as `re6st registry invite` prints it: names the registry, its authority and a token
-    #[arg(value_name = "INVITATION", conflicts_with_all = ["registry", "fingerprint", "how"])]
+    #[arg(value_name = "INVITATION", conflicts_with_all = ["registry", "fingerprint", "how", "invitation_file"])]
     invitation: Option<Invitation>,
     #[arg(
         long,
         value_name = "URL",
-        required_unless_present = "invitation",
+        required_unless_present_any = ["invitation", "invitation_file"],
         help = "The registry, for example http://re6st.example.com/"
     )]
     registry: Option<RegistryUrl>,
@@ -52,9 +52,15 @@ pub struct Options {
     /// Have a token mailed to this address, then ask for it
     #[arg(long, value_name = "ADDRESS", group = "how")]
     email: Option<String>,
-    /// The token you were given
+    /// The token you were given; other users of this host can read it among the arguments: use --token-file
     #[arg(long, group = "how")]
     token: Option<String>,
+    /// A file with the token; - for standard input
+    #[arg(long, value_name = "FILE", group = "how")]
+    token_file: Option<PathBuf>,
+    /// A file with the invitation; - for standard input
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["registry", "fingerprint", "how"])]
+    invitation_file: Option<PathBuf>,
     /// Ask for a certificate without a token
     #[arg(long, group = "how")]
     anonymous: bool,
@@ -71,6 +77,18 @@ impl Options {
 
 /// Does what `re6st cert join` was asked.
 pub fn run(mut options: Options) -> Outcome {
+    if let Some(path) = &options.invitation_file {
+        let text = file::read_secret(path).map_err(|error| Failure::failed(error.to_string()))?;
+        options.invitation = Some(text.trim().parse().map_err(|error| {
+            Failure::usage(format!("--invitation-file {}: {error}", path.display()))
+        })?);
+    }
+    if let Some(path) = &options.token_file {
+        let text = file::read_secret(path).map_err(|error| Failure::failed(error.to_string()))?;
+        options.token = Some(text.trim().to_owned());
+    } else if options.token.as_deref().is_some_and(file::is_in_arguments) {
+        eprintln!("re6st: other users of this host can read --token; use --token-file");
+    }
     if let Some(invitation) = options.invitation.take() {
         options.registry = Some(invitation.registry);
         options.fingerprint = Some(invitation.fingerprint);

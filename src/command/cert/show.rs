@@ -11,6 +11,7 @@ use crate::os::clock::unix_time;
 use crate::os::file;
 use crate::proto::certificate::{Authority, Certificate, PrivateKey};
 use crate::proto::cidr::Cidr;
+use crate::proto::terminal;
 
 use super::files::{authority, broken, certificate, unusable};
 
@@ -68,13 +69,14 @@ impl Show {
         if self.json {
             return printed(json::print(&Object::Certificate(object)));
         }
-        let text = |value: Option<String>| value.unwrap_or_else(|| "none".into());
+        let line = |text: &str| terminal::line(text).into_owned();
+        let text = |value: Option<String>| value.map_or_else(|| "none".into(), |it| line(&it));
         let mut table = Table::new();
         table.add_row(["name".into(), text(object.common_name)]);
         table.add_row(["prefix".into(), text(object.prefix.map(|prefix| prefix.to_string()))]);
         table.add_row(["serial".into(), text(object.serial.map(|serial| serial.to_string()))]);
-        table.add_row(["subject".to_owned(), object.subject]);
-        table.add_row(["issuer".to_owned(), object.issuer]);
+        table.add_row(["subject".to_owned(), line(&object.subject)]);
+        table.add_row(["issuer".to_owned(), line(&object.issuer)]);
         table.add_row(["valid from".to_owned(), object.not_before]);
         table.add_row(["valid until".to_owned(), object.not_after]);
         table.add_row(["fingerprint".to_owned(), object.fingerprint]);

@@ -27,7 +27,7 @@ use crate::command::tunnel::event::Event;
 use crate::command::{Failure, Outcome, runtime};
 use crate::os::clock::{self, Clock};
 use crate::os::signals::Signals;
-use crate::os::{entropy, host, log};
+use crate::os::{entropy, host, log, socket_owner, user};
 use crate::proto::babel::dump::Dump;
 use crate::proto::babel::settings::CostMultiplier;
 use crate::proto::certificate::Identity;
@@ -80,6 +80,8 @@ struct Drive {
     preferences: Preferences,
     ports: Vec<Port>,
     lans: Vec<String>,
+    /// The users who may have this node ask the network, as its registry does.
+    registry_users: Vec<u32>,
     /// Given by the operator: nothing is learnt then.
     given_addresses: bool,
     given_country: bool,
@@ -92,6 +94,16 @@ struct Drive {
     routes: Vec<Route>,
     look_at: Instant,
     ending: bool,
+}
+
+fn registry_users(options: &Options) -> Result<Vec<u32>, Failure> {
+    let mut users = vec![0, user::own_uid()];
+    if let Some(name) = &options.registry_user {
+        let (uid, _) = user::ids_of(name)
+            .map_err(|error| Failure::usage(format!("--registry-user {name}: {error}")))?;
+        users.push(uid);
+    }
+    Ok(users)
 }
 
 /// What one turn of the loop waits for.
@@ -115,7 +127,7 @@ impl Drive {
         identity: Identity,
     ) -> Result<Self, Failure> {
         let clock = Clock::start();
-        let random = entropy::random();
+        let registry_users = registry_users(options)?;
         let signals = runtime::signals()?;
         let (memory, remembered) = Memory::open(options, clock.now());
         let mut client = RegistryClient::new(options.registry.clone(), identity.clone());
@@ -134,12 +146,11 @@ impl Drive {
             known_peers(remembered.peers),
             clock::unix_time(),
             clock.now(),
-            random,
+            entropy::random(),
         );
         let (registry, registry_answers) = registry::start(client);
-        let (unix, now) = (clock::unix_time(), clock.now());
         let paths = [options.cert.clone(), options.ca.clone()];
-        let renewal = Renewal::new(paths, &identity, unix, now);
+        let renewal = Renewal::new(paths, &identity, clock::unix_time(), clock.now());
         let mut drive = Self {
             clock,
             identity,
@@ -161,6 +172,7 @@ impl Drive {
             preferences,
             ports,
             lans: options.interface.clone(),
+            registry_users,
             given_addresses: !options.given_addresses().is_empty(),
             given_country: options.country.is_some(),
             hosts: Vec::new(),
@@ -317,9 +329,30 @@ impl Drive {
     async fn hear(&mut self, from: SocketAddr, octets: &[u8]) {
         let IpAddr::V6(address) = from.ip() else { return };
         if address == Ipv6Addr::LOCALHOST {
+            if !self.is_from_registry(from.port()) {
+                return;
+            }
             self.feed(Input::Errand { port: from.port(), octets }).await;
         } else if self.identity.authority.network().contains(address) {
             self.feed(Input::Datagram { from: address, octets }).await;
+        }
+    }
+
+    /// Whether a datagram from this host comes from the registry, by who owns the socket it was sent from: every
+    /// user may send to the loopback address.
+    fn is_from_registry(&self, port: u16) -> bool {
+        match socket_owner::of_udp_sender(port) {
+            Ok(owners) => {
+                let is_allowed = owners.iter().all(|uid| self.registry_users.contains(uid));
+                if !is_allowed {
+                    tracing::debug!("ignoring a datagram from port {port} of users {owners:?}");
+                }
+                is_allowed && !owners.is_empty()
+            }
+            Err(error) => {
+                tracing::warn!("cannot find the owner of UDP port {port}: {error}");
+                false
+            }
         }
     }
 

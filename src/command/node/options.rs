@@ -79,6 +79,10 @@ pub struct Options {
     /// A node to have a tunnel with before all others: its name, like 1/16
     #[arg(long, value_name = "NODE")]
     pub neighbour: Vec<Prefix>,
+    /// The user that the registry runs as on the host of its own node, if it is neither root nor this node's: others
+    /// may not have this node ask the network
+    #[arg(long, value_name = "NAME")]
+    pub registry_user: Option<String>,
     /// The folder for what survives restarts
     #[arg(long, value_name = "DIR", default_value = "/var/lib/re6stnet")]
     pub state: PathBuf,

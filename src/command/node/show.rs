@@ -6,6 +6,7 @@ use comfy_table::{Table, presets};
 
 use crate::command::json::{self, NodeStatus, Object};
 use crate::command::node::control::Question;
+use crate::proto::terminal;
 
 /// Prints the answer to a question.
 pub fn print(question: Question, objects: &[Object], as_json: bool) -> io::Result<()> {
@@ -19,7 +20,7 @@ pub fn print(question: Question, objects: &[Object], as_json: bool) -> io::Resul
         Question::Tunnels => tunnels(objects),
         Question::Routes => routes(objects),
     };
-    io::stdout().lock().write_all(text.as_bytes())
+    io::stdout().lock().write_all(terminal::text(&text).as_bytes())
 }
 
 fn status(objects: &[Object]) -> String {

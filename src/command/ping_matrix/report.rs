@@ -10,6 +10,7 @@ use crate::command::ping_matrix::{html, svg, table, targets};
 use crate::command::{Failure, Outcome, printed};
 use crate::proto::matrix::grid::Grid;
 use crate::proto::matrix::verdict::Verdict;
+use crate::proto::terminal;
 
 /// What to show, and how
 #[derive(Debug, Args)]
@@ -66,7 +67,8 @@ pub fn read(files: &[PathBuf]) -> Result<Grid, Failure> {
 
 /// Prints a grid on standard output.
 pub fn print(grid: &Grid, format: Format) -> Outcome {
-    printed(io::stdout().lock().write_all(text(grid, format).as_bytes()))
+    let text = text(grid, format);
+    printed(io::stdout().lock().write_all(terminal::text(&text).as_bytes()))
 }
 
 /// A grid as text.

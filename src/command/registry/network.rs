@@ -9,6 +9,7 @@ use crate::os::clock::unix_time;
 use crate::os::database::{Database, Leaf, Tables};
 use crate::os::log::NOTABLE;
 use crate::proto::certificate::Issuer;
+use crate::proto::limits::REGISTRY_ANNOUNCE_LASTS;
 use crate::proto::prefix::Prefix;
 use crate::proto::random::Random;
 use crate::proto::registry::allocation;
@@ -151,6 +152,8 @@ pub(super) async fn announce(own: Prefix) {
     if let Ok(node) = OwnNode::open().await {
         // Without a node there, the next one to ask will get the new version anyway.
         let _ = node.ask(own, Question::NewVersion).await;
+        // The node looks up who owns the socket: it must still be open.
+        tokio::time::sleep(REGISTRY_ANNOUNCE_LASTS).await;
     }
 }
 
@@ -266,7 +269,7 @@ impl Registry {
     /// Tells the nodes that there is a new version.
     pub async fn announce(self: &Arc<Self>) {
         if let Ok(Some(own)) = self.own().await {
-            announce(own).await;
+            tokio::spawn(announce(own));
         }
     }
 }

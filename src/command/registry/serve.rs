@@ -73,7 +73,9 @@ pub struct Options {
     #[arg(short = '6', long = "bind6", value_name = "ADDRESS", default_value = "::")]
     bind6: Ipv6Addr,
     /// The SQLite database, which is made if it is not there; or PostgreSQL's, which several registries
-    /// may serve at a time: postgres://USER:PASSWORD@HOST/DATABASE
+    /// may serve at a time: postgres://USER@HOST/DATABASE, with the password in PGPASSWORD or in the file that
+    /// PGPASSFILE names. TLS is required and verified, against ?sslrootcert=FILE if given; not over a Unix
+    /// socket, nor on the loopback interface with ?sslmode=disable
     #[arg(long, value_name = "FILE|postgres://…", env = "RE6ST_DB", hide_env_values = true)]
     db: Option<Location>,
     /// Diffie-Hellman parameters for nodes, PEM; RFC 7919's ffdhe2048 if not given
@@ -89,11 +91,14 @@ pub struct Options {
     #[arg(long, value_name = "HOST[:PORT]|FILE")]
     mailhost: Option<String>,
     /// The user to log in as at the mail server
-    #[arg(long, requires = "smtp_pwd")]
+    #[arg(long, requires = "smtp_secret")]
     smtp_user: Option<String>,
-    /// The user's password
-    #[arg(long, value_name = "PASSWORD")]
+    /// The user's password; other users of this host can read it among the arguments: use --smtp-pwd-file
+    #[arg(long, value_name = "PASSWORD", group = "smtp_secret")]
     smtp_pwd: Option<String>,
+    /// A file with the user's password
+    #[arg(long, value_name = "FILE", group = "smtp_secret")]
+    smtp_pwd_file: Option<PathBuf>,
     /// Encrypt the connection to the mail server
     #[arg(long)]
     smtp_starttls: bool,
@@ -181,6 +186,7 @@ pub fn run(options: Options) -> Outcome {
              and --key FILE",
         ));
     }
+    warn_of_arguments(&options);
     // Whatever is created from now on is the owner's alone.
     user::set_umask();
     let ports = ports(&options)?;
@@ -415,7 +421,13 @@ fn mailbox(options: &Options, sender: Option<String>) -> Result<Option<Mailbox>,
         let form = "give a mail server as HOST, HOST:PORT or [IPV6]:PORT, or the path of a mailbox";
         Failure::usage(format!("--mailhost {mailhost}: {form}"))
     })?;
-    let login = options.smtp_user.clone().zip(options.smtp_pwd.clone());
+    let password = match &options.smtp_pwd_file {
+        Some(path) => {
+            Some(file::read_secret(path).map_err(|error| Failure::failed(error.to_string()))?)
+        }
+        None => options.smtp_pwd.clone(),
+    };
+    let login = options.smtp_user.clone().zip(password);
     let server = smtp::Server { host, port, starttls: options.smtp_starttls, login };
     Ok(Some(Mailbox::Server(server, sender)))
 }
@@ -442,6 +454,21 @@ fn ipv4(words: &[String]) -> Result<Option<(Cidr, u8)>, Failure> {
     })
 }
 
+/// Secrets among the arguments are everybody's on this host.
+fn warn_of_arguments(options: &Options) {
+    let password = options.db.as_ref().and_then(Location::password);
+    for (secret, option, remedy) in [
+        (options.smtp_pwd.as_deref(), "--smtp-pwd", "--smtp-pwd-file"),
+        (password, "--db", "PGPASSFILE, or the environment variable RE6ST_DB"),
+    ] {
+        if secret.is_some_and(file::is_in_arguments) {
+            tracing::warn!(
+                "every user of this host can read the password in {option} while the registry runs; use {remedy}"
+            );
+        }
+    }
+}
+
 fn admin_group(options: &Options) -> Result<Option<u32>, Failure> {
     let Some(name) = &options.admin_group else { return Ok(None) };
     let group = user::group_of(name);
@@ -452,6 +479,8 @@ fn admin_group(options: &Options) -> Result<Option<u32>, Failure> {
 fn admin_socket(options: &Options) -> Result<Option<AdminSocket>, Failure> {
     let path = match &options.socket {
         Some(path) => path.clone(),
+        // Another sentence says so, and how to make one.
+        None if options.dir.as_ref().is_some_and(|dir| !dir.exists()) => return Ok(None),
         None => socket::default_path(options.dir.as_deref(), Some(&options.db())),
     };
     let owner =

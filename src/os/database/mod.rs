@@ -3,6 +3,7 @@
 //! Two thin drivers say how a transaction begins, runs a statement and ends (`Statements`); every query
 //! is written once, here, in the words that both databases understand.
 
+mod address;
 mod claim;
 mod server;
 mod sqlite;
@@ -171,10 +172,24 @@ fn is_full(error: &rusqlite::Error) -> bool {
 /// The server's words and what is behind them, for `db error` alone says nothing.
 fn told(error: &postgres::Error) -> String {
     let behind = std::error::Error::source(error).map(ToString::to_string);
-    behind.map_or_else(|| error.to_string(), |behind| format!("{error}: {behind}"))
+    let said = behind.map_or_else(|| error.to_string(), |behind| format!("{error}: {behind}"));
+    if said.contains("does not support TLS") {
+        return format!(
+            "{said}; enable it there, use the server's Unix socket, or add ?sslmode=disable to the address if \
+             it is on the loopback interface"
+        );
+    }
+    said
 }
 
 impl Location {
+    /// The password, as it is written in the address.
+    pub fn password(&self) -> Option<&str> {
+        let Self::Server(url) = self else { return None };
+        let (user, _) = url.split_once("://")?.1.split('?').next()?.rsplit_once('@')?;
+        Some(user.split_once(':')?.1).filter(|password| !password.is_empty())
+    }
+
     /// The file, if it is one.
     pub fn file(&self) -> Option<&Path> {
         match self {

@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::error::Error;
+use std::path::PathBuf;
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ use postgres_openssl::MakeTlsConnector;
 
 use crate::proto::limits::{REGISTRY_DATABASE_CONNECTIONS_MAX, REGISTRY_DATABASE_PATIENCE};
 
+use super::address::Address;
 use super::value::Row;
 use super::{DatabaseError, FIRST_LEAF, Statements, Value};
 
@@ -41,6 +43,8 @@ const LOCK: &str = "SELECT pg_advisory_xact_lock(7266678)";
 /// A database on a server, with the connections that are free now.
 pub struct Server {
     config: Config,
+    /// What the server's certificate is verified against, if not the system's CAs.
+    root_certificates: Option<PathBuf>,
     state: Mutex<Pool>,
     returned: Condvar,
 }
@@ -76,7 +80,9 @@ struct Begun<'a> {
 impl Server {
     /// Opens a database by its address; makes the tables that are not there.
     pub fn open(url: &str) -> Result<Self, DatabaseError> {
-        let mut config: Config = url.parse()?;
+        let mut address = Address::parse(url)?;
+        address.find_password();
+        let Address { mut config, root_certificates } = address;
         config.application_name("re6st registry").connect_timeout(REGISTRY_DATABASE_PATIENCE);
         // A host that vanished in the middle of a query would be waited for for a quarter of an hour.
         config.tcp_user_timeout(REGISTRY_DATABASE_PATIENCE).keepalives_idle(PROBE_PATIENCE);
@@ -88,7 +94,7 @@ impl Server {
             "{options} -c statement_timeout={patience} -c client_min_messages=warning"
         ));
         let pool = Mutex::new(Pool { idle: Vec::new(), open: 0 });
-        let server = Self { config, state: pool, returned: Condvar::new() };
+        let server = Self { config, root_certificates, state: pool, returned: Condvar::new() };
         let mut connection = server.connect()?;
         let mut transaction = connection.client.transaction()?;
         transaction.batch_execute(LOCK)?;
@@ -103,9 +109,13 @@ impl Server {
     }
 
     fn connect(&self) -> Result<Connection, DatabaseError> {
-        // Who answers for another host must prove it; a socket on this one is not encrypted.
-        let tls = SslConnector::builder(SslMethod::tls_client())
-            .map_err(|error| DatabaseError::Tls(error.to_string()))?;
+        let failed = |error: &dyn std::fmt::Display| DatabaseError::Tls(error.to_string());
+        let mut tls =
+            SslConnector::builder(SslMethod::tls_client()).map_err(|error| failed(&error))?;
+        if let Some(path) = &self.root_certificates {
+            let read = tls.set_ca_file(path);
+            read.map_err(|error| failed(&format_args!("{}: {error}", path.display())))?;
+        }
         let client = self.config.connect(MakeTlsConnector::new(tls.build()))?;
         Ok(Connection { client, prepared: HashMap::new() })
     }

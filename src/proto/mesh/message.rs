@@ -51,6 +51,11 @@ impl Code {
         }
     }
 
+    /// Whether registries ask it: what else nodes say to each other, nobody may have said in a node's name.
+    pub const fn is_asked_by_registry(self) -> bool {
+        matches!(self, Self::Version | Self::Addresses | Self::About | Self::Topology)
+    }
+
     const fn octet(self) -> u8 {
         match self {
             Self::Version => 0,

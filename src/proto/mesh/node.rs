@@ -428,8 +428,11 @@ impl Node {
 
     fn run_errand(&mut self, port: u16, octets: &[u8], now: Instant, out: &mut Vec<Output>) {
         let Some(errand) = Errand::parse(octets).filter(|_| self.is_of_registry()) else { return };
-        self.errand_port = Some(port);
         let message = errand.message;
+        if !message.code.is_asked_by_registry() {
+            return;
+        }
+        self.errand_port = Some(port);
         if errand.prefix != self.sessions.identity().prefix {
             let asked = Message { forwarded: true, ..message };
             self.send(errand.prefix, &asked, now, out);

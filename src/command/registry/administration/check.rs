@@ -11,6 +11,7 @@ use crate::os::database::{Leaf, Tables};
 use crate::proto::certificate::{Authority, Certificate, renewal};
 use crate::proto::prefix::Prefix;
 use crate::proto::registry::clock::REMEDY;
+use crate::proto::terminal;
 use crate::proto::version::NetworkVersion;
 
 use super::{Folder, print_all};
@@ -37,7 +38,9 @@ impl Check {
         let printed = if self.json {
             print_all(problems.into_iter().map(Object::Problem))
         } else {
-            let line = |it: json::Problem| print(format_args!("{}: {}", it.subject, it.problem));
+            let line = |it: json::Problem| {
+                print(format_args!("{}: {}", it.subject, terminal::line(&it.problem)))
+            };
             problems.into_iter().try_for_each(line)
         };
         match found {

@@ -11,6 +11,7 @@ use crate::command::{Failure, Outcome, print};
 use crate::os::database::Leaf;
 use crate::proto::endpoint::Endpoint;
 use crate::proto::prefix::{Network, Prefix};
+use crate::proto::terminal;
 
 use super::{Place, Reach, print_all};
 use crate::command::registry::certificates::certificate_of;
@@ -39,7 +40,7 @@ impl Nodes {
             table.add_row([
                 node.name,
                 text(node.sdn.map(|address| address.to_string())),
-                text(node.email),
+                terminal::line(&text(node.email)).into_owned(),
                 text(node.serial.map(|serial| serial.to_string())),
                 text(node.not_after),
                 text(node.ipv4.map(|address| address.to_string())),

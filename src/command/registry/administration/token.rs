@@ -10,6 +10,7 @@ use crate::command::{Failure, Outcome, print};
 use crate::os::clock::unix_time;
 use crate::os::{database, entropy};
 use crate::proto::registry::token;
+use crate::proto::terminal;
 
 use super::{Folder, Place, Reach, Running, print_all};
 
@@ -145,7 +146,8 @@ fn list_tokens(place: &Place, grace: Duration, as_json: bool) -> Outcome {
     table.set_header(["token", "mail", "bits", "until"]);
     for token in tokens {
         let (bits, until) = (token.prefix_length.to_string(), token.not_after.unwrap_or_default());
-        table.add_row([token.token, token.email, bits, until]);
+        let (name, email) = (terminal::line(&token.token), terminal::line(&token.email));
+        table.add_row([&*name, &*email, &bits, &until]);
     }
     print(table)
 }

@@ -8,6 +8,7 @@ use comfy_table::Table;
 use crate::command::json::{self, Object};
 use crate::command::{Outcome, print};
 use crate::proto::prefix::Prefix;
+use crate::proto::terminal;
 
 use super::{Place, Reach, block_on, print_all};
 use crate::command::registry::network::registry_prefix;
@@ -62,7 +63,8 @@ impl Versions {
         let mut table = Table::new();
         table.set_header(["node", "software"]);
         for (name, software) in nodes {
-            table.add_row([name, software.unwrap_or_else(|| "does not answer".into())]);
+            let software = software.unwrap_or_else(|| "does not answer".into());
+            table.add_row([terminal::line(&name), terminal::line(&software)]);
         }
         print(table)
     }
@@ -94,7 +96,8 @@ impl Topology {
         table.set_header(["node", "made tunnels to", "answers"]);
         for (name, peers) in told {
             let answers = if answered.contains(&name) { "yes" } else { "no" };
-            table.add_row([name, Vec::from_iter(peers).join(" "), answers.to_owned()]);
+            let peers = Vec::from_iter(peers).join(" ");
+            table.add_row([terminal::line(&name), terminal::line(&peers), answers.into()]);
         }
         print(table)
     }
