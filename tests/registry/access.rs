@@ -1,13 +1,14 @@
 //! Who may administer a registry: by its Unix socket, from the loopback interface, through proxies, in browsers.
 
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
+use super::postgres::Postgres;
 use super::process::{Registry, re6st, re6st_must, re6st_refused, split};
 use crate::namespace::{Process, RE6ST, eventually};
 
@@ -349,4 +350,58 @@ fn what_others_wrote_steers_no_terminal() {
     assert!(table.contains("a\\u{1b}[2J\\u{9b}\\u{a}x\\u{202e}@b"), "{table}");
     let lines = re6st_must(&[&list[..], &["--json"]].concat());
     assert!(lines.contains("a\\u001b[2J\\u009b\\nx\\u202e@b"), "{lines}");
+}
+
+/// Goal: the database's certificate is verified.
+/// Method: a server on the loopback interface with a certificate of a CA of the test's own.
+#[test]
+fn database_is_verified_against_a_ca() {
+    let run = crate::namespace::run;
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let server = Postgres::start_with(|folder| {
+        let of = |name: &str| folder.join(name).to_str().unwrap().to_owned();
+        let [ca, ca_key, other, other_key] = ["ca.pem", "ca.key", "other.pem", "other.key"].map(of);
+        for (certificate, key) in [(&ca, &ca_key), (&other, &other_key)] {
+            let new = [
+                "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=test", "-days", "2",
+            ];
+            run("openssl", &[&new[..], &["-keyout", key, "-out", certificate]].concat());
+        }
+        let [key, certificate] = ["server.key", "server.pem"].map(of);
+        let new = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=127.0.0.1"];
+        let san =
+            ["-addext", "subjectAltName=IP:127.0.0.1", "-addext", "basicConstraints=CA:FALSE"];
+        let signed =
+            ["-CA", &ca, "-CAkey", &ca_key, "-days", "2", "-keyout", &key, "-out", &certificate];
+        run("openssl", &[&new[..], &san, &signed].concat());
+        if nix::unistd::geteuid().is_root() {
+            run("chown", &["postgres", &key, &certificate]);
+        }
+        let port = port.to_string();
+        let mut options = vec!["-h".to_owned(), "127.0.0.1".to_owned(), "-p".to_owned(), port];
+        for setting in
+            ["ssl=on", &format!("ssl_cert_file={certificate}"), &format!("ssl_key_file={key}")]
+        {
+            options.extend(["-c".to_owned(), setting.to_owned()]);
+        }
+        options
+    });
+    let folder = server.folder().to_str().unwrap();
+    let to = |query: &str| format!("postgres://re6st@127.0.0.1:{port}/postgres{query}");
+    let registry = Registry::start(ANONYMOUS);
+    registry.signal("TERM");
+    let from = registry.path().join("registry.db");
+    let migrate = |query: &str| {
+        re6st(&["registry", "migrate", "--from", from.to_str().unwrap(), "--to", &to(query)])
+    };
+    eventually("the registry ended", Duration::from_secs(20), || {
+        let said = String::from_utf8(migrate("?sslmode=allow").stderr).unwrap();
+        said.contains("sslmode=allow is not known").then_some(())
+    });
+    for query in ["", &format!("?sslrootcert={folder}/other.pem")] {
+        let said = String::from_utf8(migrate(query).stderr).unwrap();
+        assert!(said.contains("name the file of its CA's certificate"), "{said}");
+    }
+    let output = migrate(&format!("?sslrootcert={folder}/ca.pem"));
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }

@@ -19,6 +19,11 @@ pub struct Postgres {
 impl Postgres {
     /// Starts one. As root it runs as the user that Debian's package made, for it refuses to be root.
     pub fn start() -> Self {
+        Self::start_with(|_| Vec::new())
+    }
+
+    /// The same with more options, which may name files in its folder.
+    pub fn start_with(options: impl FnOnce(&Path) -> Vec<String>) -> Self {
         let folder = TempDir::with_prefix("re6st-postgres-").unwrap();
         let data = folder.path().join("data");
         fs::create_dir(&data).unwrap();
@@ -38,14 +43,20 @@ impl Postgres {
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
         let mut command = program("postgres");
         command.arg("-D").arg(&data).arg("-k").arg(folder.path());
+        let options = options(folder.path());
         // What is tested is a registry that is killed, not a machine that loses its power.
-        command.args(["-h", "", "-c", "fsync=off", "-c", "max_connections=60"]);
+        command.args(["-h", "", "-c", "fsync=off", "-c", "max_connections=60"]).args(options);
         let logs = TempDir::new().unwrap();
         let process = Process::start(command, logs.path(), "postgres");
         eventually("PostgreSQL is ready", Duration::from_secs(30), || {
             process.printed().contains("ready to accept connections").then_some(())
         });
         Self { process: Some(process), folder }
+    }
+
+    /// Its folder.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     /// Its address, as `--db` takes it.

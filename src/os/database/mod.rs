@@ -179,6 +179,9 @@ fn told(error: &postgres::Error) -> String {
              it is on the loopback interface"
         );
     }
+    if said.contains("certificate verify failed") {
+        return format!("{said}; name the file of its CA's certificate with ?sslrootcert=FILE");
+    }
     said
 }
 
