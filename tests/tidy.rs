@@ -16,6 +16,7 @@ const SHARED: &[&str] = &[
     "bytes",
     "certificate",
     "cidr",
+    "crl",
     "endpoint",
     "half_open",
     "limits",

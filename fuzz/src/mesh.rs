@@ -44,8 +44,12 @@ struct World {
 
 impl World {
     fn new() -> Self {
-        let configuration =
-            Configuration { settings: settings(), revoked: BTreeSet::new(), version: None };
+        let configuration = Configuration {
+            settings: settings(),
+            revoked: BTreeSet::new(),
+            version: None,
+            crl: None,
+        };
         let cache = Cache::new([(prefix(3), Addresses::parse("192.0.2.3,1194,udp"))]);
         let random = Random::from_number(1);
         let (about, now) = ("fuzz".to_owned(), Instant::ZERO);

@@ -59,6 +59,23 @@ pub const BABEL_BURST_PACKETS: usize = 24;
 /// Places a node can say it is reached at; further ones are passed over.
 pub const MESH_ADDRESSES_MAX: usize = 16;
 
+/// Serial numbers of a signed revocation list; of more, the lowest are left out. They fit one datagram.
+pub const CRL_SERIALS_MAX: u32 = 7_000;
+/// Between two questions for a revocation list that a node misses; the neighbours are asked in turn.
+pub const CRL_ASK_INTERVAL: Duration = Duration::from_secs(5);
+/// Between two fetches of the network's parameters from the registry though no peer told of a new version:
+/// no member can keep them away. As much again by chance at most.
+pub const PARAMETERS_REFRESH: Duration = Duration::from_secs(1_200);
+/// Handshakes of UDP 326 that cost a private-key operation, for one peer and in all; further ones are
+/// dropped, and repeated by the peer.
+pub const MESH_HANDSHAKES_PER_PEER: Rate = Rate::per(16, Duration::from_secs(60));
+/// The same for all peers together.
+pub const MESH_HANDSHAKES: Rate = Rate::per(100, Duration::from_secs(1));
+/// Certificates of UDP 326 that are verified for one peer; further ones are dropped.
+pub const MESH_CERTIFICATES_PER_PEER: Rate = Rate::per(20, Duration::from_secs(10));
+/// Sessions without a certificate that nothing waits for are forgotten after this time.
+pub const MESH_UNVERIFIED_LASTS: Duration = Duration::from_secs(300);
+
 /// Peers whose addresses are remembered; beyond, one that did not work or the oldest is forgotten.
 pub const MESH_CACHE_PEERS_MAX: usize = 200;
 
@@ -97,6 +114,10 @@ pub const REGISTRY_REQUEST_OCTETS_MAX: usize = 32 * 1_024;
 
 /// How long a registry waits for a node's answer before it goes on without.
 pub const REGISTRY_NODE_PATIENCE: Duration = Duration::from_secs(3);
+
+/// How long `registry revoke` waits for nodes to have the new revocation list, unless it is told to wait
+/// longer; then it says how many have it.
+pub const REGISTRY_HAND_OUT_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// How long a registry uses the same list of routed nodes.
 pub const REGISTRY_ROUTED_LASTS: Duration = Duration::from_secs(60);

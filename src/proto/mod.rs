@@ -22,6 +22,7 @@ pub mod babel;
 pub mod bytes;
 pub mod certificate;
 pub mod cidr;
+pub mod crl;
 pub mod endpoint;
 pub mod half_open;
 pub mod lab;

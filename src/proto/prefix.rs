@@ -158,6 +158,13 @@ impl Prefix {
         self.length
     }
 
+    /// The first `length` bits of it; all of them if it has no more.
+    pub fn truncated(self, length: u8) -> Self {
+        let dropped = u32::from(self.length.saturating_sub(length));
+        let value = self.value.checked_shr(dropped).unwrap_or(0);
+        Self { value, length: self.length.min(length) }
+    }
+
     /// Whether all of `other` is in it.
     pub fn covers(self, other: Self) -> bool {
         self.length <= other.length

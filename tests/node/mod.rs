@@ -6,5 +6,6 @@ mod local_users;
 mod mesh;
 mod ownership;
 mod renewal;
+mod revocation;
 mod status;
 pub mod underlay;

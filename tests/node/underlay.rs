@@ -169,6 +169,11 @@ impl Underlay {
         node.stop();
     }
 
+    /// The folder of the registry.
+    pub fn registry_folder(&self) -> PathBuf {
+        self.folder.path().join("registry")
+    }
+
     /// The process of the registry.
     pub fn registry_pid(&self) -> u32 {
         self.registry.as_ref().unwrap().id()

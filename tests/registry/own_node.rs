@@ -26,7 +26,8 @@ while True:
     # What another one asked, late: nobody may take it for an answer.
     node.sendto(b'1111111111111111\0' + code + b'10.9.9.9,1,udp', source)
     node.sendto(b'rubbish', source)
-    if number < 3 and code[0]:
+    # As upstream's node: what it does not know, and what is told it, it does not answer.
+    if number < 3 and code[0] in (1, 4, 5):
         answer = {1: '10.0.0.%u,1194,udp,FR;10.0.0.%u,1194,tcp' % (number, number),
                   4: 'software %u' % number, 5: tunnels[number]}[code[0]]
         node.sendto(question + answer.encode(), source)

@@ -13,6 +13,7 @@ use openssl::pkey::{PKey, Private};
 use openssl::rsa::Rsa;
 use openssl::x509::{X509Builder, X509Name, X509NameBuilder};
 use re6st::proto::certificate::{Authority, Certificate, Identity, PrivateKey};
+use re6st::proto::crl::SignedCrl;
 use re6st::proto::endpoint::{Endpoint, Transport};
 use re6st::proto::mesh::address::{Addresses, Country};
 use re6st::proto::mesh::cache::Cache;
@@ -22,24 +23,31 @@ use re6st::proto::mesh::tunnels::{Cost, Decision, FIRST_SERVED_LINK, Link, Role,
 use re6st::proto::prefix::{Network, Prefix};
 use re6st::proto::random::Random;
 use re6st::proto::time::{Instant, UnixTime};
+use re6st::proto::version::NetworkVersion;
 
 /// A node's number; its prefix is that number in 16 bits.
-type Number = usize;
+pub(super) type Number = usize;
 
-struct World {
-    now: Instant,
-    nodes: Vec<Option<Node>>,
+pub(super) struct World {
+    pub(super) now: Instant,
+    pub(super) nodes: Vec<Option<Node>>,
     /// Behind a NAT: nobody can open a tunnel to it.
     hidden: BTreeSet<Number>,
-    registry_lives: bool,
-    tunnels: Vec<Tunnel>,
+    pub(super) registry_lives: bool,
+    /// Cut off: nothing passes to or from it.
+    pub(super) cut: BTreeSet<Number>,
+    /// What the registry hands out: the version and the revocation list.
+    pub(super) published: (Option<NetworkVersion>, Option<SignedCrl>),
+    /// What each node has stored of that.
+    pub(super) stored: BTreeMap<Number, (Option<NetworkVersion>, Option<SignedCrl>)>,
+    pub(super) tunnels: Vec<Tunnel>,
     /// What waits to happen, by time.
     queue: BinaryHeap<Reverse<(Instant, u64)>>,
     events: BTreeMap<u64, (Number, Event)>,
     count: u64,
     routes_stale: bool,
     random: Random,
-    keys: Keys,
+    pub(super) keys: Keys,
     /// Attempts at opening a tunnel, by whom and to whom.
     attempts: BTreeMap<(Number, Number), u32>,
     datagrams: u64,
@@ -48,14 +56,15 @@ struct World {
     same_country: Vec<Country>,
 }
 
-struct Tunnel {
-    client: (Number, Link),
-    server: (Number, Link),
+pub(super) struct Tunnel {
+    pub(super) client: (Number, Link),
+    pub(super) server: (Number, Link),
     costs: [u64; 2],
 }
 
 enum Event {
     Timer,
+    Fetched,
     Datagram(Ipv6Addr, Vec<u8>),
     Opened(Link, Number),
     Failed(Link),
@@ -64,15 +73,15 @@ enum Event {
     Routes,
 }
 
-struct Keys {
-    key: PKey<Private>,
-    authority: Authority,
+pub(super) struct Keys {
+    pub(super) key: PKey<Private>,
+    pub(super) authority: Authority,
     issuer: X509Name,
 }
 
 const CLIENTS: usize = 10;
 const SERVED_MAX: usize = 20;
-const HELLO: Duration = Duration::from_secs(15);
+pub(super) const HELLO: Duration = Duration::from_secs(15);
 const EPOCH: UnixTime = UnixTime::from_secs(1_795_342_400);
 
 impl Keys {
@@ -121,7 +130,7 @@ fn certificate(
     Certificate::from_x509(builder.build())
 }
 
-fn prefix(number: Number) -> Prefix {
+pub(super) fn prefix(number: Number) -> Prefix {
     Prefix::new(number as u128, 16).unwrap()
 }
 
@@ -147,12 +156,15 @@ fn settings() -> Settings {
 }
 
 impl World {
-    fn new(count: usize, seed: u64) -> Self {
+    pub(super) fn new(count: usize, seed: u64) -> Self {
         let mut world = Self {
             now: Instant::ZERO,
             nodes: Vec::new(),
             hidden: BTreeSet::new(),
             registry_lives: true,
+            cut: BTreeSet::new(),
+            published: (None, None),
+            stored: BTreeMap::new(),
             tunnels: Vec::new(),
             queue: BinaryHeap::new(),
             events: BTreeMap::new(),
@@ -173,13 +185,14 @@ impl World {
     }
 
     /// Starts a node that remembers `known` peers.
-    fn start(&mut self, number: Number, known: Vec<Number>) {
+    pub(super) fn start(&mut self, number: Number, known: Vec<Number>) {
         let peers: Vec<_> =
             known.into_iter().map(|peer| (prefix(peer), self.addresses(peer))).collect();
         let mut settings = settings();
         settings.taste.country = self.countries.get(&number).copied();
         settings.taste.same_country.clone_from(&self.same_country);
-        let configuration = Configuration { settings, revoked: BTreeSet::new(), version: None };
+        let (version, crl) = self.stored.get(&number).cloned().unwrap_or_default();
+        let configuration = Configuration { settings, revoked: BTreeSet::new(), version, crl };
         let mut node = Node::new(
             self.keys.identity(number),
             "simulated".into(),
@@ -205,8 +218,13 @@ impl World {
     }
 
     /// Ends a node without a word: the others notice after the tunnels' timeout.
-    fn kill(&mut self, number: Number) {
+    pub(super) fn kill(&mut self, number: Number) {
         self.nodes[number] = None;
+        self.break_tunnels(number);
+    }
+
+    /// Breaks all tunnels of a node; the ends notice after the tunnels' timeout.
+    pub(super) fn break_tunnels(&mut self, number: Number) {
         let (dead, alive): (Vec<_>, Vec<_>) = std::mem::take(&mut self.tunnels)
             .into_iter()
             .partition(|t| t.client.0 == number || t.server.0 == number);
@@ -232,7 +250,7 @@ impl World {
         }
     }
 
-    fn run_for(&mut self, time: Duration) {
+    pub(super) fn run_for(&mut self, time: Duration) {
         let end = self.now + time;
         while let Some(&Reverse((at, id))) = self.queue.peek() {
             if at > end {
@@ -265,6 +283,18 @@ impl World {
                 self.change_routes();
                 self.feed(number, Input::Down(link));
             }
+            Event::Fetched if self.registry_lives && !self.cut.contains(&number) => {
+                self.stored.insert(number, self.published.clone());
+                let mut settings = settings();
+                settings.taste.country = self.countries.get(&number).copied();
+                settings.taste.same_country.clone_from(&self.same_country);
+                let (version, crl) = self.published.clone();
+                let revoked = crl.iter().flat_map(SignedCrl::serials).copied().collect();
+                let configuration = Configuration { settings, revoked, version, crl };
+                self.feed(number, Input::Configured(Box::new(configuration)));
+                self.close_revoked(number);
+            }
+            Event::Fetched => self.feed(number, Input::NotConfigured),
             Event::Bootstrap => {
                 let answer = self.bootstrap(number);
                 self.feed(number, Input::Bootstrapped(answer));
@@ -275,7 +305,8 @@ impl World {
 
     /// A random node that the registry's own node has a way to, itself included.
     fn bootstrap(&mut self, asker: Number) -> Option<(Prefix, Addresses)> {
-        let own = self.nodes[0].as_ref().filter(|_| self.registry_lives)?;
+        let lives = self.registry_lives && !self.cut.contains(&asker);
+        let own = self.nodes[0].as_ref().filter(|_| lives)?;
         let routed = (0..self.nodes.len()).filter(|&n| own.tunnels().is_routed(prefix(n)));
         let mut candidates: Vec<Number> = routed.collect();
         candidates.push(0);
@@ -289,7 +320,11 @@ impl World {
         let wanted = self.nodes[client]
             .as_ref()
             .is_some_and(|node| node.tunnels().all().contains_key(&link));
-        if !wanted || served >= SERVED_MAX || self.nodes[server].is_none() {
+        let refused = self.cut.contains(&client)
+            || self.cut.contains(&server)
+            || self.is_revoked_at(client, server)
+            || self.is_revoked_at(server, client);
+        if !wanted || served >= SERVED_MAX || refused || self.nodes[server].is_none() {
             self.feed(client, Input::Down(link));
             return;
         }
@@ -303,7 +338,29 @@ impl World {
         self.feed(client, Input::Up { role: Role::Client, link, peer: prefix(server) });
     }
 
-    fn feed(&mut self, number: Number, input: Input<'_>) {
+    /// Whether a node has the certificate of another on its revocation list.
+    fn is_revoked_at(&self, number: Number, other: Number) -> bool {
+        let crl = self.stored.get(&number).and_then(|(_, crl)| crl.as_ref());
+        crl.is_some_and(|crl| crl.serials().contains(&(other as u64 + 1)))
+    }
+
+    /// What a node's driver does with a new list: it closes the tunnels of those on it.
+    fn close_revoked(&mut self, number: Number) {
+        let is_revoked = |world: &Self, tunnel: &Tunnel| {
+            let (client, server) = (tunnel.client.0, tunnel.server.0);
+            client == number && world.is_revoked_at(number, server)
+                || server == number && world.is_revoked_at(number, client)
+        };
+        while let Some(at) = self.tunnels.iter().position(|tunnel| is_revoked(self, tunnel)) {
+            let tunnel = self.tunnels.remove(at);
+            for (end, link) in [tunnel.client, tunnel.server] {
+                self.later(Duration::from_millis(50), end, Event::Closed(link));
+            }
+            self.change_routes();
+        }
+    }
+
+    pub(super) fn feed(&mut self, number: Number, input: Input<'_>) {
         let Some(node) = &mut self.nodes[number] else { return };
         let mut out = Vec::new();
         node.handle(input, self.now, &mut out);
@@ -327,6 +384,12 @@ impl World {
                     let event = Event::Datagram(source, packet.octets);
                     self.later(Duration::from_millis(50), to, event);
                 }
+            }
+            Output::Fetch => self.later(Duration::from_millis(100), from, Event::Fetched),
+            Output::Revoked(crl) => {
+                let version = self.nodes[from].as_ref().and_then(|node| node.version().cloned());
+                self.stored.insert(from, (version, Some(crl)));
+                self.close_revoked(from);
             }
             Output::Tunnel(Decision::Connect { link, peer, .. }) => {
                 let server = number(peer);
@@ -411,7 +474,7 @@ impl World {
     }
 
     /// Runs until everybody reaches everybody; how long that took.
-    fn run_until_whole(&mut self, patience: Duration) -> Duration {
+    pub(super) fn run_until_whole(&mut self, patience: Duration) -> Duration {
         let start = self.now;
         while self.unreachable() > 0 {
             let missing = self.unreachable();
@@ -426,7 +489,7 @@ impl World {
         node.tunnels().all().values().filter(|tunnel| tunnel.role == Role::Client).count()
     }
 
-    fn peers_of(&self, number: Number) -> BTreeSet<Number> {
+    pub(super) fn peers_of(&self, number: Number) -> BTreeSet<Number> {
         let ends = self.tunnels.iter().map(|t| (t.client.0, t.server.0));
         ends.filter_map(|(client, server)| match number {
             _ if client == number => Some(server),

@@ -8,6 +8,7 @@ mod goodbye;
 mod grid;
 mod mesh;
 mod pressure;
+mod revocation;
 mod statements;
 mod survive;
 mod world;

@@ -39,7 +39,7 @@ use crate::proto::mesh::node::{Input, Node, Output};
 use crate::proto::mesh::tunnels::{Cost, Decision, Link, Role, Route};
 use crate::proto::prefix::Prefix;
 use crate::proto::registry::parameters::Parameters;
-use crate::proto::time::Instant;
+use crate::proto::time::{Instant, UnixTime};
 
 /// Runs a node until it is told to end.
 pub fn run(options: &Options) -> Outcome {
@@ -260,8 +260,11 @@ impl Drive {
     /// Gives the mesh an input and does what it says.
     async fn feed(&mut self, input: Input<'_>) {
         tracing::trace!("{input:?}");
-        let mut out = Vec::new();
-        self.node.handle(input, self.clock.now(), &mut out);
+        let (mut out, now) = (Vec::new(), self.clock.now());
+        // The clock of now counts: it may have been set since the start.
+        let epoch = clock::unix_time().since_1970().saturating_sub(now.since_start());
+        self.node.set_epoch(UnixTime::from_duration(epoch), now);
+        self.node.handle(input, now, &mut out);
         for output in out {
             self.carry_out(output).await;
         }
@@ -280,6 +283,7 @@ impl Drive {
             }
             Output::Tunnel(decision) => self.decide(decision).await,
             Output::Fetch => self.ask_registry(Question::Parameters),
+            Output::Revoked(crl) => self.take_crl(&crl),
             Output::Notice(notice) => tracing::info!("{notice}"),
         }
     }
@@ -362,6 +366,11 @@ impl Drive {
             Some(Change::Up(link, up)) => {
                 let Some(tunnel) = self.tunnels.get(link) else { return };
                 let (role, interface) = (tunnel.role, tunnel.interface.clone());
+                // The certificate may have been revoked while the handshake went on.
+                if up.serial.is_some_and(|it| network::revoked(&self.parameters).contains(&it)) {
+                    tracing::info!("tunnel {interface}: the certificate of {} is revoked", up.peer);
+                    return self.tunnels.end(link);
+                }
                 tracing::info!("tunnel {interface} to {} is up ({})", up.peer, up.endpoint);
                 self.host.address_tunnel(up.index).await;
                 self.route_on(&interface).await;

@@ -9,12 +9,13 @@ use crate::proto::babel::configuration::words;
 use crate::proto::babel::mac::{Hash, Key, Keys};
 use crate::proto::babel::settings::{InterfaceSettings, RttSettings};
 use crate::proto::certificate::Authority;
+use crate::proto::crl::SignedCrl;
 use crate::proto::mesh::address::Country;
 use crate::proto::mesh::choice::Taste;
 use crate::proto::mesh::node::Configuration;
 use crate::proto::mesh::tunnels::Settings;
 use crate::proto::prefix::Prefix;
-use crate::proto::registry::parameters::{BabelKey, Parameters, ParametersError};
+use crate::proto::registry::parameters::{BabelKey, CRL_SIGNED, Parameters, ParametersError};
 use crate::proto::tunnel::cipher::Cipher;
 use crate::proto::version::NetworkVersion;
 
@@ -50,6 +51,9 @@ pub fn to_rows(parameters: &Parameters) -> Vec<(String, Value)> {
         ("babel_default".to_owned(), text(&parameters.babel_default)),
         ("crl:json".to_owned(), Value::Text(json!(parameters.crl).to_string())),
     ];
+    if let Some(octets) = &parameters.crl_signed {
+        rows.push((CRL_SIGNED.to_owned(), Value::Blob(octets.clone())));
+    }
     if !parameters.same_country.is_empty() {
         let listed = json!(parameters.same_country).to_string();
         rows.push(("same_country:json".to_owned(), Value::Text(listed)));
@@ -132,6 +136,10 @@ pub fn configuration(
         },
         revoked: revoked(parameters),
         version: NetworkVersion::parse(&parameters.version, authority).ok(),
+        crl: parameters
+            .crl_signed
+            .as_ref()
+            .and_then(|octets| SignedCrl::parse(octets, authority).ok()),
     }
 }
 

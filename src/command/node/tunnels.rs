@@ -161,6 +161,14 @@ impl Tunnels {
         Some(tunnel.interface)
     }
 
+    /// Ends a tunnel; its end comes as an event.
+    pub fn end(&mut self, link: Link) {
+        let tunnel = self.open.get_mut(&link);
+        if let Some(connection) = tunnel.and_then(|tunnel| tunnel.connection.take()) {
+            tokio::spawn(connection.close());
+        }
+    }
+
     /// Takes what happened to a tunnel.
     pub fn take(&mut self, event: Event) -> Option<Change> {
         let known = self.open.iter().find(|(_, tunnel)| tunnel.interface == event.interface);

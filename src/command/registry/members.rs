@@ -68,22 +68,26 @@ impl Registry {
     }
 
     fn network_config(&self, prefix: Prefix) -> Given {
-        let (certificate, parameters, version, keys, valid_until) = self.read(|tables| {
-            let (_, certificate) = self.parsed.member(tables, prefix)?;
-            let own = network::registry_prefix(tables)?.ok_or(Refusal::Empty)?;
-            let crl: Vec<u64> = tables.revoked()?.into_iter().map(|(serial, _)| serial).collect();
-            let parameters = self.policy.settings.parameters(own, &crl);
-            let valid_until: Option<i64> = tables.config("valid_until")?;
-            let version = network::version(tables)?;
-            Ok((certificate, parameters, version, network::keys(tables)?, valid_until))
-        })?;
+        let (certificate, parameters, version, crl_signed, keys, valid_until) =
+            self.read(|tables| {
+                let (_, certificate) = self.parsed.member(tables, prefix)?;
+                let own = network::registry_prefix(tables)?.ok_or(Refusal::Empty)?;
+                let crl: Vec<u64> =
+                    tables.revoked()?.into_iter().map(|(serial, _)| serial).collect();
+                let parameters = self.policy.settings.parameters(own, &crl);
+                let valid_until: Option<i64> = tables.config("valid_until")?;
+                let version = network::version(tables)?;
+                let crl = network::signed_crl(tables)?;
+                Ok((certificate, parameters, version, crl, network::keys(tables)?, valid_until))
+            })?;
         let mut babel_hmac = Vec::new();
         for (name, key) in keys.in_use() {
             let sealed = if key.is_empty() { Vec::new() } else { certificate.encrypt(key)? };
             babel_hmac.push((name, sealed));
         }
         let valid_until = valid_until.map(|at| UnixTime::from_secs(at.cast_unsigned()));
-        let sent = Sent { version: &version, babel_hmac, valid_until };
+        let crl_signed = crl_signed.as_deref();
+        let sent = Sent { version: &version, crl_signed, babel_hmac, valid_until };
         Ok(configuration::encode(parameters, &sent))
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
@@ -9,6 +10,7 @@ use crate::os::clock::unix_time;
 use crate::os::database::{Database, Leaf, Tables};
 use crate::os::log::NOTABLE;
 use crate::proto::certificate::Issuer;
+use crate::proto::crl::SignedCrl;
 use crate::proto::limits::REGISTRY_ANNOUNCE_LASTS;
 use crate::proto::prefix::Prefix;
 use crate::proto::random::Random;
@@ -21,7 +23,7 @@ use crate::proto::version::NetworkVersion;
 
 use super::certificates::{certificate_of, member, told};
 use super::membership::{expire, record_removal};
-use super::own_node::{OwnNode, Question};
+use super::own_node::{HandedOut, OwnNode, Question};
 use super::policy::Policy;
 use super::refusal::Refusal;
 use super::replaced;
@@ -29,6 +31,9 @@ use super::state::Registry;
 
 /// Names of Babel's keys in the database, by place.
 const KEY_ROWS: [&str; 3] = ["babel_hmac0", "babel_hmac1", "babel_hmac2"];
+
+/// The name of the signed revocation list in the database.
+const CRL_ROW: &str = "crl_signed";
 
 /// How the row of a prefix begins that is held back until its revoked certificate ends.
 pub(super) const HELD: &str = "revoked until ";
@@ -45,7 +50,19 @@ pub(super) fn begin(
 ) -> Result<(), Refusal> {
     database.write(|tables| {
         match registry_prefix(tables)? {
-            Some(_) => refresh(tables, issuer, policy).map(drop),
+            Some(_) => {
+                refresh(tables, issuer, policy)?;
+                // A database of upstream's, or of version 0.1.0, has none for its version yet.
+                let version = NetworkVersion::parse(&version(tables)?, issuer.authority());
+                let signed = signed_crl(tables)?;
+                let signed = signed.and_then(|it| SignedCrl::parse(&it, issuer.authority()).ok());
+                match version {
+                    Ok(version) if signed.is_none_or(|crl| crl.version() != version.number()) => {
+                        sign_crl(tables, issuer, version.number())
+                    }
+                    _ => Ok(()),
+                }
+            }
             // A new network authenticates Babel from the start.
             None if keys(tables)? == Keys::default() => {
                 set_keys(tables, &Keys::first(random.octets()))
@@ -147,13 +164,40 @@ pub(super) fn revoke(
     Ok(Ended { not_after, changed })
 }
 
-/// Tells the registry's own node that there is a new version; the node tells the others.
-pub(super) async fn announce(own: Prefix) {
-    if let Ok(node) = OwnNode::open().await {
-        // Without a node there, the next one to ask will get the new version anyway.
-        let _ = node.ask(own, Question::NewVersion).await;
+/// What nodes are told of a change: the signed version, and the signed revocation list.
+pub(super) struct News {
+    own: Prefix,
+    version: Vec<u8>,
+    crl: Option<Vec<u8>>,
+    /// The number of the version.
+    pub number: u64,
+}
+
+/// What there is to tell; `None` before the first member has joined.
+pub(super) fn news(tables: &Tables<'_>, issuer: &Issuer) -> Result<Option<News>, Refusal> {
+    let Some(own) = registry_prefix(tables)? else { return Ok(None) };
+    let version = version(tables)?;
+    let number = NetworkVersion::parse(&version, issuer.authority()).map_or(0, |it| it.number());
+    Ok(Some(News { own, version, crl: signed_crl(tables)?, number }))
+}
+
+impl News {
+    /// Tells the registry's own node, which tells the others. Without a node there, the next one to ask the
+    /// registry gets the new version.
+    pub(super) async fn announce(&self) {
+        let Ok(node) = OwnNode::open().await else { return };
+        // The list itself, and not only that there is one: this registry may end at any moment.
+        if let Some(crl) = &self.crl {
+            let _ = node.tell(self.own, Question::Crl, crl).await;
+        }
+        let _ = node.tell(self.own, Question::NewVersion, &self.version).await;
         // The node looks up who owns the socket: it must still be open.
         tokio::time::sleep(REGISTRY_ANNOUNCE_LASTS).await;
+    }
+
+    /// Has every node told; how many have the version when that is over.
+    pub(super) async fn hand_out(&self, patience: Duration) -> Option<HandedOut> {
+        OwnNode::hand_out(self.own, self.number, patience).await
     }
 }
 
@@ -177,7 +221,19 @@ pub(super) fn raise_version_above(
 ) -> Result<u64, Refusal> {
     let version = NetworkVersion::sign(number + 1, issuer.key())?;
     tables.set_config("version", Some(version.octets()))?;
+    sign_crl(tables, issuer, number + 1)?;
     Ok(number + 1)
+}
+
+fn sign_crl(tables: &Tables<'_>, issuer: &Issuer, version: u64) -> Result<(), Refusal> {
+    let serials = tables.revoked()?.into_iter().map(|(serial, _)| serial).collect();
+    let crl = SignedCrl::sign(version, &serials, issuer.key())?;
+    Ok(tables.set_config(CRL_ROW, Some(crl.octets()))?)
+}
+
+/// The signed revocation list of the present version; `None` before there is one.
+pub(super) fn signed_crl(tables: &Tables<'_>) -> Result<Option<Vec<u8>>, Refusal> {
+    Ok(tables.config(CRL_ROW)?)
 }
 
 /// Babel's keys.
@@ -268,9 +324,14 @@ impl Registry {
 
     /// Tells the nodes that there is a new version.
     pub async fn announce(self: &Arc<Self>) {
-        if let Ok(Some(own)) = self.own().await {
-            tokio::spawn(announce(own));
+        if let Ok(Some(news)) = self.news().await {
+            tokio::spawn(async move { news.announce().await });
         }
+    }
+
+    /// What nodes are to be told.
+    pub(super) async fn news(self: &Arc<Self>) -> Result<Option<News>, Refusal> {
+        self.blocking(|registry| registry.read(|tables| news(tables, &registry.issuer))).await
     }
 }
 

@@ -8,6 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::{Ipv6Addr, SocketAddrV6};
+use std::time::Duration;
 
 use tokio::net::UdpSocket;
 use tokio::time::timeout;
@@ -30,6 +31,36 @@ pub enum Question {
     Software = 4,
     /// Its tunnels.
     Tunnels = 5,
+    /// Nothing: here is a newer revocation list. Upstream's node ignores it.
+    Crl = 64,
+    /// Hand the present version to every node; how many have it? Upstream's node does not answer.
+    HandOut = 65,
+}
+
+/// How far a version has come, as the registry's own node knows.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct HandedOut {
+    /// The number of the version.
+    pub version: u64,
+    /// Nodes that have it.
+    pub nodes: usize,
+    /// Nodes that are routed.
+    pub routed: usize,
+}
+
+impl HandedOut {
+    /// Reads `<version> <nodes> <routed>`.
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut words = text.split(' ');
+        let version = words.next()?.parse().ok()?;
+        let (nodes, routed) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
+        words.next().is_none().then_some(Self { version, nodes, routed })
+    }
+
+    /// Whether all have it.
+    pub const fn is_complete(&self) -> bool {
+        self.nodes >= self.routed
+    }
 }
 
 /// One conversation, on a socket of its own, so that late answers disturb nobody.
@@ -46,9 +77,35 @@ impl OwnNode {
 
     /// Asks the node with `prefix`.
     pub async fn ask(&self, prefix: Prefix, question: Question) -> io::Result<()> {
+        self.tell(prefix, question, &[]).await
+    }
+
+    /// Tells the node with `prefix` something.
+    pub async fn tell(&self, prefix: Prefix, question: Question, body: &[u8]) -> io::Result<()> {
         let mut datagram = prefix.to_bits().into_bytes();
         datagram.extend([0, question as u8]);
+        datagram.extend(body);
         self.0.send(&datagram).await.map(drop)
+    }
+
+    /// Has the registry's own node hand a version to every node, until all have it or the time is over; how
+    /// far that came. `None` if no node of re6st runs on this host.
+    pub async fn hand_out(own: Prefix, version: u64, patience: Duration) -> Option<HandedOut> {
+        let mut last = None;
+        let handing = async {
+            loop {
+                let answer = timeout(HAND_OUT_ANSWER, Self::ask_one(own, Question::HandOut)).await;
+                let answer = answer.ok().flatten();
+                let Some(state) = answer.and_then(|text| HandedOut::parse(&text)) else { return };
+                last = Some(state);
+                if state.version >= version && state.is_complete() {
+                    return;
+                }
+                tokio::time::sleep(HAND_OUT_LOOK).await;
+            }
+        };
+        let _ = timeout(patience, handing).await;
+        last
     }
 
     /// The next answer to `question`; `None` if there is none within the patience.
@@ -101,6 +158,11 @@ impl OwnNode {
         answers
     }
 }
+
+/// How long the node on this host may take to say how far a version has come.
+const HAND_OUT_ANSWER: Duration = Duration::from_secs(1);
+/// How often it is asked.
+const HAND_OUT_LOOK: Duration = Duration::from_millis(100);
 
 fn read(datagram: &[u8], question: Question) -> Option<(Prefix, String)> {
     let end = datagram.iter().position(|&octet| octet == 0)?;

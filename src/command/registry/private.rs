@@ -2,10 +2,12 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::json;
 
 use crate::os::member_routes;
+use crate::proto::limits::REGISTRY_HAND_OUT_TIMEOUT;
 use crate::proto::prefix::Prefix;
 use crate::proto::registry::clock::REMEDY;
 use crate::proto::registry::request::{PrivateCall, Revoked};
@@ -35,7 +37,18 @@ impl Registry {
                         record(who, format_args!("revoked the certificate {serial}"));
                     }
                 }
-                self.announce_if(changed).await
+                self.announce_if(changed).await?;
+                // Before the answer: this registry may end as soon as it was given.
+                if let Some(news) = self.news().await?.filter(|_| changed) {
+                    let _ = news.hand_out(REGISTRY_HAND_OUT_TIMEOUT).await;
+                }
+                Ok(Vec::new())
+            }
+            PrivateCall::HandOut => {
+                let Some(news) = self.news().await? else { return Ok(Vec::new()) };
+                let state = news.hand_out(Duration::from_millis(300)).await;
+                let text = state.map(|it| format!("{} {} {}", it.version, it.nodes, it.routed));
+                Ok(text.unwrap_or_default().into())
             }
             PrivateCall::AcceptClock => {
                 let changed = self.blocking(Self::accept_clock).await?;

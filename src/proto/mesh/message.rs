@@ -33,6 +33,11 @@ pub enum Code {
     Topology,
     /// Text for the log of the registry's node.
     Log,
+    /// Empty: which is your signed revocation list? Else the list. Upstream re6stnet ignores it.
+    Crl,
+    /// From the registry to its own node: hand the present version to every node that is routed; the
+    /// answer tells how many have it. Upstream re6stnet ignores it.
+    HandOut,
     /// What newer peers may say.
     Other(u8),
 }
@@ -47,6 +52,8 @@ impl Code {
             4 => Self::About,
             5 => Self::Topology,
             7 => Self::Log,
+            64 => Self::Crl,
+            65 => Self::HandOut,
             other => Self::Other(other),
         }
     }
@@ -54,6 +61,11 @@ impl Code {
     /// Whether registries ask it: what else nodes say to each other, nobody may have said in a node's name.
     pub const fn is_asked_by_registry(self) -> bool {
         matches!(self, Self::Version | Self::Addresses | Self::About | Self::Topology)
+    }
+
+    /// Whether only the registry's own node is asked it.
+    pub const fn is_for_own_node(self) -> bool {
+        matches!(self, Self::Crl | Self::HandOut)
     }
 
     const fn octet(self) -> u8 {
@@ -65,6 +77,8 @@ impl Code {
             Self::About => 4,
             Self::Topology => 5,
             Self::Log => 7,
+            Self::Crl => 64,
+            Self::HandOut => 65,
             Self::Other(other) => other,
         }
     }

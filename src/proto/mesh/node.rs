@@ -5,6 +5,8 @@ use std::net::Ipv6Addr;
 use std::time::Duration;
 
 use crate::proto::certificate::Identity;
+use crate::proto::crl::SignedCrl;
+use crate::proto::limits;
 use crate::proto::mesh::address::Addresses;
 use crate::proto::mesh::cache::Cache;
 use crate::proto::mesh::message::{Code, Errand, Message};
@@ -66,6 +68,8 @@ pub struct Configuration {
     pub revoked: BTreeSet<u64>,
     /// Which configuration this is.
     pub version: Option<NetworkVersion>,
+    /// The signed revocation list, for peers; `None` from an upstream registry.
+    pub crl: Option<SignedCrl>,
 }
 
 /// What to do.
@@ -84,6 +88,8 @@ pub enum Output {
     Tunnel(Decision),
     /// Fetch the network's configuration; the answer is [`Input::Configured`].
     Fetch,
+    /// A newer revocation list came from a peer: end what certificates on it have, and store it.
+    Revoked(SignedCrl),
     /// Tell the operator.
     Notice(Notice),
 }
@@ -98,6 +104,16 @@ pub enum Notice {
         by: Prefix,
         /// Its number.
         version: NetworkVersion,
+    },
+    /// A peer has a newer revocation list.
+    #[error("{by} has a newer revocation list, of version {version}: {new} more certificates")]
+    NewCrl {
+        /// Which peer.
+        by: Prefix,
+        /// The version of the network's configuration that it belongs to.
+        version: u64,
+        /// Certificates on it that were not on ours.
+        new: usize,
     },
     /// A peer's words for the registry's log.
     #[error("{from} says: {text}")]
@@ -121,9 +137,19 @@ pub struct Node {
     sessions: Sessions,
     tunnels: Tunnels,
     version: Option<NetworkVersion>,
+    crl: Option<SignedCrl>,
+    revoked: BTreeSet<u64>,
+    /// When a neighbour is asked for the revocation list that we miss, and how often that was in vain.
+    ask_crl_at: Option<Instant>,
+    crl_asked: u32,
+    /// The number of the version that every routed node is told, as the registry asked.
+    handing_out: Option<u64>,
     /// Which version each neighbour was told, and when.
     told: BTreeMap<Prefix, Told>,
     fetch_at: Option<Instant>,
+    /// When the configuration is fetched although nobody told of a new one.
+    refresh_at: Instant,
+    random: Random,
     fetch_failures: u32,
     /// Where the registry waits for answers of others.
     errand_port: Option<u16>,
@@ -133,7 +159,8 @@ pub struct Node {
 struct Told {
     number: u64,
     at: Instant,
-    heard: bool,
+    /// It has said something since, and not that it has an older one.
+    knows: bool,
 }
 
 impl Node {
@@ -150,14 +177,24 @@ impl Node {
     ) -> Self {
         let own = identity.prefix;
         let mut sessions = Sessions::new(identity, epoch, now, random.fork());
-        sessions.set_revoked(configuration.revoked);
+        let revoked = with_crl(configuration.revoked, configuration.crl.as_ref());
+        sessions.set_revoked(revoked.clone());
+        let refresh_at = next_refresh(now, &mut random);
+        let own_random = random.fork();
         Self {
             about,
             sessions,
             tunnels: Tunnels::new(own, configuration.settings, cache, now, random),
             version: configuration.version,
+            crl: configuration.crl,
+            revoked,
+            ask_crl_at: None,
+            crl_asked: 0,
+            handing_out: None,
             told: BTreeMap::new(),
             fetch_at: None,
+            refresh_at,
+            random: own_random,
             fetch_failures: 0,
             errand_port: None,
             was_connected: false,
@@ -167,6 +204,11 @@ impl Node {
     /// Shows a renewed certificate from now on; sessions and tunnels stay.
     pub fn set_identity(&mut self, identity: Identity) {
         self.sessions.set_identity(identity);
+    }
+
+    /// The calendar time at [`Instant::ZERO`] by the clock of now: certificates are judged by it.
+    pub fn set_epoch(&mut self, epoch: UnixTime, now: Instant) {
+        self.sessions.set_epoch(epoch, now);
     }
 
     /// Its tunnels and what it knows of peers.
@@ -182,7 +224,8 @@ impl Node {
     /// When [`Input::Timer`] is due.
     pub fn deadline(&self) -> Option<Instant> {
         let at = earliest(self.sessions.deadline(), self.tunnels.deadline());
-        earliest(at, self.fetch_at)
+        let at = earliest(at, earliest(self.fetch_at, Some(self.refresh_at)));
+        earliest(at, self.ask_crl_at)
     }
 
     /// Takes one input; everything to do is in `out` afterwards.
@@ -194,7 +237,11 @@ impl Node {
                 self.hear(from, octets, now, &mut decisions, out);
             }
             Input::Errand { port, octets } => self.run_errand(port, octets, now, out),
-            Input::Routes(routes) => self.tunnels.routed(routes, now, &mut decisions),
+            Input::Routes(mut routes) => {
+                // Routes are hints: what a verified certificate names belongs to its node as a whole.
+                routes.retain(|route| !self.sessions.is_part_of_another(route.prefix));
+                self.tunnels.routed(routes, now, &mut decisions);
+            }
             Input::Up { role, link, peer } => {
                 self.tunnels.came_up(role, link, peer, now, &mut decisions);
             }
@@ -226,6 +273,15 @@ impl Node {
             // Whoever fetches answers; should that get lost, this asks again.
             self.fetch_at = Some(now + RETRY_MAX);
             out.push(Output::Fetch);
+        }
+        if now >= self.refresh_at {
+            self.refresh_at = next_refresh(now, &mut self.random);
+            if self.fetch_at.is_none() {
+                out.push(Output::Fetch);
+            }
+        }
+        if self.ask_crl_at.is_some_and(|at| now >= at) {
+            self.ask_for_crl(now, out);
         }
         let mut packets = Vec::new();
         self.sessions.tick(now, &mut packets);
@@ -266,10 +322,13 @@ impl Node {
                 let version = self.own_version();
                 self.sessions.answer(peer, from, &version, now, &mut packets);
                 self.sessions.flush(peer, now, &mut packets);
+                if let Some(number) = self.version.as_ref().map(NetworkVersion::number) {
+                    self.told.insert(peer, Told { number, at: now, knows: false });
+                }
             }
             Heard::Message(peer, message) => {
                 if let Some(told) = self.told.get_mut(&peer) {
-                    told.heard = true;
+                    told.knows = true;
                 }
                 if let Some(message) = Message::parse(&message) {
                     let answer = self.answer(peer, &message, now, decisions, out);
@@ -303,6 +362,10 @@ impl Node {
         }
         match message.code {
             Code::Version => return self.compare(peer, message, now, out),
+            Code::Crl if message.body.is_empty() => {
+                return self.own_crl().unwrap_or_default();
+            }
+            Code::Crl => self.take_crl(peer, message.body, out),
             Code::Addresses if !message.body.is_empty() => {
                 let text = String::from_utf8_lossy(message.body);
                 self.tunnels.answered(peer, Addresses::parse(&text), now, decisions);
@@ -364,6 +427,47 @@ impl Node {
         Message::new(Code::Version, body).to_octets()
     }
 
+    /// The message that has our revocation list; `None` if there is none of the present version.
+    fn own_crl(&self) -> Option<Vec<u8>> {
+        let version = self.version.as_ref()?.number();
+        let crl = self.crl.as_ref().filter(|crl| crl.version() >= version)?;
+        Some(Message::new(Code::Crl, crl.octets()).to_octets())
+    }
+
+    /// A list that came from a peer, or from the registry on this host: the newer one wins.
+    fn take_crl(&mut self, by: Prefix, octets: &[u8], out: &mut Vec<Output>) {
+        let authority = &self.sessions.identity().authority;
+        let Ok(crl) = SignedCrl::parse(octets, authority) else { return };
+        if self.crl.as_ref().is_some_and(|own| own.version() >= crl.version()) {
+            return;
+        }
+        let new = crl.serials().difference(&self.revoked).count();
+        out.push(Output::Notice(Notice::NewCrl { by, version: crl.version(), new }));
+        self.revoked.extend(crl.serials());
+        self.sessions.set_revoked(self.revoked.clone());
+        self.crl = Some(crl.clone());
+        (self.ask_crl_at, self.crl_asked) = (None, 0);
+        out.push(Output::Revoked(crl));
+    }
+
+    /// Asks a neighbour for the revocation list of a version that we know of; the next one if it did not
+    /// answer. The registry may be down, or a member may keep the list to itself.
+    fn ask_for_crl(&mut self, now: Instant, out: &mut Vec<Output>) {
+        self.ask_crl_at = None;
+        let version = self.version.as_ref().map_or(0, NetworkVersion::number);
+        // A network whose registry is upstream's has no such list.
+        if self.crl.as_ref().is_none_or(|crl| crl.version() >= version) {
+            return;
+        }
+        let neighbours: Vec<Prefix> = self.tunnels.neighbours().into_iter().collect();
+        if let Some(&peer) = neighbours.get(self.crl_asked as usize % neighbours.len().max(1)) {
+            self.send(peer, &Message::new(Code::Crl, &[]), now, out);
+        }
+        let doublings = (self.crl_asked / 8).min(6);
+        self.crl_asked = self.crl_asked.saturating_add(1);
+        self.ask_crl_at = Some(now + limits::CRL_ASK_INTERVAL * (1 << doublings));
+    }
+
     /// A peer told its version: the higher one wins.
     fn compare(
         &mut self,
@@ -377,6 +481,9 @@ impl Node {
             return Vec::new();
         }
         if message.body < ours {
+            if let Some(told) = self.told.get_mut(&peer) {
+                told.knows = false;
+            }
             return self.own_version();
         }
         let authority = &self.sessions.identity().authority;
@@ -384,8 +491,12 @@ impl Node {
             let number = version.number();
             out.push(Output::Notice(Notice::NewVersion { by: peer, version: version.clone() }));
             self.version = Some(version);
-            self.told.insert(peer, Told { number, at: now, heard: true });
+            self.told.insert(peer, Told { number, at: now, knows: true });
             self.fetch_at = Some(now + FETCH_DELAY);
+            self.crl_asked = 0;
+            self.ask_crl_at = Some(now + limits::CRL_ASK_INTERVAL);
+            // The one that knows of the version may have its list, too.
+            self.send(peer, &Message::new(Code::Crl, &[]), now, out);
         }
         Vec::new()
     }
@@ -393,20 +504,37 @@ impl Node {
     /// Tells neighbours the network's version if they may not know it.
     fn tell_neighbours(&mut self, now: Instant, out: &mut Vec<Output>) {
         let Some(number) = self.version.as_ref().map(NetworkVersion::number) else { return };
-        let neighbours = self.tunnels.neighbours();
-        self.told.retain(|peer, _| neighbours.contains(peer));
-        for peer in neighbours {
+        let mut peers = self.tunnels.neighbours();
+        if self.handing_out == Some(number) {
+            peers.extend(self.tunnels.routed_peers().take(limits::MESH_SESSIONS_MAX));
+        }
+        self.told.retain(|peer, _| peers.contains(peer));
+        for peer in peers {
             let knows = self.told.get(&peer).is_some_and(|told| {
-                told.number == number && (told.heard || now.since(told.at) < TELL_AGAIN)
+                told.number == number && (told.knows || now.since(told.at) < TELL_AGAIN)
             });
             if !knows {
-                self.told.insert(peer, Told { number, at: now, heard: false });
+                self.told.insert(peer, Told { number, at: now, knows: false });
                 let mut packets = Vec::new();
                 let version = self.own_version();
                 self.sessions.send(peer, version, now, &mut packets);
+                if let Some(crl) = self.own_crl() {
+                    self.sessions.send(peer, crl, now, &mut packets);
+                }
                 out.extend(packets.into_iter().map(Output::Send));
             }
         }
+    }
+
+    /// `<number of the version> <nodes that have it> <nodes that are routed>`.
+    fn handed_out(&self) -> String {
+        let number = self.version.as_ref().map_or(0, NetworkVersion::number);
+        let has = |peer: &Prefix| {
+            self.told.get(peer).is_some_and(|told| told.number == number && told.knows)
+        };
+        let routed: BTreeSet<Prefix> = self.tunnels.routed_peers().collect();
+        let knowing = routed.iter().filter(|peer| has(peer)).count();
+        format!("{number} {knowing} {}", routed.len())
     }
 
     fn configure(
@@ -415,7 +543,14 @@ impl Node {
         now: Instant,
         decisions: &mut Vec<Decision>,
     ) {
-        self.sessions.set_revoked(configuration.revoked);
+        if configuration.crl.as_ref().map(SignedCrl::version)
+            >= self.crl.as_ref().map(SignedCrl::version)
+        {
+            self.crl = configuration.crl;
+            (self.ask_crl_at, self.crl_asked) = (None, 0);
+        }
+        self.revoked = with_crl(configuration.revoked, self.crl.as_ref());
+        self.sessions.set_revoked(self.revoked.clone());
         self.fetch_failures = 0;
         // A registry that lags behind what a neighbour told is asked again.
         let behind = configuration.version < self.version;
@@ -426,28 +561,64 @@ impl Node {
         self.tunnels.set_settings(configuration.settings, now, decisions);
     }
 
+    /// Takes a version from the registry on this host, if it is a newer one.
+    fn take_version(&mut self, octets: &[u8]) {
+        let authority = &self.sessions.identity().authority;
+        if let Ok(version) = NetworkVersion::parse(octets, authority)
+            && Some(&version) > self.version.as_ref()
+        {
+            self.version = Some(version);
+        }
+    }
+
     fn run_errand(&mut self, port: u16, octets: &[u8], now: Instant, out: &mut Vec<Output>) {
         let Some(errand) = Errand::parse(octets).filter(|_| self.is_of_registry()) else { return };
         let message = errand.message;
-        if !message.code.is_asked_by_registry() {
+        let is_own = errand.prefix == self.sessions.identity().prefix;
+        if !(message.code.is_asked_by_registry() || is_own && message.code.is_for_own_node()) {
             return;
         }
         self.errand_port = Some(port);
-        if errand.prefix != self.sessions.identity().prefix {
+        if !is_own {
             let asked = Message { forwarded: true, ..message };
             self.send(errand.prefix, &asked, now, out);
             return;
         }
-        if message.code == Code::Version {
-            self.fetch_at = None;
-            out.push(Output::Fetch);
-            return;
+        match message.code {
+            Code::Version => {
+                self.fetch_at = None;
+                if !message.body.is_empty() {
+                    self.take_version(message.body);
+                }
+                out.push(Output::Fetch);
+                return;
+            }
+            Code::Crl => return self.take_crl(errand.prefix, message.body, out),
+            Code::HandOut => {
+                self.handing_out = self.version.as_ref().map(NetworkVersion::number);
+            }
+            _ => {}
         }
-        let body = self.tell(message.code, false);
+        let body = match message.code {
+            Code::HandOut => self.handed_out(),
+            code => self.tell(code, false),
+        };
         let message = Message { code: message.code, forwarded: false, body: body.as_bytes() };
         let errand = Errand { prefix: errand.prefix, message };
         out.push(Output::Reply { port, octets: errand.to_octets() });
     }
+}
+
+/// Revoked serial numbers with those of the signed list.
+fn with_crl(mut revoked: BTreeSet<u64>, crl: Option<&SignedCrl>) -> BTreeSet<u64> {
+    revoked.extend(crl.iter().flat_map(|crl| crl.serials()));
+    revoked
+}
+
+/// When the configuration is fetched next without a reason: nodes that start together do not ask together.
+fn next_refresh(now: Instant, random: &mut Random) -> Instant {
+    let most = limits::PARAMETERS_REFRESH.as_millis() as usize;
+    now + limits::PARAMETERS_REFRESH + Duration::from_millis(random.below(most) as u64)
 }
 
 /// How long to wait before the configuration of a new version is fetched, as stock does.

@@ -17,6 +17,7 @@ use crate::proto::limits;
 use crate::proto::mesh::datagram::{Datagram, Secret};
 use crate::proto::prefix::Prefix;
 use crate::proto::random::Random;
+use crate::proto::rate_limit::{Bucket, SourceLimit};
 use crate::proto::time::{Instant, UnixTime};
 
 /// Sessions with all peers.
@@ -30,6 +31,11 @@ pub struct Sessions {
     first_secret: Secret,
     revoked: BTreeSet<u64>,
     peers: BTreeMap<Prefix, Peer>,
+    /// Certificates that are verified, by whom they come from.
+    certificates: SourceLimit<Prefix>,
+    /// Private-key operations, by whom they are for, and in all.
+    handshakes: SourceLimit<Prefix>,
+    all_handshakes: Bucket,
     random: Random,
 }
 
@@ -99,6 +105,15 @@ impl Sessions {
             first_secret,
             revoked: BTreeSet::new(),
             peers: BTreeMap::new(),
+            certificates: SourceLimit::new(
+                limits::MESH_CERTIFICATES_PER_PEER,
+                limits::MESH_SESSIONS_MAX,
+            ),
+            handshakes: SourceLimit::new(
+                limits::MESH_HANDSHAKES_PER_PEER,
+                limits::MESH_SESSIONS_MAX,
+            ),
+            all_handshakes: Bucket::default(),
             random,
         }
     }
@@ -113,6 +128,35 @@ impl Sessions {
         self.own_der = identity.certificate.to_der().unwrap_or_default();
         self.own_fingerprint = identity.certificate.sha1().unwrap_or_default();
         self.identity = identity;
+    }
+
+    /// The calendar time at [`Instant::ZERO`] by the clock of now. If the clock was set, secrets must exceed
+    /// what it says now: one of a future that never came would keep every peer out.
+    pub fn set_epoch(&mut self, epoch: UnixTime, now: Instant) {
+        let (old, new) = (self.epoch.since_1970(), epoch.since_1970());
+        self.epoch = epoch;
+        if old.abs_diff(new) < CLOCK_SET {
+            return;
+        }
+        self.first_secret = draw_secret(epoch + now.since_start(), &mut self.random);
+        for peer in self.peers.values_mut().filter(|peer| !peer.is_connected(now)) {
+            peer.secret = self.first_secret;
+        }
+    }
+
+    /// Whether a prefix is not a node's own, but inside one that a verified certificate names.
+    pub fn is_part_of_another(&self, prefix: Prefix) -> bool {
+        let own = self.identity.prefix;
+        (own != prefix && own.covers(prefix))
+            || self.verified_above(prefix).is_some_and(|whole| whole != prefix)
+    }
+
+    /// The peer with a verified certificate whose prefix covers this one.
+    fn verified_above(&self, prefix: Prefix) -> Option<Prefix> {
+        (1..=prefix.length())
+            .rev()
+            .map(|length| prefix.truncated(length))
+            .find(|whole| self.peers.get(whole).is_some_and(|peer| peer.certificate.is_some()))
     }
 
     /// Ends the sessions of those whose certificate is listed.
@@ -143,6 +187,9 @@ impl Sessions {
         out: &mut Vec<Transmit>,
     ) {
         let Some(to) = self.identity.authority.network().first_address(prefix) else { return };
+        if self.is_part_of_another(prefix) {
+            return;
+        }
         let peer = self.peer(prefix, now);
         if peer.is_connected(now) {
             out.push(Transmit { to, octets: peer.seal(&message, now) });
@@ -200,6 +247,11 @@ impl Sessions {
 
     /// Repeats handshakes that were not answered, and forgets what waited too long for one.
     pub fn tick(&mut self, now: Instant, out: &mut Vec<Transmit>) {
+        self.peers.retain(|_, peer| {
+            peer.certificate.is_some()
+                || !peer.waiting.is_empty()
+                || now.since(peer.last_heard) < limits::MESH_UNVERIFIED_LASTS
+        });
         let mut due = Vec::new();
         for (prefix, peer) in &mut self.peers {
             peer.waiting.retain(|(since, _)| now.since(*since) < PATIENCE);
@@ -235,8 +287,23 @@ impl Sessions {
         now: Instant,
         out: &mut Vec<Transmit>,
     ) -> Heard {
+        // A signature is checked, and another one made: a member must not keep us busy with either.
+        let Some(source) = self.source(from) else { return Heard::Nothing };
+        if !self.certificates.take(source, now) {
+            return Heard::Nothing;
+        }
         let Some((prefix, known)) = self.verify(from, der, now) else { return Heard::Nothing };
+        // Whatever was thought to be a node's within this prefix, or around it, was none.
+        self.peers.retain(|other, peer| {
+            peer.certificate.is_some()
+                || *other == prefix
+                || !(prefix.covers(*other) || other.covers(prefix))
+        });
         let ours = self.own_fingerprint;
+        let is_ours = recognised.is_some_and(|(_, fingerprint)| fingerprint == ours);
+        if is_ours && !self.may_use_key(prefix, now) {
+            return Heard::Nothing;
+        }
         let secret = draw_secret(self.epoch + now.since_start(), &mut self.random);
         let peer = self.peer(prefix, now);
         match recognised {
@@ -274,9 +341,10 @@ impl Sessions {
         let Some(prefix) = self.owner(from) else { return Heard::Nothing };
         let Some(peer) = self.peers.get_mut(&prefix) else { return Heard::Nothing };
         let Some(known) = &peer.certificate else { return Heard::Nothing };
-        if known.certificate.verify(cipher, signature).is_err() {
+        if known.certificate.verify(cipher, signature).is_err() || !self.may_use_key(prefix, now) {
             return Heard::Nothing;
         }
+        let Some(peer) = self.peers.get_mut(&prefix) else { return Heard::Nothing };
         let Ok(secret) = self.identity.key.decrypt_secret(cipher) else { return Heard::Nothing };
         // One that was not well padded is zero, and takes this way as one that is too old does.
         if secret <= peer.secret || secret >= SECRETS_END {
@@ -333,10 +401,21 @@ impl Sessions {
         if !network.contains(from) {
             return None;
         }
-        // No two certificates' prefixes overlap, so that the one at or before the address is its owner.
-        let whole = network.prefix_at(from, 128 - network.cidr().length());
-        let (prefix, _) = self.peers.range(..=whole).next_back()?;
-        prefix.covers(whole).then_some(*prefix)
+        // Only a verified certificate makes an address somebody's: a prefix that is merely routed does not.
+        self.verified_above(network.prefix_at(from, 128 - network.cidr().length()))
+    }
+
+    /// Whom a datagram is counted against before its certificate is verified: the part of the network that
+    /// is as large as our own prefix.
+    fn source(&self, from: Ipv6Addr) -> Option<Prefix> {
+        let network = self.identity.authority.network();
+        let length = self.identity.prefix.length();
+        network.contains(from).then(|| network.prefix_at(from, length))
+    }
+
+    /// Whether a private-key operation for a peer is within the rates.
+    fn may_use_key(&mut self, peer: Prefix, now: Instant) -> bool {
+        self.handshakes.take(peer, now) && self.all_handshakes.take(limits::MESH_HANDSHAKES, now)
     }
 
     /// Checks a certificate, and that its owner may speak from that address.
@@ -431,6 +510,9 @@ fn draw_secret(at: UnixTime, random: &mut Random) -> Secret {
     random.fill(&mut secret[8..]);
     secret
 }
+
+/// A clock that is this far from where it was has been set.
+const CLOCK_SET: Duration = Duration::from_secs(60);
 
 /// No clock shows that: 2112. A peer whose clock did could not replace its secret when it is mended, and
 /// ciphers that somebody tries out are hardly ever good by chance.

@@ -13,6 +13,7 @@ use serde_json::{Map, Serializer, Value, json};
 use crate::proto::cidr::Cidr;
 use crate::proto::prefix::Prefix;
 use crate::proto::registry::PROTOCOL;
+use crate::proto::registry::parameters::CRL_SIGNED;
 use crate::proto::time::UnixTime;
 
 /// What Babel does by default on every interface, in babeld's words.
@@ -43,6 +44,8 @@ pub struct Settings {
 pub struct Sent<'a> {
     /// The signed network version.
     pub version: &'a [u8],
+    /// The signed revocation list of that version, if there is one.
+    pub crl_signed: Option<&'a [u8]>,
     /// Keys of Babel's, sealed for the node that asks; an empty one stays empty.
     pub babel_hmac: Vec<(&'static str, Vec<u8>)>,
     /// When nodes ask again without having heard of a newer version.
@@ -87,8 +90,13 @@ pub fn stored_text(parameters: &Map<String, Value>) -> String {
 
 /// The answer to getNetworkConfig.
 pub fn encode(mut parameters: Map<String, Value>, sent: &Sent<'_>) -> Vec<u8> {
-    parameters.insert(String::new(), json!(["version"]));
+    let mut binary = vec!["version"];
     parameters.insert("version".into(), STANDARD.encode(sent.version).into());
+    if let Some(crl) = sent.crl_signed {
+        binary.push(CRL_SIGNED);
+        parameters.insert(CRL_SIGNED.into(), STANDARD.encode(crl).into());
+    }
+    parameters.insert(String::new(), json!(binary));
     for (name, sealed) in &sent.babel_hmac {
         parameters.insert((*name).into(), STANDARD.encode(sealed).into());
     }

@@ -46,6 +46,8 @@ pub struct Parameters {
     pub babel_hmac_accept: Option<BabelKey>,
     /// Serial numbers of revoked certificates.
     pub crl: Vec<u64>,
+    /// The same, signed for other nodes; an upstream registry has none.
+    pub crl_signed: Option<Vec<u8>>,
     /// Countries whose borders no tunnel crosses.
     pub same_country: Vec<String>,
     /// The IPv4 network, and how many bits of it name a node.
@@ -66,6 +68,9 @@ impl fmt::Debug for BabelKey {
         f.write_str("BabelKey")
     }
 }
+
+/// The name of the signed revocation list.
+pub const CRL_SIGNED: &str = "crl_signed";
 
 /// Why a text is not a network's parameters.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
@@ -132,6 +137,7 @@ impl Parameters {
             babel_hmac_sign: None,
             babel_hmac_accept: None,
             crl: take(map, "crl")?.unwrap_or_default(),
+            crl_signed: take(map, CRL_SIGNED)?,
             same_country: take(map, "same_country")?.unwrap_or_default(),
             ipv4: ipv4.transpose()?.map(|network| (network, sublen)),
             valid_until: take(map, "valid_until")?.map(UnixTime::from_secs),

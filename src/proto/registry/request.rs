@@ -67,6 +67,8 @@ pub enum PrivateCall {
     Clock,
     /// Accepts the clock. Not a call of upstream's.
     AcceptClock,
+    /// Which version the registry's own node has handed to how many nodes.
+    HandOut,
     /// What Prometheus reads. Not a call of stock's.
     Metrics,
 }
@@ -182,6 +184,7 @@ fn private_call(method: &str, arguments: &mut Arguments) -> Result<PrivateCall, 
         "nodes" => PrivateCall::Nodes,
         "clock" => PrivateCall::Clock,
         "acceptClock" => PrivateCall::AcceptClock,
+        "handOut" => PrivateCall::HandOut,
         "metrics" => PrivateCall::Metrics,
         _ => return Err(RequestError::Method),
     })

@@ -8,6 +8,7 @@ use crate::command::node::registry::{Answer, Question};
 use crate::command::node::renewal;
 use crate::command::registry::client::CallError;
 use crate::proto::certificate::Identity;
+use crate::proto::crl::SignedCrl;
 use crate::proto::mesh::address::Country;
 use crate::proto::mesh::node::Input;
 use crate::proto::registry::client::ReplyError;
@@ -78,6 +79,19 @@ impl Drive {
             self.ask_country();
         }
         self.reconfigure().await;
+    }
+
+    /// Applies a revocation list that came from another node.
+    pub(super) fn take_crl(&mut self, crl: &SignedCrl) {
+        let mut serials = network::revoked(&self.parameters);
+        serials.extend(crl.serials());
+        self.parameters.crl = serials.into_iter().collect();
+        self.parameters.crl_signed = Some(crl.octets().to_vec());
+        self.tunnels.set_parameters(&self.parameters, &self.preferences);
+        self.remember_parameters();
+        if self.is_revoked() {
+            self.renewal.hurry(self.clock.now());
+        }
     }
 
     async fn reconfigure(&mut self) {

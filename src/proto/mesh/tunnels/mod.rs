@@ -233,6 +233,11 @@ impl Tunnels {
         self.routes.values().filter(|route| route.direct).map(|route| route.prefix).collect()
     }
 
+    /// Every node that Babel has a route to.
+    pub fn routed_peers(&self) -> impl Iterator<Item = Prefix> {
+        self.routes.keys().copied()
+    }
+
     /// Whether Babel has a way to a node.
     pub fn is_routed(&self, prefix: Prefix) -> bool {
         self.routes.contains_key(&prefix)
