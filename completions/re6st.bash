@@ -1560,12 +1560,16 @@ _re6st() {
             return 0
             ;;
         re6st__subcmd__registry__subcmd__revoke)
-            opts="-h --dir --ca --key --db --registry --socket --help"
+            opts="-h --wait --dir --ca --key --db --registry --socket --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --wait)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --dir)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0

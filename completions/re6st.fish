@@ -117,6 +117,7 @@ complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_su
 complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from invite" -l db -d 'The database, if it is not DIR/registry.db' -r
 complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from invite" -l qr -d 'Print it as a QR code, too, for a telephone\'s camera'
 complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from invite" -s h -l help -d 'Print help'
+complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from revoke" -l wait -d 'Wait until every node that is routed has the new revocation list, at most so many seconds; exit code 1 if not all have it then' -r
 complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from revoke" -l dir -d 'The folder with ca.crt, ca.key and registry.db' -r -F
 complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from revoke" -l ca -d 'The authority\'s certificate, if it is not DIR/ca.crt' -r -F
 complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from revoke" -l key -d 'The authority\'s key, if it is not DIR/ca.key' -r -F

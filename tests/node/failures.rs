@@ -29,7 +29,7 @@ fn every_reason_not_to_start_is_one_sentence() {
         (&["--ca", foreign_ca.to_str().unwrap()], 1, "was not issued by this network's authority"),
         (&["--key", other_key.to_str().unwrap()], 1, "does not belong to the key"),
         (&["--cert", "/nowhere/cert.crt"], 1, "cannot read /nowhere/cert.crt"),
-        (&["--state", file.to_str().unwrap()], 1, "cannot make the folder"),
+        (&["--state", file.to_str().unwrap()], 1, "cannot create the folder"),
         (&["--main-interface", "eth9"], 2, "there is no interface eth9"),
         (&["--pp", "99999", "udp"], 2, "99999 is no port"),
     ];

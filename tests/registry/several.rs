@@ -88,13 +88,15 @@ fn one_of_two_registries_is_killed_under_load() {
 #[test]
 fn a_database_moves_there_and_back() {
     let postgres = Postgres::start();
-    let registry = Registry::start(ANONYMOUS);
+    let mut registry = Registry::start(ANONYMOUS);
     for name in ["one", "two", "three"] {
         registry.join(name, &["--anonymous"]);
     }
-    let (dir, url) = (registry.path().to_str().unwrap(), registry.url().to_string());
+    let (dir, url) = (registry.path().to_str().unwrap().to_owned(), registry.url().to_string());
+    let dir = dir.as_str();
     re6st_must(&["registry", "revoke", "1/16", "--registry", &url]);
     re6st_must(&["registry", "token", "add", "a@example.com", "--dir", dir, "--token", "abc"]);
+    registry.stop();
     let (there, back) = (format!("{dir}/registry.db"), format!("{dir}/back.db"));
     let server = postgres.url();
     registry.signal("TERM");
