@@ -986,7 +986,7 @@ _re6st() {
             return 0
             ;;
         re6st__subcmd__node__subcmd__up)
-            opts="-v -h --registry --ca --cert --key --ip --pp --disable-proto --client-count --max-clients --main-interface --country --interface --neighbour --registry-user --state --run --log --verbose --help"
+            opts="-v -h --registry --ca --cert --key --ip --pp --disable-proto --client-count --max-clients --main-interface --country --interface --neighbour --registry-user --forward --state --run --log --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -251,6 +251,7 @@ complete -c re6st -n "__fish_re6st_using_subcommand node; and __fish_seen_subcom
 complete -c re6st -n "__fish_re6st_using_subcommand node; and __fish_seen_subcommand_from up" -l run -d 'The folder for the control socket' -r -F
 complete -c re6st -n "__fish_re6st_using_subcommand node; and __fish_seen_subcommand_from up" -l log -d 'The folder in which stock keeps logs; this program logs on standard error only' -r -F
 complete -c re6st -n "__fish_re6st_using_subcommand node; and __fish_seen_subcommand_from up" -s v -l verbose -d 'How much to log: 0 errors, 1 warnings, 2 what happens, 3 and 4 details' -r
+complete -c re6st -n "__fish_re6st_using_subcommand node; and __fish_seen_subcommand_from up" -l forward -d 'Let packets out of tunnels go wherever this host has a route. Without it they reach other tunnels, the LANs of --interface and this node\'s own prefix only'
 complete -c re6st -n "__fish_re6st_using_subcommand node; and __fish_seen_subcommand_from up" -s h -l help -d 'Print help'
 complete -c re6st -n "__fish_re6st_using_subcommand node; and __fish_seen_subcommand_from status" -l run -d 'The folder that the node was started with as --run' -r -F
 complete -c re6st -n "__fish_re6st_using_subcommand node; and __fish_seen_subcommand_from status" -l json -d 'Print JSON Lines'

@@ -200,6 +200,10 @@ pub struct NodeStatus {
     /// Kernel parameters that the node has changed, and sets back when it ends.
     #[serde(default)]
     pub sysctls: Vec<Sysctl>,
+    /// The chain of the host's firewall that drops forwarded packets by its policy, as `ip6 filter FORWARD`;
+    /// null if none does.
+    #[serde(default)]
+    pub forward_dropped_by: Option<String>,
 }
 
 /// A kernel parameter that a node has changed.

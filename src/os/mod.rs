@@ -6,6 +6,7 @@ pub mod database;
 pub mod entropy;
 pub mod file;
 pub mod footprint;
+pub mod forward_filter;
 pub mod forwarding;
 pub mod hardware;
 pub mod host;

@@ -150,3 +150,44 @@ fn sighup_ends_neither_node_nor_registry() {
     );
     underlay.stop(0);
 }
+
+/// Goal: packets out of a tunnel reach the network and nothing behind the host, IPv4 least of all; a host
+/// whose firewall drops what it forwards is told.
+/// Method: a member sends frames into its tunnel that are for a LAN of the host at the other end.
+#[test]
+fn packets_out_of_tunnels_stay_in_the_network() {
+    let mut underlay = Underlay::new(2, &[]);
+    let lan = Namespace::new("lan");
+    lan.connect("lan0", &underlay.hosts[0], "eth1");
+    underlay.hosts[0].ip("address add fd77::1/64 dev eth1 nodad");
+    lan.ip("address add fd77::5/64 dev lan0 nodad");
+    lan.ip("-6 route add 2001:db8:42::/48 via fd77::1");
+    let firewall = "add table ip6 filter; \
+                    add chain ip6 filter FORWARD { type filter hook forward priority 0; policy drop; }; \
+                    add rule ip6 filter FORWARD accept";
+    underlay.hosts[0].run("nft", &[firewall]);
+    underlay.start(0, &[]);
+    underlay.start(1, &[]);
+    underlay.wait_for_all_pairs(&[0, 1], PATIENCE);
+    let status = wait_for(&underlay, 0);
+    assert_eq!(status["forward_dropped_by"], "ip6 filter FORWARD");
+    // The member knows which way: over the other node.
+    let via = underlay.hosts[1].ip("-6 route show 2001:db8:42::/64");
+    let words: Vec<&str> = via.split_whitespace().collect();
+    let (hop, device) = (words[2], words[4]);
+    underlay.hosts[1].ip(&format!("-6 route add fd77::/64 via {hop} dev {device}"));
+    let reaches_lan = |underlay: &Underlay| {
+        let arguments = ["-I", "2001:db8:42:1::1", "-c", "2", "-i", "0.2", "-W", "1", "fd77::5"];
+        underlay.hosts[1].output("ping", &arguments).status.success()
+    };
+    assert!(!reaches_lan(&underlay));
+    underlay.stop(0);
+    assert!(!underlay.hosts[0].run("nft", &["list", "tables"]).contains("re6st"));
+    // An operator may want it.
+    underlay.start(0, &["--forward"]);
+    underlay.wait_for_all_pairs(&[0, 1], PATIENCE);
+    let via = underlay.hosts[1].ip("-6 route show 2001:db8:42::/64");
+    let words: Vec<&str> = via.split_whitespace().collect();
+    underlay.hosts[1].ip(&format!("-6 route replace fd77::/64 via {} dev {}", words[2], words[4]));
+    eventually("the LAN is reached", PATIENCE, || reaches_lan(&underlay).then_some(()));
+}

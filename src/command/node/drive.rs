@@ -135,7 +135,7 @@ impl Drive {
         let places = setup::places(&parameters, &identity)?;
         // Before anything of the host is touched: whoever has this port is a node that runs.
         let socket = setup::open_socket()?;
-        let host = Host::prepare(places.clone(), &options.main_interface, &options.run).await?;
+        let host = Host::prepare(places.clone(), options).await?;
         let wanted = Wanted { options, identity: &identity, parameters: &parameters };
         let services = wanted.open(&preferences, &ports, &places).await;
         let (host, services) = host.keep_if(services).await?;

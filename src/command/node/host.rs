@@ -1,10 +1,11 @@
 //! What a node changes on its host, and how all of it is changed back, also after a node that was killed.
 
 use std::net::IpAddr;
-use std::path::Path;
 
 use crate::command::Failure;
+use crate::command::node::options::Options;
 use crate::command::node::setup::Place;
+use crate::os::forward_filter::{self, Allowed};
 use crate::os::host::Barriers;
 use crate::os::link::{LinkError, Links};
 use crate::os::sysctl;
@@ -20,16 +21,16 @@ pub struct Host {
     index: u32,
     places: Vec<Place>,
     traces: Traces,
+    /// Our table of nftables is there.
+    is_filtering: bool,
+    dropping_chain: Option<String>,
 }
 
 impl Host {
     /// Gives the host its addresses, makes what is not routed in the network unreachable, and lets it
     /// forward. What a killed predecessor left is removed, or ours from now on; `folder` remembers it.
-    pub async fn prepare(
-        places: Vec<Place>,
-        interface: &str,
-        folder: &Path,
-    ) -> Result<Self, Failure> {
+    pub async fn prepare(places: Vec<Place>, options: &Options) -> Result<Self, Failure> {
+        let (interface, folder) = (options.main_interface.as_str(), options.run.as_path());
         let failed = |error: LinkError| Failure::failed(error.to_string());
         let links = Links::open().map_err(failed)?;
         let link = links.find(interface).await.map_err(failed)?;
@@ -43,7 +44,16 @@ impl Host {
         let traces = Traces::open(folder.join("host.json"))
             .map_err(|error| Failure::failed(format!("cannot tell which host this is: {error}")))?;
         let interface = interface.to_owned();
-        let mut host = Self { links, barriers, interface, index, places, traces };
+        let mut host = Self {
+            links,
+            barriers,
+            interface,
+            index,
+            places,
+            traces,
+            is_filtering: false,
+            dropping_chain: None,
+        };
         // First of all: the kernel counts an address that it completes while this changes twice, as a
         // router's anycast address, and keeps that after the address is gone.
         host.set_sysctls();
@@ -55,12 +65,43 @@ impl Host {
                 Failure::failed(format!("cannot make {} unreachable: {error}", place.network))
             })?;
         }
+        host.filter_forwarding(options);
         if let Some(error) = &host.traces.unkept {
             tracing::warn!(
                 "{error}: should this node be killed, the next cannot clean up after it"
             );
         }
         Ok(host)
+    }
+
+    /// Limits what packets out of tunnels reach through this host, unless the operator wants them to go
+    /// anywhere.
+    fn filter_forwarding(&mut self, options: &Options) {
+        if let Some(chain) = forward_filter::dropping_chain() {
+            tracing::warn!(
+                "the firewall of this host drops forwarded packets (policy of the chain {chain}): \
+                 unless a rule of it accepts them, no traffic of others passes this node; with \
+                 Docker: ip6tables -I DOCKER-USER -i re6+ -o re6+ -j ACCEPT"
+            );
+            self.dropping_chain = Some(chain);
+        }
+        if options.forward {
+            return;
+        }
+        let prefixes = self.places.iter().map(|place| place.subnet).collect();
+        let allowed = Allowed { prefixes, interfaces: options.interface.clone() };
+        match forward_filter::install(&allowed) {
+            Ok(()) => self.is_filtering = true,
+            Err(error) => tracing::warn!(
+                "packets out of tunnels are not limited to the network: nftables cannot be used \
+                 ({error}); install nft, or give --forward if they may go anywhere"
+            ),
+        }
+    }
+
+    /// The chain of the host's firewall that drops forwarded packets by its policy, if there is one.
+    pub fn dropping_chain(&self) -> Option<&str> {
+        self.dropping_chain.as_deref()
     }
 
     fn set_sysctls(&mut self) {
@@ -160,6 +201,11 @@ impl Host {
             {
                 tracing::warn!("{error}");
             }
+        }
+        if self.is_filtering
+            && let Err(error) = forward_filter::remove()
+        {
+            tracing::debug!("the table of nftables was gone already: {error}");
         }
         self.traces.restore(&SYSCTLS);
     }

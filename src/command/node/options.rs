@@ -83,6 +83,10 @@ pub struct Options {
     /// may not have this node ask the network
     #[arg(long, value_name = "NAME")]
     pub registry_user: Option<String>,
+    /// Let packets out of tunnels go wherever this host has a route. Without it they reach other tunnels, the LANs
+    /// of --interface and this node's own prefix only
+    #[arg(long)]
+    pub forward: bool,
     /// The folder for what survives restarts
     #[arg(long, value_name = "DIR", default_value = "/var/lib/re6stnet")]
     pub state: PathBuf,

@@ -43,6 +43,10 @@ fn status(objects: &[Object]) -> String {
         table.add_row(["reached at", &endpoints.join("\n")]);
         table.add_row(["up for", &format!("{} s", status.uptime_s)]);
         table.add_row(["certificate", &certificate(status)]);
+        if let Some(chain) = &status.forward_dropped_by {
+            let warning = format!("dropped by the firewall of this host: the policy of {chain}");
+            table.add_row(["forwarding", &warning]);
+        }
         if !status.sysctls.is_empty() {
             let changed = status
                 .sysctls

@@ -50,6 +50,7 @@ impl Drive {
             authority_due: renewal::is_due(authority, clock::unix_time()),
             renewal_failure: self.renewal.failure().map(ToOwned::to_owned),
             sysctls: self.host.sysctls().map(sysctl).collect(),
+            forward_dropped_by: self.host.dropping_chain().map(ToOwned::to_owned),
         }
     }
 
