@@ -1640,7 +1640,7 @@ _re6st() {
             return 0
             ;;
         re6st__subcmd__registry__subcmd__serve)
-            opts="-4 -6 -l -r -v -h --dir --port --tls-port --tls-cert --tls-key --bind4 --bind6 --db --dh --ca --key --mailhost --smtp-user --smtp-pwd --smtp-pwd-file --smtp-starttls --prefix-length --anonymous-prefix-length --ipv4 --logfile --run --verbose --min-protocol --authorized-origin --authorized-host --socket --admin-group --community --grace-period --user --hello --encrypt --client-count --max-clients --tunnel-refresh --same-country --help"
+            opts="-4 -6 -l -r -v -h --dir --port --tls-port --tls-cert --tls-key --bind4 --bind6 --db --dh --ca --key --mailhost --smtp-user --smtp-pwd --smtp-pwd-file --smtp-starttls --prefix-length --anonymous-prefix-length --ipv4 --logfile --run --verbose --min-protocol --authorized-origin --authorized-host --socket --admin-group --community --grace-period --native-only --user --hello --encrypt --client-count --max-clients --tunnel-refresh --same-country --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

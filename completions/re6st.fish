@@ -93,6 +93,7 @@ complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_su
 complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from serve" -l tunnel-refresh -d 'Seconds after which a node replaces its worst tunnel' -r
 complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from serve" -l same-country -d 'A country whose borders no tunnel crosses, told by the file in MaxMind\'s format that the environment variable GEOIP2_MMDB names; may be repeated' -r
 complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from serve" -l smtp-starttls -d 'Encrypt the connection to the mail server'
+complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from serve" -l native-only -d 'Serve native nodes only: the CA\'s key then signs no bare ciphertext, which the hello of upstream\'s nodes wants'
 complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from serve" -l encrypt -d 'Encrypt tunnels'
 complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from serve" -s h -l help -d 'Print help'
 complete -c re6st -n "__fish_re6st_using_subcommand registry; and __fish_seen_subcommand_from nodes" -l dir -d 'The folder with ca.crt, ca.key and registry.db' -r -F

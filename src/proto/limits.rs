@@ -10,6 +10,9 @@ use crate::proto::rate_limit::Rate;
 /// Octets of a datagram or frame; what is larger is dropped. One super-packet of the kernel fits.
 pub const DATAGRAM_OCTETS_MAX: usize = 65_535;
 
+/// Public keys that are known to be good; beyond, all are checked again.
+pub const KEYS_CHECKED_MAX: usize = 16_384;
+
 /// Octets of a registry's reply; a longer one is an error.
 pub const REGISTRY_REPLY_OCTETS_MAX: usize = 1 << 20;
 

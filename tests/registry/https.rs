@@ -47,6 +47,29 @@ fn another_authority_over_tls_is_refused_to_members() {
     assert!(re6st_refused(&renew, 1).contains("neither the network's authority"));
 }
 
+/// Goal: a member on the path, who has a certificate of the CA, is not taken for the registry.
+#[test]
+fn certificate_of_a_member_is_not_the_registry() {
+    let mut registry = Registry::start(OPTIONS);
+    let (one, two) =
+        (registry.join("one", &["--anonymous"]), registry.join("two", &["--anonymous"]));
+    let pin = fingerprint(&registry);
+    let read = |path: std::path::PathBuf| std::fs::read(path).unwrap();
+    let chain = [read(two.join("cert.crt")), read(registry.path().join("ca.crt"))].concat();
+    let path = registry.path().join("chain.pem");
+    std::fs::write(&path, chain).unwrap();
+    let key = two.join("cert.key");
+    let shown = ["--tls-cert", path.to_str().unwrap(), "--tls-key", key.to_str().unwrap()];
+    registry.restart(&[OPTIONS, &shown].concat());
+    let url = format!("https://127.0.0.1:{}/", registry.tls_port());
+    let renew = ["cert", "renew", "--dir", one.to_str().unwrap(), "--registry", &url];
+    assert!(re6st_refused(&renew, 1).contains("neither the network's authority"));
+    let folder = registry.path().join("three");
+    let join = ["cert", "join", "--registry", &url, "--anonymous", "--fingerprint", &pin, "--dir"];
+    let said = re6st_refused(&[&join[..], &[folder.to_str().unwrap()]].concat(), 1);
+    assert!(said.contains("neither the network's authority"), "{said}");
+}
+
 #[test]
 fn a_certificate_of_the_authority_will_do_and_invitations_say_https() {
     let mut registry = Registry::start(OPTIONS);

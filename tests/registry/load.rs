@@ -165,7 +165,7 @@ async fn ask(
 }
 
 async fn hello(address: SocketAddr, member: &Client) -> Option<()> {
-    let target = OpenCall::Hello { prefix: member.identity().prefix }.target();
+    let target = OpenCall::Hello { prefix: member.identity().prefix, nonce: None }.target();
     let reply = get(address, &Request { target, mac: None }).await?;
     (reply.status == 200).then_some(())
 }

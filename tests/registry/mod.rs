@@ -9,6 +9,7 @@ mod crash;
 mod exclusive;
 mod hostile;
 mod https;
+mod keys;
 pub mod load;
 mod mail;
 mod options;

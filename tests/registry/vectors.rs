@@ -160,6 +160,7 @@ fn targets_of_applicants_are_the_recorded_ones() {
             },
             "/hello" => OpenCall::Hello {
                 prefix: Prefix::from_bits(&value("client_prefix").unwrap()).unwrap(),
+                nonce: None,
             },
             _ => continue,
         };

@@ -99,11 +99,9 @@ impl Registry {
         let found = found.map(|(country, continent)| format!("{country},{continent}"));
         let location = found.as_deref().unwrap_or(location);
         let request = CertificateRequest::from_pem(request.as_bytes())
-            .map_err(|_| Refusal::Bad("not a certificate request with an RSA key"))?;
-        // A hello's two halves are as long as each other.
-        if request.key_octets() != self.issuer.authority().certificate().key_octets() {
-            return Err(Refusal::Bad("the key must be as long as the authority's"));
-        }
+            .map_err(|_| Refusal::Bad("not a certificate request that its own RSA key signed"))?;
+        let rule = self.issuer.authority().key_rule();
+        rule.check(request.key()).map_err(Refusal::RequestKey)?;
         self.may_issue()?;
         let (given, issued, first) = self.write(|tables| {
             let Some((email, length)) = self.worth(tables, token)? else {

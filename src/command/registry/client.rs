@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::path::Path;
 
+use crate::os::entropy;
 use crate::os::http::{self, Bounds, Get, HttpError, tls};
 use crate::proto::certificate::{Authority, Certificate, CertificateError, Fingerprint, Identity};
 use crate::proto::limits::{
@@ -89,7 +90,7 @@ pub struct RegistryClient {
 impl RegistryClient {
     /// A client that has not said hello yet.
     pub fn new(url: RegistryUrl, identity: Identity) -> Self {
-        Self { url, core: Client::new(identity) }
+        Self { url, core: Client::native(identity, entropy::random()) }
     }
 
     /// Where the registry is.

@@ -10,7 +10,7 @@ use crate::proto::limits::REGISTRY_ROUTED_LASTS;
 use crate::proto::prefix::Prefix;
 use crate::proto::registry::call::MemberCall;
 use crate::proto::registry::configuration::{self, Sent};
-use crate::proto::registry::session::SessionKey;
+use crate::proto::registry::session::{HelloNonce, SessionKey, hello_statement};
 use crate::proto::time::UnixTime;
 
 use super::applicants::CERTIFICATE_LASTS;
@@ -25,12 +25,20 @@ use super::state::Registry;
 const COUNTRIES_SINCE: u32 = 7;
 
 impl Registry {
-    /// A key for a session, sealed for the node and signed by the authority.
-    pub(super) fn hello(&self, prefix: Prefix, protocol: u32) -> Given {
+    /// A key for a session, encrypted for the node and signed by the authority.
+    pub(super) fn hello(&self, prefix: Prefix, nonce: Option<HelloNonce>, protocol: u32) -> Given {
+        if self.policy.native_only && nonce.is_none() {
+            return Err(Refusal::Forbidden(
+                "this registry is for native nodes only: it does not sign upstream's hello",
+            ));
+        }
         let (_, certificate) = self.read(|tables| self.parsed.member(tables, prefix))?;
         let key = SessionKey::new(self.state().random.octets());
         let mut reply = certificate.encrypt(key.octets())?;
-        let signature = self.issuer.key().sign(&reply)?;
+        let signature = match nonce {
+            Some(nonce) => self.issuer.key().sign(&hello_statement(prefix, &nonce, &reply))?,
+            None => self.issuer.key().sign(&reply)?,
+        };
         reply.extend(signature);
         self.begin_session(prefix, key, protocol)?;
         Ok(reply)

@@ -378,6 +378,7 @@ mod tests {
             settings,
             prefix_length: Some(16),
             anonymous_prefix_length: Some(16),
+            native_only: false,
             grace: Duration::from_secs(100 * 86_400),
             mailbox: None,
             dh: Vec::new(),

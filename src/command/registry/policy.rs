@@ -22,6 +22,8 @@ pub struct Policy {
     pub prefix_length: Option<u8>,
     /// Bits of an anonymous prefix; `None` if there are none.
     pub anonymous_prefix_length: Option<u8>,
+    /// Whether only native nodes are served, whose hellos are signed as such.
+    pub native_only: bool,
     /// How long after its end a certificate can be renewed, and a token used.
     pub grace: Duration,
     /// Where mails go; `None` if there are none.

@@ -24,6 +24,12 @@ pub enum Refusal {
     /// No such member.
     #[error("there is no node {0} in this network")]
     UnknownNode(Prefix),
+    /// A request for a key that no member may have.
+    #[error("the request {0}")]
+    RequestKey(CertificateError),
+    /// A member whose key is none that a member may have.
+    #[error("the certificate of {0} {1}: it has to join again with another key")]
+    MemberKey(Prefix, CertificateError),
     /// No certificate that lasts has that number.
     #[error("no node has a certificate with the serial number {0}")]
     UnknownSerial(u64),
@@ -93,9 +99,9 @@ impl Refusal {
 
     pub(super) const fn status(&self) -> u16 {
         match self {
-            Self::Bad(_) => 400,
+            Self::Bad(_) | Self::RequestKey(_) => 400,
             Self::NoSession => 401,
-            Self::Forbidden(_) | Self::Browser(_) => 403,
+            Self::Forbidden(_) | Self::Browser(_) | Self::MemberKey(..) => 403,
             Self::UnknownNode(_) | Self::UnknownSerial(_) | Self::NotInJournal(_) | Self::Empty => {
                 404
             }

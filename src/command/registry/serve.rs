@@ -146,6 +146,10 @@ pub struct Options {
     /// How long after its end a certificate can be renewed, and a token used, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 8_640_000)]
     grace_period: u64,
+    /// Serve native nodes only: the CA's key then signs no bare ciphertext, which the hello of upstream's
+    /// nodes wants
+    #[arg(long)]
+    native_only: bool,
     /// Become this user once all ports are open and the authority's key is read; the database must be this
     /// user's
     #[arg(long, value_name = "NAME")]
@@ -384,6 +388,7 @@ fn policy(options: &Options, sender: Option<String>) -> Result<Policy, Failure> 
         },
         prefix_length: present(options.prefix_length),
         anonymous_prefix_length: present(options.anonymous_prefix_length),
+        native_only: options.native_only,
         grace: Duration::from_secs(options.grace_period),
         mailbox: mailbox(options, sender)?,
         dh,

@@ -40,7 +40,7 @@ impl Registry {
         let state = Mutex::new(State { sessions, random, routed });
         let gate = Gate::new(issuer.key())?;
         let (requests, mesh) = (Requests::default(), tokio::sync::Mutex::new(None));
-        let (clock, parsed) = (Clock::start(), Parsed::default());
+        let (clock, parsed) = (Clock::start(), Parsed::new(issuer.authority().key_rule().clone()));
         let mails = Arc::new(Semaphore::new(REGISTRY_MAILS_SENT_MAX));
         let timekeeper = Timekeeper::new(unix_time(), &Evidence::default(), clock.now());
         let timekeeper = Mutex::new(timekeeper);
@@ -127,7 +127,7 @@ impl Registry {
     fn open(&self, call: &OpenCall, protocol: u32, from: IpAddr) -> Given {
         match call {
             OpenCall::GetCa => Ok(self.authority().certificate().to_pem()?),
-            OpenCall::Hello { prefix } => self.hello(*prefix, protocol),
+            OpenCall::Hello { prefix, nonce } => self.hello(*prefix, *nonce, protocol),
             OpenCall::RequestToken { email } => self.request_token(email),
             OpenCall::RequestCertificate { token, request, location } => {
                 self.request_certificate(token, request, location, from)

@@ -156,8 +156,12 @@ fn is_trusted(ssl: &SslRef, pin: Pin<'_>) -> bool {
             .public_key()
             .is_ok_and(|key| x509.public_key().is_ok_and(|other| key.public_eq(&other))),
     };
+    // Members have certificates of the same CA, and none of them is the registry.
+    let is_member = Certificate::from_x509(leaf.clone()).prefix().is_ok();
     let certified = |by: &X509Ref| {
-        is_pinned(by) && by.public_key().is_ok_and(|key| leaf.verify(&key).unwrap_or(false))
+        !is_member
+            && is_pinned(by)
+            && by.public_key().is_ok_and(|key| leaf.verify(&key).unwrap_or(false))
     };
     is_pinned(&leaf) || ssl.peer_cert_chain().is_some_and(|chain| chain.iter().any(certified))
 }

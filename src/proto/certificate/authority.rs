@@ -5,7 +5,7 @@ use std::sync::Arc;
 use openssl::pkey::{HasPublic, PKeyRef};
 use openssl::x509::X509;
 
-use super::{Certificate, CertificateError, PrivateKey};
+use super::{Certificate, CertificateError, KeyRule, PrivateKey};
 use crate::proto::prefix::{Network, Prefix};
 use crate::proto::time::UnixTime;
 
@@ -14,6 +14,7 @@ use crate::proto::time::UnixTime;
 pub struct Authority {
     certificate: Certificate,
     network: Network,
+    key_rule: KeyRule,
 }
 
 /// Who we are: the network's authority, our certificate and our key, which fit each other.
@@ -39,7 +40,8 @@ impl Authority {
     pub fn new(certificate: Certificate) -> Result<Self, CertificateError> {
         let network = Network::from_serial(&certificate.serial_octets())
             .map_err(|_| CertificateError::NoNetwork)?;
-        Ok(Self { certificate, network })
+        let key_rule = KeyRule::new(certificate.key_octets());
+        Ok(Self { certificate, network, key_rule })
     }
 
     /// Its certificate.
@@ -50,6 +52,11 @@ impl Authority {
     /// Its network.
     pub const fn network(&self) -> Network {
         self.network
+    }
+
+    /// Which keys its members may have.
+    pub const fn key_rule(&self) -> &KeyRule {
+        &self.key_rule
     }
 
     /// Whether `newer` is this very authority and ends later: its key, its name and its network are the same,
@@ -66,13 +73,15 @@ impl Authority {
             && issued_with(&newer.certificate, &key)
     }
 
-    /// Checks that `leaf` was issued by this authority and is valid at `now`; gives its prefix.
+    /// Checks that `leaf` was issued by this authority for a key that a member may have, and is valid at
+    /// `now`; gives its prefix.
     /// Revocation is the caller's: only it knows the list.
     pub fn verify(&self, leaf: &Certificate, now: UnixTime) -> Result<Prefix, CertificateError> {
         let key = self.certificate.0.public_key()?;
         if !issued_with(leaf, &key) {
             return Err(CertificateError::OtherAuthority);
         }
+        self.key_rule.check(&*leaf.0.public_key()?)?;
         if now < leaf.not_before() {
             return Err(CertificateError::NotYetValid(leaf.not_before()));
         }

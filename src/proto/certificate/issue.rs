@@ -119,6 +119,7 @@ impl Issuer {
         key: &PKeyRef<K>,
         terms: Terms,
     ) -> Result<Certificate, CertificateError> {
+        self.authority.key_rule().check(key)?;
         let mut name = X509Name::builder()?;
         for entry in own_fields(subject) {
             name.append_entry(entry)?;

@@ -7,6 +7,7 @@ mod authority;
 mod fingerprint;
 mod issue;
 mod key;
+mod public_key;
 pub mod renewal;
 mod request;
 
@@ -28,6 +29,7 @@ pub use authority::{Authority, Identity};
 pub use fingerprint::{Fingerprint, FingerprintError};
 pub use issue::{AuthoritySubject, Issuer, Terms};
 pub use key::PrivateKey;
+pub use public_key::{KeyError, KeyRule};
 pub use request::CertificateRequest;
 
 /// A node's certificate, or an authority's.
@@ -69,6 +71,9 @@ pub enum CertificateError {
     /// It and the key do not fit.
     #[error("does not belong to the key")]
     OtherKey,
+    /// Its key is none that a member may have.
+    #[error("is of a key that no member may have: it {0}")]
+    Key(#[from] KeyError),
     /// A signature that does not fit, or a cipher text that does not open. Deliberately says no more.
     #[error("failed a cryptographic check")]
     Refused,

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use form_urlencoded::Serializer;
 
 use crate::proto::prefix::Prefix;
+use crate::proto::registry::session::HelloNonce;
 
 /// What anybody may ask.
 #[derive(Clone, PartialEq, Eq)]
@@ -30,6 +31,9 @@ pub enum OpenCall {
     Hello {
         /// Who asks.
         prefix: Prefix,
+        /// Of a native node, which wants [`super::session::hello_statement`] signed; upstream's registry
+        /// refuses it.
+        nonce: Option<HelloNonce>,
     },
 }
 
@@ -58,10 +62,13 @@ impl OpenCall {
                 "requestCertificate",
                 &[("token", token), ("req", request), ("location", location), ("ip", "")],
             ),
-            Self::Hello { prefix } => target(
-                "hello",
-                &[("client_prefix", &prefix.to_bits()), ("protocol", &super::PROTOCOL.to_string())],
-            ),
+            Self::Hello { prefix, nonce } => {
+                let (bits, protocol) = (prefix.to_bits(), super::PROTOCOL.to_string());
+                let mut arguments = vec![("client_prefix", &*bits), ("protocol", &*protocol)];
+                let nonce = nonce.map(|nonce| hex(&nonce));
+                arguments.extend(nonce.as_deref().map(|nonce| ("nonce", nonce)));
+                target("hello", &arguments)
+            }
         }
     }
 }
@@ -82,6 +89,10 @@ impl MemberCall {
     }
 }
 
+fn hex(octets: &[u8]) -> String {
+    octets.iter().map(|octet| format!("{octet:02x}")).collect()
+}
+
 /// Writes `/method?key=value&…`, form-encoded.
 pub fn target(method: &str, arguments: &[(&str, &str)]) -> String {
     let mut text = Serializer::for_suffix(format!("/{method}?"), method.len() + 2);
@@ -96,7 +107,7 @@ impl fmt::Debug for OpenCall {
             Self::GetCa => f.write_str("GetCa"),
             Self::RequestToken { .. } => f.write_str("RequestToken"),
             Self::RequestCertificate { .. } => f.write_str("RequestCertificate"),
-            Self::Hello { prefix } => write!(f, "Hello({prefix})"),
+            Self::Hello { prefix, .. } => write!(f, "Hello({prefix})"),
         }
     }
 }
@@ -114,8 +125,12 @@ mod tests {
             "/requestToken?email=reg%40example.com"
         );
         assert_eq!(
-            OpenCall::Hello { prefix }.target(),
+            OpenCall::Hello { prefix, nonce: None }.target(),
             "/hello?client_prefix=0000000000000001&protocol=10"
+        );
+        assert_eq!(
+            OpenCall::Hello { prefix, nonce: Some([0xab; 16]) }.target(),
+            format!("/hello?client_prefix=0000000000000001&protocol=10&nonce={}", "ab".repeat(16))
         );
         assert_eq!(MemberCall::GetDh.target(prefix), "/getDh?cn=0000000000000001");
     }

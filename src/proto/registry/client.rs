@@ -7,10 +7,16 @@
 //! ```
 //!
 //! One client per node key: a second one would take the first one's session.
+//!
+//! A native node asks for a hello that the CA signs as such ([`hello_statement`]). Upstream's registry
+//! refuses the argument, and the node says hello as upstream's nodes do; but not any more where the registry
+//! was native once. That protects the CA, whose key then signs no bare ciphertext, rather than the node: it
+//! accepts no session key without the CA's signature either way.
 
 use crate::proto::certificate::Identity;
+use crate::proto::random::Random;
 use crate::proto::registry::call::{MemberCall, OpenCall};
-use crate::proto::registry::session::SessionKey;
+use crate::proto::registry::session::{HelloNonce, SessionKey, hello_statement};
 
 /// An HTTP GET to make: the target is appended to the path of the registry's address.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -65,6 +71,10 @@ pub enum ReplyError {
 pub struct Client {
     identity: Identity,
     key: Option<SessionKey>,
+    /// Draws nonces; `None` for a client that says hello as upstream's nodes do.
+    random: Option<Random>,
+    /// The registry has answered a native hello.
+    is_native: bool,
 }
 
 /// One call under way: [`Client::begin`], then [`Exchange::handle`] for every reply.
@@ -75,15 +85,20 @@ pub struct Exchange {
 
 enum Stage {
     /// Asked for a session.
-    Hello,
+    Hello { nonce: Option<HelloNonce> },
     /// Made the call; a hello may still be tried if the registry lost our session.
     Called { key: SessionKey, hello_left: bool },
 }
 
 impl Client {
-    /// A client without a session.
+    /// A client without a session, which says hello as upstream's nodes do.
     pub const fn new(identity: Identity) -> Self {
-        Self { identity, key: None }
+        Self { identity, key: None, random: None, is_native: false }
+    }
+
+    /// A client without a session, which says hello as native nodes do.
+    pub const fn native(identity: Identity, random: Random) -> Self {
+        Self { identity, key: None, random: Some(random), is_native: false }
     }
 
     /// Who we are.
@@ -107,13 +122,17 @@ impl Client {
     }
 
     /// The key that a hello's reply gives.
-    fn open_hello(&self, body: &[u8]) -> Result<SessionKey, ReplyError> {
+    fn open_hello(&self, body: &[u8], nonce: Option<HelloNonce>) -> Result<SessionKey, ReplyError> {
         let (sealed, signature) = body
             .split_at_checked(body.len() / 2)
             .filter(|(sealed, signature)| sealed.len() == signature.len() && !sealed.is_empty())
             .ok_or(ReplyError::Malformed("a hello has two halves"))?;
         let authority = self.identity.authority.certificate();
-        authority.verify(sealed, signature).map_err(|_| ReplyError::NotTheAuthority)?;
+        let signed = match nonce {
+            Some(nonce) => hello_statement(self.identity.prefix, &nonce, sealed),
+            None => sealed.to_vec(),
+        };
+        authority.verify(&signed, signature).map_err(|_| ReplyError::NotTheAuthority)?;
         let key = self.identity.key.decrypt(sealed).map_err(|_| ReplyError::NotTheAuthority)?;
         let key = key.try_into().map_err(|_| ReplyError::Malformed("a key has twenty octets"))?;
         Ok(SessionKey::new(key))
@@ -121,9 +140,14 @@ impl Client {
 }
 
 impl Exchange {
-    fn hello(target: String, client: &Client) -> (Self, Request) {
-        let hello = OpenCall::Hello { prefix: client.identity.prefix }.target();
-        (Self { target, stage: Stage::Hello }, Request { target: hello, mac: None })
+    fn hello(target: String, client: &mut Client) -> (Self, Request) {
+        let nonce = client.random.as_mut().map(Random::octets);
+        Self::hello_with(target, client, nonce)
+    }
+
+    fn hello_with(target: String, client: &Client, nonce: Option<HelloNonce>) -> (Self, Request) {
+        let hello = OpenCall::Hello { prefix: client.identity.prefix, nonce }.target();
+        (Self { target, stage: Stage::Hello { nonce } }, Request { target: hello, mac: None })
     }
 
     fn call(target: String, key: SessionKey, hello_left: bool) -> (Self, Request) {
@@ -135,13 +159,20 @@ impl Exchange {
     /// Takes the reply to what was sent last.
     pub fn handle(&mut self, client: &mut Client, reply: Reply) -> Result<Progress, ReplyError> {
         match &self.stage {
-            Stage::Hello => {
+            Stage::Hello { nonce } => {
+                let nonce = *nonce;
                 match reply.status {
                     200 => {}
+                    // Upstream's registry knows no such argument.
+                    400 if nonce.is_some() && !client.is_native => {
+                        let plain = Self::hello_with(self.target.clone(), client, None);
+                        return Ok(self.go_on(plain));
+                    }
                     404 => return Err(ReplyError::Unknown),
                     status => return Err(ReplyError::Status(status)),
                 }
-                let key = client.open_hello(&reply.body)?;
+                let key = client.open_hello(&reply.body, nonce)?;
+                client.is_native |= nonce.is_some();
                 Ok(self.go_on(Self::call(self.target.clone(), key, false)))
             }
             // It was restarted, or dropped us: say hello once.

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use crate::proto::prefix::Prefix;
 use crate::proto::registry::call::{MemberCall, OpenCall};
+use crate::proto::registry::session::HelloNonce;
 
 /// A call.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -127,13 +128,24 @@ fn read(method: &str, arguments: &mut Arguments) -> Result<Asked, RequestError> 
             let prefix = arguments.prefix("client_prefix")?;
             let protocol = arguments.0.remove("protocol").unwrap_or_else(|| "1".into());
             let protocol = protocol.parse().map_err(|_| RequestError::Argument("protocol"))?;
-            Ok(Asked::Open { call: OpenCall::Hello { prefix }, protocol })
+            let nonce = match arguments.0.remove("nonce") {
+                None => None,
+                Some(digits) => Some(nonce(&digits).ok_or(RequestError::Argument("nonce"))?),
+            };
+            Ok(Asked::Open { call: OpenCall::Hello { prefix, nonce }, protocol })
         }
         _ => match member_call(method, arguments)? {
             Some(call) => Ok(Asked::Member { prefix: arguments.prefix("cn")?, call }),
             None => private_call(method, arguments).map(Asked::Private),
         },
     }
+}
+
+/// The octets of 32 hexadecimal digits.
+fn nonce(digits: &str) -> Option<HelloNonce> {
+    let is_hexadecimal = digits.len() == 32 && digits.bytes().all(|it| it.is_ascii_hexdigit());
+    let number = is_hexadecimal.then(|| u128::from_str_radix(digits, 16).ok())?;
+    number.map(u128::to_be_bytes)
 }
 
 fn member_call(
@@ -235,7 +247,7 @@ mod tests {
         for call in open {
             assert_eq!(parse(&call.target()), Ok(Asked::Open { call, protocol: 0 }));
         }
-        let call = OpenCall::Hello { prefix };
+        let call = OpenCall::Hello { prefix, nonce: None };
         assert_eq!(parse(&call.target()), Ok(Asked::Open { call, protocol: 10 }));
         let country = MemberCall::GetCountry("192.0.2.1".parse().unwrap());
         for call in [MemberCall::GetDh, MemberCall::RenewCertificate, country] {
@@ -275,6 +287,7 @@ mod tests {
             ("/getDh?cn=", RequestError::Argument("cn")),
             ("/getDh?cn=1/16", RequestError::Argument("cn")),
             ("/hello?client_prefix=01&protocol=x", RequestError::Argument("protocol")),
+            ("/hello?client_prefix=01&nonce=ab", RequestError::Argument("nonce")),
             ("/revoke?cn_or_serial=x", RequestError::Argument("cn_or_serial")),
             ("/requestCertificate?req=x", RequestError::Argument("token")),
         ] {
@@ -294,7 +307,8 @@ mod tests {
             (text(), text(), text()).prop_map(|(token, request, location)| {
                 OpenCall::RequestCertificate { token, request, location }
             }),
-            prefixes().prop_map(|prefix| OpenCall::Hello { prefix }),
+            (prefixes(), any::<Option<[u8; 16]>>())
+                .prop_map(|(prefix, nonce)| OpenCall::Hello { prefix, nonce }),
         ]
     }
 

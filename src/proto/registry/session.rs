@@ -10,8 +10,24 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use ring::{digest, hmac};
 
+use crate::proto::prefix::Prefix;
+
 /// The header that carries a MAC, in base64.
 pub const MAC_HEADER: &str = "Re6stHMAC";
+
+/// What a native node draws for each hello, so that an old reply is worth nothing.
+pub type HelloNonce = [u8; 16];
+
+/// What the CA signs for a native node in a hello: it begins with words that begin neither a certificate nor
+/// a network version, so that the signature is worth nothing elsewhere, whatever the ciphertext is.
+pub fn hello_statement(node: Prefix, nonce: &HelloNonce, ciphertext: &[u8]) -> Vec<u8> {
+    let mut statement = b"re6st registry: session key of node ".to_vec();
+    statement.extend(node.to_bits().into_bytes());
+    statement.push(0);
+    statement.extend(nonce);
+    statement.extend(ciphertext);
+    statement
+}
 
 /// The key of one request, and thereby of its reply.
 #[derive(Clone, PartialEq, Eq)]
@@ -128,6 +144,15 @@ mod tests {
                 assert!(!accepts(&guess), "{length} octets");
             }
         }
+    }
+
+    #[test]
+    fn hello_statement_is_of_one_node_and_one_hello() {
+        let node = |bits: &str| Prefix::from_bits(bits).unwrap();
+        let statement = hello_statement(node("01"), &[7; 16], b"ciphertext");
+        assert!(statement.starts_with(b"re6st registry: session key of node 01\0"));
+        assert_ne!(statement, hello_statement(node("011"), &[7; 16], b"ciphertext"));
+        assert_ne!(statement, hello_statement(node("01"), &[8; 16], b"ciphertext"));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use openssl::pkey::{PKey, Private};
 use openssl::x509::X509;
 
-use crate::proto::certificate::{Certificate, CertificateError, Identity, PrivateKey};
+use crate::proto::certificate::{Certificate, CertificateError, Identity, KeyRule, PrivateKey};
 
 /// Authorities, a certificate and its key: a node's, or any OpenVPN user's.
 #[derive(Clone, Debug)]
@@ -12,6 +12,8 @@ pub struct Credentials {
     certificate: Certificate,
     chain: Vec<Certificate>,
     key: PrivateKey,
+    /// Which keys peers may have: a network's rule, none of other OpenVPN users.
+    key_rule: Option<KeyRule>,
 }
 
 impl Credentials {
@@ -26,7 +28,7 @@ impl Credentials {
         if !certificate.x509().public_key()?.public_eq(key.pkey()) {
             return Err(CertificateError::OtherKey);
         }
-        Ok(Self { authorities, certificate, chain, key })
+        Ok(Self { authorities, certificate, chain, key, key_rule: None })
     }
 
     /// The same, showing more certificates on the way to the authority.
@@ -50,6 +52,18 @@ impl Credentials {
         self.chain.iter().map(Certificate::x509)
     }
 
+    /// The same, where peers may have only keys that satisfy a rule.
+    #[must_use]
+    pub fn with_key_rule(mut self, rule: KeyRule) -> Self {
+        self.key_rule = Some(rule);
+        self
+    }
+
+    /// Which keys peers may have; any if `None`.
+    pub const fn key_rule(&self) -> Option<&KeyRule> {
+        self.key_rule.as_ref()
+    }
+
     /// Its key.
     pub fn key(&self) -> &PKey<Private> {
         self.key.pkey()
@@ -63,6 +77,7 @@ impl From<&Identity> for Credentials {
             certificate: identity.certificate.clone(),
             chain: Vec::new(),
             key: PrivateKey::clone(&identity.key),
+            key_rule: Some(identity.authority.key_rule().clone()),
         }
     }
 }

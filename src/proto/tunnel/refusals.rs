@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::proto::certificate::KeyRule;
 use crate::proto::tunnel::cipher::Cipher;
 use crate::proto::tunnel::credentials::Credentials;
 use crate::proto::tunnel::pair::{End, FINE, World};
@@ -37,6 +38,23 @@ fn outcome(
 
 /// The server heard nothing more.
 const NOTHING: &str = "the handshake did not come to its end within 60 s";
+
+/// A network's members have keys that satisfy its rule; those of other OpenVPN users may be any.
+#[test]
+fn peer_with_a_key_that_no_member_may_have_is_refused() {
+    let ca = Authority::new(Validity::Now);
+    let [client, server] = [("1/16", 7), ("0/16", 8)].map(|(n, s)| ca.issue(n, s, Validity::Now));
+    let with =
+        |credentials: &Credentials, octets| credentials.clone().with_key_rule(KeyRule::new(octets));
+    let (longer, same) = (512, 256);
+    let ends = [&with(&client, same), &with(&server, same)];
+    assert_eq!(outcome(ends, |_, _| {}), ["up", "up"]);
+    let wanted = "no member may have";
+    let said = outcome([&with(&client, longer), &server], |_, _| {});
+    assert!(said[0].contains(wanted) && said[1] == NOTHING, "{said:?}");
+    let said = outcome([&client, &with(&server, longer)], |_, _| {});
+    assert!(said[1].contains(wanted), "{said:?}");
+}
 
 #[test]
 fn a_server_that_is_not_believed_hears_nothing_more() {

@@ -15,7 +15,7 @@ use openssl::ssl::{
 use openssl::x509::store::X509StoreBuilder;
 use openssl::x509::{X509ExtendedKeyUsage, X509Ref, X509StoreContextRef};
 
-use crate::proto::certificate::Certificate;
+use crate::proto::certificate::{Certificate, CertificateError, KeyRule};
 use crate::proto::limits::TUNNEL_RECORD_OCTETS;
 use crate::proto::tunnel::credentials::Credentials;
 use crate::proto::tunnel::name::ExpectedName;
@@ -23,7 +23,13 @@ use crate::proto::tunnel::revocation::RevocationList;
 
 /// What all sessions with the same credentials share; copies are the same one.
 #[derive(Clone)]
-pub struct TlsContext(Arc<RwLock<SslContext>>);
+pub struct TlsContext(Arc<RwLock<Prepared>>);
+
+/// What TLS needs of credentials.
+struct Prepared {
+    context: SslContext,
+    key_rule: Option<KeyRule>,
+}
 
 /// Whom we expect at the other end.
 #[derive(Clone, Debug, Default)]
@@ -104,6 +110,9 @@ pub enum Distrust {
     /// It does not say that it is for this.
     #[error("is not one for {}s", if *.0 == Usage::Server { "server" } else { "client" })]
     OtherUsage(Usage),
+    /// Its key is none that a member may have.
+    #[error("{0}")]
+    Key(CertificateError),
     /// The authority's list has it.
     #[error("was revoked by its authority")]
     Listed,
@@ -148,7 +157,7 @@ impl TlsContext {
 /// §4.2). OpenVPN 2.4 has both. TLS 1.3 has nothing else.
 const TLS12_CIPHERS: &str = "ECDHE+AESGCM:ECDHE+CHACHA20:!aNULL";
 
-fn prepare(credentials: &Credentials) -> Result<SslContext, ErrorStack> {
+fn prepare(credentials: &Credentials) -> Result<Prepared, ErrorStack> {
     let mut context = SslContextBuilder::new(SslMethod::tls())?;
     context.set_min_proto_version(Some(SslVersion::TLS1_2))?;
     // OpenVPN's own level: networks with RSA keys of 1024 bits or SHA-1 signatures are still about.
@@ -171,7 +180,7 @@ fn prepare(credentials: &Credentials) -> Result<SslContext, ErrorStack> {
         context.add_extra_chain_cert(between.clone())?;
     }
     context.set_private_key(credentials.key())?;
-    Ok(context.build())
+    Ok(Prepared { context: context.build(), key_rule: credentials.key_rule().cloned() })
 }
 
 impl Tls {
@@ -190,13 +199,15 @@ impl Tls {
         expectation: Expectation,
         set_role: impl FnOnce(&mut Ssl),
     ) -> Result<Self, ErrorStack> {
-        let mut ssl = Ssl::new(&context.0.read().unwrap_or_else(PoisonError::into_inner))?;
+        let prepared = context.0.read().unwrap_or_else(PoisonError::into_inner);
+        let (mut ssl, key_rule) = (Ssl::new(&prepared.context)?, prepared.key_rule.clone());
+        drop(prepared);
         set_role(&mut ssl);
         let distrust = Arc::new(OnceLock::new());
         let found = Arc::clone(&distrust);
         let mode = SslVerifyMode::PEER | SslVerifyMode::FAIL_IF_NO_PEER_CERT;
         ssl.set_verify_callback(mode, move |valid, chain| {
-            match judge(valid, chain, &expectation) {
+            match judge(valid, chain, &expectation, key_rule.as_ref()) {
                 Ok(()) => true,
                 Err(distrust) => {
                     let _ = found.set(distrust);
@@ -318,6 +329,7 @@ fn judge(
     valid: bool,
     chain: &X509StoreContextRef,
     expectation: &Expectation,
+    key_rule: Option<&KeyRule>,
 ) -> Result<(), Distrust> {
     if !valid {
         let error = chain.error();
@@ -339,6 +351,10 @@ fn judge(
     }
     if depth > 0 {
         return Ok(());
+    }
+    if let Some(rule) = key_rule {
+        let checked = certificate.public_key().map_err(Into::into).and_then(|key| rule.check(&key));
+        checked.map_err(Distrust::Key)?;
     }
     if let Some(usage) = expectation.usage.filter(|&usage| !is_for(certificate, usage)) {
         return Err(Distrust::OtherUsage(usage));
@@ -411,7 +427,10 @@ mod tests {
         let mut store = X509StoreBuilder::new().unwrap();
         store.add_cert(credentials.authorities().next().unwrap().clone()).unwrap();
         builder.set_cert_store(store.build());
-        let offering = TlsContext(Arc::new(RwLock::new(builder.build())));
+        let offering = TlsContext(Arc::new(RwLock::new(Prepared {
+            context: builder.build(),
+            key_rule: None,
+        })));
         let mut client = Tls::client(&offering, Expectation::default()).unwrap();
         let mut server = Tls::server(&context, Expectation::default()).unwrap();
         for _ in 0..4 {
