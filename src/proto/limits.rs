@@ -69,6 +69,14 @@ pub const CRL_ASK_INTERVAL: Duration = Duration::from_secs(5);
 /// Between two fetches of the network's parameters from the registry though no peer told of a new version:
 /// no member can keep them away. As much again by chance at most.
 pub const PARAMETERS_REFRESH: Duration = Duration::from_secs(1_200);
+/// How long a node accepts tunnels with and without encryption after the network has changed from one to
+/// the other: every node has to hear of it through tunnels.
+pub const ENCRYPTION_TRANSITION: Duration = Duration::from_secs(120);
+/// Between two tunnels that are closed after that because they are still as before: routes move meanwhile.
+pub const ENCRYPTION_CLOSE_INTERVAL: Duration = Duration::from_secs(5);
+/// Between two fetches of the network's parameters by a node without neighbours: its peers may have changed
+/// to others that it cannot talk with.
+pub const PARAMETERS_REFRESH_ISOLATED: Duration = Duration::from_secs(30);
 /// Handshakes of UDP 326 that cost a private-key operation, for one peer and in all; further ones are
 /// dropped, and repeated by the peer.
 pub const MESH_HANDSHAKES_PER_PEER: Rate = Rate::per(16, Duration::from_secs(60));

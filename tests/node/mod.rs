@@ -5,6 +5,7 @@ mod host;
 mod local_users;
 mod mesh;
 mod ownership;
+mod parameters;
 mod renewal;
 mod revocation;
 mod status;

@@ -279,7 +279,7 @@ pub fn sent_and_received(mut ping: Process) -> (u32, u32) {
     ping.signal("INT");
     eventually("ping ends", Duration::from_secs(5), || (!ping.is_running()).then_some(()));
     let printed = ping.printed();
-    let line = printed.lines().find(|line| line.contains("received"));
+    let line = printed.lines().rfind(|line| line.contains("received"));
     let line = line.unwrap_or_else(|| panic!("{printed}"));
     let mut words = line.split_whitespace();
     let sent = words.next().unwrap().parse().unwrap();

@@ -414,6 +414,7 @@ impl Drive {
 
     async fn look_at_routes(&mut self) {
         let began = self.clock.now();
+        self.tunnels.tick(&self.preferences, began);
         let dump = self.babel.dump().await;
         let took = self.clock.now().since(began);
         // A table of a large network takes a while: no more than a twentieth of the time.

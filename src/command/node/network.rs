@@ -200,7 +200,12 @@ fn rtt(text: &str) -> RttSettings {
 
 /// What tunnels are protected with.
 pub fn ciphers(parameters: &Parameters) -> Vec<Cipher> {
-    if parameters.encrypt { Cipher::ENCRYPTING.to_vec() } else { vec![Cipher::None] }
+    ciphers_if(parameters.encrypt)
+}
+
+/// What tunnels are protected with in a network that encrypts, or does not.
+pub fn ciphers_if(encrypt: bool) -> Vec<Cipher> {
+    if encrypt { Cipher::ENCRYPTING.to_vec() } else { vec![Cipher::None] }
 }
 
 #[cfg(test)]

@@ -10,19 +10,23 @@ use crate::command::Failure;
 use crate::command::node::network::{self, Preferences};
 use crate::command::node::options::Port;
 use crate::command::tunnel::client::{ConnectSettings, Connection, connect};
-use crate::command::tunnel::event::{Event, EventKind, Statistics, Up};
+use crate::command::tunnel::event::{Ending, Event, EventKind, Statistics, Up};
 use crate::command::tunnel::particulars::Particulars;
 use crate::command::tunnel::server::{Listener, listen};
 use crate::command::tunnel::terms::{ListenPort, ListenSettings, Terms};
 use crate::proto::babel::event::LinkQuality;
 use crate::proto::certificate::Identity;
 use crate::proto::endpoint::{Endpoint, Transport};
+use crate::proto::limits;
 use crate::proto::mesh::tunnels::{FIRST_SERVED_LINK, Link, Role};
 use crate::proto::prefix::Prefix;
 use crate::proto::registry::parameters::Parameters;
+use crate::proto::time::Instant;
+use crate::proto::tunnel::cipher::Cipher;
 use crate::proto::tunnel::credentials::Credentials;
 use crate::proto::tunnel::kind::Role as TunnelRole;
 use crate::proto::tunnel::name::ExpectedName;
+use crate::proto::tunnel::session::Reason;
 use crate::proto::tunnel::tls::TlsContext;
 
 /// All of them.
@@ -34,12 +38,29 @@ pub struct Tunnels {
     listeners: Vec<Listener>,
     open: BTreeMap<Link, Tunnel>,
     next_served: Link,
+    /// While the network changes to tunnels with encryption, or to such without.
+    transition: Option<Transition>,
+    /// How long after the others this node begins to close tunnels: not all do at once.
+    stagger: Duration,
+}
+
+/// A change of the network's encryption. Tunnels that are up stay, and both are accepted, until every node
+/// has heard of it; then those that are as before are closed one by one.
+struct Transition {
+    until: Instant,
+    /// Nothing that is as before is accepted any more; what is left of it is being closed.
+    is_closing: bool,
+    close_next_at: Instant,
+    /// Peers that do not accept what is new yet.
+    behind: BTreeSet<Prefix>,
 }
 
 /// One.
 pub struct Tunnel {
     /// Which end we are.
     pub role: Role,
+    /// The peer, if we opened it.
+    peer: Option<Prefix>,
     /// Its interface, or what that will be called.
     pub interface: String,
     /// Where it leads, as far as known.
@@ -86,6 +107,8 @@ impl Tunnels {
             listeners: Vec::new(),
             open: BTreeMap::new(),
             next_served: FIRST_SERVED_LINK,
+            transition: None,
+            stagger: limits::ENCRYPTION_CLOSE_INTERVAL * stagger(identity.prefix),
         };
         tunnels.listen(preferences, ports).await?;
         Ok(tunnels)
@@ -111,7 +134,7 @@ impl Tunnels {
     /// How the network wants its tunnels.
     fn particulars(&self, handshake_timeout: Duration) -> Particulars {
         Particulars {
-            ciphers: network::ciphers(&self.parameters),
+            ciphers: self.ciphers(),
             ping_exit: self.parameters.hello * 4,
             handshake_timeout,
             revoked: network::revoked(&self.parameters),
@@ -123,8 +146,59 @@ impl Tunnels {
     fn terms(&self, preferences: &Preferences) -> Terms {
         Terms {
             clients_max: network::max_clients(&self.parameters, preferences),
-            ciphers: network::ciphers(&self.parameters),
+            ciphers: self.ciphers(),
             ping_exit: self.parameters.hello * 4,
+        }
+    }
+
+    /// What is accepted, the preferred first.
+    fn ciphers(&self) -> Vec<Cipher> {
+        let mut ciphers = network::ciphers(&self.parameters);
+        if self.transition.as_ref().is_some_and(|transition| !transition.is_closing) {
+            ciphers.extend(network::ciphers_if(!self.parameters.encrypt));
+        }
+        ciphers
+    }
+
+    /// Whether the network wants a tunnel with this cipher to be otherwise.
+    fn is_outdated(&self, cipher: Cipher) -> bool {
+        !network::ciphers(&self.parameters).contains(&cipher)
+    }
+
+    /// Goes on with a change of the network's encryption.
+    pub fn tick(&mut self, preferences: &Preferences, now: Instant) {
+        let Some(transition) = &mut self.transition else { return };
+        if now < transition.until {
+            return;
+        }
+        if !transition.is_closing {
+            transition.is_closing = true;
+            transition.behind.clear();
+            for listener in &self.listeners {
+                listener.set_terms(self.terms(preferences));
+            }
+            return;
+        }
+        if now < transition.close_next_at {
+            return;
+        }
+        transition.close_next_at = now + limits::ENCRYPTION_CLOSE_INTERVAL;
+        let is_over = now >= transition.until + limits::ENCRYPTION_TRANSITION;
+        let outdated =
+            |tunnel: &&Tunnel| tunnel.up.as_ref().is_some_and(|up| self.is_outdated(up.cipher));
+        let ours = self.open.iter().find(|(_, it)| outdated(it) && it.connection.is_some());
+        if let Some((&link, tunnel)) = ours {
+            tracing::info!("closing {}: the network's encryption has changed", tunnel.interface);
+            return self.end(link);
+        }
+        // Clients close theirs in the same way; who has not done so by then is not told by anybody.
+        let served: Vec<_> =
+            self.open.values().filter(outdated).map(|tunnel| tunnel.interface.clone()).collect();
+        if is_over || served.is_empty() {
+            self.transition = None;
+            for listener in &self.listeners {
+                served.iter().for_each(|interface| listener.close_client(interface));
+            }
         }
     }
 
@@ -136,19 +210,24 @@ impl Tunnels {
     /// Opens a tunnel to a peer.
     pub fn connect(&mut self, link: Link, peer: Prefix, endpoint: Endpoint) {
         let interface = self.free_name(&format!("re6c-{}", short(peer)));
+        let behind = self.transition.as_ref().is_some_and(|it| it.behind.contains(&peer));
+        let mut particulars = self.particulars(HANDSHAKE);
+        if behind {
+            particulars.ciphers = network::ciphers_if(!self.parameters.encrypt);
+        }
         let settings = ConnectSettings {
             particulars: Particulars {
                 peer: Some(ExpectedName::Common(peer.to_string())),
-                ..self.particulars(HANDSHAKE)
+                ..particulars
             },
             ..ConnectSettings::new(endpoint, self.context.clone(), interface.clone())
         };
         let connection = Some(connect(settings, self.events.clone()));
         let endpoint = Some(endpoint);
         let statistics = Statistics::default();
-        let role = Role::Client;
-        let tunnel =
-            Tunnel { role, interface, endpoint, up: None, silent: false, statistics, connection };
+        let (role, peer) = (Role::Client, Some(peer));
+        let (up, silent) = (None, false);
+        let tunnel = Tunnel { role, peer, interface, endpoint, up, silent, statistics, connection };
         self.open.insert(link, tunnel);
     }
 
@@ -183,6 +262,7 @@ impl Tunnels {
             }
             EventKind::Down(reason) => {
                 let tunnel = self.open.remove(&known?)?;
+                self.learn_from(&tunnel, &reason);
                 Some(Change::Down(known?, tunnel.interface, reason.to_string()))
             }
             EventKind::Statistics(statistics) => {
@@ -204,11 +284,24 @@ impl Tunnels {
         }
     }
 
+    /// During a transition, a peer that refuses is called the other way next time.
+    fn learn_from(&mut self, tunnel: &Tunnel, reason: &Ending) {
+        let disagrees = matches!(reason, Ending::Session(Reason::Disagreement(_)));
+        let (Some(transition), Some(peer), true) = (&mut self.transition, tunnel.peer, disagrees)
+        else {
+            return;
+        };
+        if !transition.behind.remove(&peer) {
+            transition.behind.insert(peer);
+        }
+    }
+
     fn name_served(&mut self, interface: String) -> Link {
         let link = self.next_served;
         self.next_served = self.next_served.checked_add(1).unwrap_or(FIRST_SERVED_LINK);
         let tunnel = Tunnel {
             role: Role::Server,
+            peer: None,
             interface,
             endpoint: None,
             up: None,
@@ -247,22 +340,32 @@ impl Tunnels {
         open.find(|(_, tunnel)| tunnel.interface == interface).map(|(&link, _)| link)
     }
 
-    /// Takes changed parameters: those who are revoked are cut off, and if tunnels are to be protected
-    /// otherwise, all begin anew. Nothing else disturbs a tunnel, and ports stay open.
-    pub fn set_parameters(&mut self, parameters: &Parameters, preferences: &Preferences) {
+    /// Takes changed parameters: those who are revoked are cut off, and a change of encryption begins its
+    /// transition. Nothing else disturbs a tunnel, and ports stay open.
+    pub fn set_parameters(
+        &mut self,
+        parameters: &Parameters,
+        preferences: &Preferences,
+        now: Instant,
+    ) {
         let old = std::mem::replace(&mut self.parameters, parameters.clone());
         let revoked: BTreeSet<u64> = network::revoked(parameters);
-        let anew = old.encrypt != parameters.encrypt;
+        if old.encrypt != parameters.encrypt {
+            let until = now + limits::ENCRYPTION_TRANSITION;
+            self.transition = Some(Transition {
+                until,
+                is_closing: false,
+                close_next_at: until + self.stagger,
+                behind: BTreeSet::new(),
+            });
+        }
         for listener in &self.listeners {
             listener.set_terms(self.terms(preferences));
             listener.set_revoked(revoked.clone());
-            if anew {
-                listener.close_clients();
-            }
         }
         for tunnel in self.open.values_mut() {
             let serial = tunnel.up.as_ref().and_then(|up| up.serial);
-            if (anew || serial.is_some_and(|serial| revoked.contains(&serial)))
+            if serial.is_some_and(|serial| revoked.contains(&serial))
                 && let Some(connection) = tunnel.connection.take()
             {
                 tokio::spawn(connection.close());
@@ -293,6 +396,11 @@ impl Tunnels {
         });
         names.find(|name| !taken(name)).unwrap_or_else(|| wanted.to_owned())
     }
+}
+
+/// One of the first dozen turns, another one for nodes with adjacent prefixes.
+fn stagger(prefix: Prefix) -> u32 {
+    u32::try_from(prefix.value() % 12).unwrap_or_default()
 }
 
 /// Whether an event is of a tunnel that we opened.

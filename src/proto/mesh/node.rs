@@ -149,6 +149,8 @@ pub struct Node {
     fetch_at: Option<Instant>,
     /// When the configuration is fetched although nobody told of a new one.
     refresh_at: Instant,
+    /// When a node without neighbours fetches it.
+    isolated_fetch_at: Instant,
     random: Random,
     fetch_failures: u32,
     /// Where the registry waits for answers of others.
@@ -194,6 +196,7 @@ impl Node {
             told: BTreeMap::new(),
             fetch_at: None,
             refresh_at,
+            isolated_fetch_at: now + limits::PARAMETERS_REFRESH_ISOLATED,
             random: own_random,
             fetch_failures: 0,
             errand_port: None,
@@ -224,7 +227,8 @@ impl Node {
     /// When [`Input::Timer`] is due.
     pub fn deadline(&self) -> Option<Instant> {
         let at = earliest(self.sessions.deadline(), self.tunnels.deadline());
-        let at = earliest(at, earliest(self.fetch_at, Some(self.refresh_at)));
+        let fetch = self.refresh_at.min(self.isolated_fetch_at);
+        let at = earliest(at, earliest(self.fetch_at, Some(fetch)));
         earliest(at, self.ask_crl_at)
     }
 
@@ -277,6 +281,12 @@ impl Node {
         if now >= self.refresh_at {
             self.refresh_at = next_refresh(now, &mut self.random);
             if self.fetch_at.is_none() {
+                out.push(Output::Fetch);
+            }
+        }
+        if now >= self.isolated_fetch_at {
+            self.isolated_fetch_at = now + limits::PARAMETERS_REFRESH_ISOLATED;
+            if self.tunnels.neighbours().is_empty() && self.fetch_at.is_none() {
                 out.push(Output::Fetch);
             }
         }

@@ -71,7 +71,7 @@ impl Drive {
             if network::babel_tunnel(&old) != timers {
                 let _ = self.babel.set_defaults(timers).await;
             }
-            self.tunnels.set_parameters(new, &self.preferences);
+            self.tunnels.set_parameters(new, &self.preferences, self.clock.now());
             self.remember_parameters();
             if self.is_revoked() {
                 self.renewal.hurry(self.clock.now());
@@ -87,7 +87,7 @@ impl Drive {
         serials.extend(crl.serials());
         self.parameters.crl = serials.into_iter().collect();
         self.parameters.crl_signed = Some(crl.octets().to_vec());
-        self.tunnels.set_parameters(&self.parameters, &self.preferences);
+        self.tunnels.set_parameters(&self.parameters, &self.preferences, self.clock.now());
         self.remember_parameters();
         if self.is_revoked() {
             self.renewal.hurry(self.clock.now());
