@@ -130,6 +130,10 @@ pub const REGISTRY_NODE_PATIENCE: Duration = Duration::from_secs(3);
 /// longer; then it says how many have it.
 pub const REGISTRY_HAND_OUT_TIMEOUT: Duration = Duration::from_secs(3);
 
+/// Nodes that a registry asks at once for their addresses on behalf of one that bootstraps; the first answer
+/// counts.
+pub const REGISTRY_BOOTSTRAP_PEERS: usize = 3;
+
 /// How long a registry uses the same list of routed nodes.
 pub const REGISTRY_ROUTED_LASTS: Duration = Duration::from_secs(60);
 
@@ -159,6 +163,29 @@ pub const REGISTRY_FORM_OCTETS_MAX: usize = 16 * 1_024;
 
 /// Tokens that wait to be used; one more is refused.
 pub const REGISTRY_TOKENS_MAX: usize = 100_000;
+
+/// The same for tokens that anybody asks for by mail: the operator's own are left room.
+pub const REGISTRY_TOKENS_MAILED_MAX: usize = 10_000;
+
+/// Hellos of a node whose keys were not used yet; the oldest is forgotten.
+pub const REGISTRY_HELLOS_PENDING_MAX: usize = 16;
+
+/// Sources whose calls a registry counts apart; further ones share one count.
+pub const REGISTRY_SOURCES: usize = 4_096;
+
+/// Calls of one source, and of all, that a registry answers to those who are not authenticated; further ones
+/// are refused with status 429. Hellos cost a signature,
+pub const REGISTRY_HELLOS: (Rate, Rate) =
+    (Rate::per(120, Duration::from_secs(60)), Rate::per(200, Duration::from_secs(1)));
+/// tokens a mail,
+pub const REGISTRY_TOKEN_REQUESTS: (Rate, Rate) =
+    (Rate::per(10, Duration::from_secs(600)), Rate::per(300, Duration::from_secs(600)));
+/// applications with a token a look-up, by which tokens could be guessed,
+pub const REGISTRY_TOKENS_TRIED: (Rate, Rate) =
+    (Rate::per(20, Duration::from_secs(60)), Rate::per(600, Duration::from_secs(60)));
+/// and anonymous ones a prefix.
+pub const REGISTRY_ANONYMOUS: (Rate, Rate) =
+    (Rate::per(30, Duration::from_secs(60)), Rate::per(600, Duration::from_secs(60)));
 /// A Babel neighbour of which nothing is heard for so long is forgotten.
 pub const BABEL_NEIGHBOUR_SILENCE: Duration = Duration::from_secs(30);
 

@@ -10,6 +10,7 @@ mod exclusive;
 mod hostile;
 mod https;
 mod keys;
+mod limits;
 pub mod load;
 mod mail;
 mod options;

@@ -270,7 +270,7 @@ fn administrators_ask_from_the_registrys_own_host() {
     assert_eq!(text("/topology"), (200, "{}".into()));
     assert_eq!(text("/addToken?email=e@f").0, 200, "draws one");
     let (status, drawn) = text("/addToken?email=e@f&token=");
-    assert_eq!((status, drawn.len()), (200, 8));
+    assert_eq!((status, drawn.len()), (200, 18));
     assert_eq!(text(&format!("/deleteToken?token={drawn}")), (204, String::new()));
     let listed = re6st_must(&[
         "registry",

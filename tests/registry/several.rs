@@ -15,8 +15,7 @@ use re6st::proto::registry::url::RegistryUrl;
 use tempfile::TempDir;
 
 use super::postgres::Postgres;
-use super::process::{Registry, re6st, re6st_must, re6st_refused};
-use crate::namespace::eventually;
+use super::process::{Registry, re6st_must, re6st_refused};
 
 const ANONYMOUS: &[&str] = &["--anonymous-prefix-length", "16"];
 
@@ -99,11 +98,7 @@ fn a_database_moves_there_and_back() {
     registry.stop();
     let (there, back) = (format!("{dir}/registry.db"), format!("{dir}/back.db"));
     let server = postgres.url();
-    registry.signal("TERM");
-    let said = eventually("the registry ended", Duration::from_secs(20), || {
-        let output = re6st(&["registry", "migrate", "--from", &there, "--to", &server]);
-        output.status.success().then(|| String::from_utf8(output.stdout).unwrap())
-    });
+    let said = re6st_must(&["registry", "migrate", "--from", &there, "--to", &server]);
     assert!(said.contains("2 members"), "{said}");
     assert!(!said.contains("re6st@"), "no user, no password: {said}");
     let again = ["registry", "migrate", "--from", &there, "--to", &server];

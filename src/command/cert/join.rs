@@ -138,6 +138,18 @@ async fn join(options: Options) -> Outcome {
             format!("the registry does not know the token {token}; was it used already?")
         })
     })?;
+    if !key.belongs_to(&certificate) {
+        return Err(Failure::failed(format!(
+            "the registry at {} sent a certificate for another key than {}: somebody in between may have \
+             put a key of his own into the request. Nothing was installed. Tell the registry's operator \
+             to revoke {}, and join over https://",
+            options.registry(),
+            files.key.display(),
+            certificate
+                .serial()
+                .map_or_else(|| "it".to_owned(), |it| format!("serial number {it}"))
+        )));
+    }
     keep_certificate(&options, &files, &authority, &certificate, room)
 }
 

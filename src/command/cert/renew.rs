@@ -62,6 +62,7 @@ pub fn run(options: &Options) -> Outcome {
         ))?;
         return Ok(());
     }
+    registry.identity().renewed(renewed.clone(), unix_time()).map_err(wrong)?;
     authority.verify(&renewed, unix_time().max(renewed.not_before())).map_err(wrong)?;
     let pem = renewed.to_pem().map_err(wrong)?;
     file::replace(&files.certificate, &pem, Access::All).map_err(unusable)?;

@@ -8,7 +8,9 @@ use crate::os::database::{Leaf, Tables, Token};
 use crate::os::log::NOTABLE;
 use crate::os::{mail, smtp};
 use crate::proto::certificate::{Certificate, CertificateRequest, Terms};
-use crate::proto::limits::{REGISTRY_MAIL_PATIENCE, REGISTRY_MAILS_MAX, REGISTRY_TOKENS_MAX};
+use crate::proto::limits::{
+    REGISTRY_MAIL_PATIENCE, REGISTRY_MAILS_MAX, REGISTRY_TOKENS_MAILED_MAX, REGISTRY_TOKENS_MAX,
+};
 use crate::proto::prefix::Prefix;
 use crate::proto::registry::{allocation, token};
 use crate::proto::time::UnixTime;
@@ -28,6 +30,9 @@ impl Registry {
         let mailbox = self.policy.mailbox.as_ref();
         let mailbox = mailbox.ok_or(Refusal::Forbidden("this registry sends no mail"))?;
         let waiting = self.read(|tables| Ok(tables.tokens()?))?;
+        if waiting.len() >= REGISTRY_TOKENS_MAILED_MAX {
+            return Err(Refusal::Busy("too many tokens are waiting to be used; ask the operator"));
+        }
         if waiting.iter().filter(|token| token.email == email).count() >= REGISTRY_MAILS_MAX {
             return Err(Refusal::Forbidden("too many tokens are waiting at that address"));
         }

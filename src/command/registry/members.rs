@@ -6,7 +6,7 @@ use crate::os::database::Tables;
 use crate::os::log::NOTABLE;
 use crate::os::member_routes;
 use crate::proto::certificate::{Certificate, Terms};
-use crate::proto::limits::REGISTRY_ROUTED_LASTS;
+use crate::proto::limits::{REGISTRY_BOOTSTRAP_PEERS, REGISTRY_ROUTED_LASTS};
 use crate::proto::prefix::Prefix;
 use crate::proto::registry::call::MemberCall;
 use crate::proto::registry::configuration::{self, Sent};
@@ -14,7 +14,7 @@ use crate::proto::registry::session::{HelloNonce, SessionKey, hello_statement};
 use crate::proto::time::UnixTime;
 
 use super::applicants::CERTIFICATE_LASTS;
-use super::certificates::{is_due, next_serial, put_certificate, told};
+use super::certificates::{certificate_of, is_due, next_serial, put_certificate, told};
 use super::network;
 use super::own_node::{OwnNode, Question};
 use super::refusal::{Given, Refusal};
@@ -135,11 +135,12 @@ impl Registry {
         Ok(given)
     }
 
-    /// The addresses of a routed node chosen at random, sealed; nothing if it does not answer.
+    /// The addresses of a member that is routed, chosen at random, sealed; nothing if none of several
+    /// answers.
     async fn bootstrap_peer(self: &Arc<Self>, asking: Prefix, protocol: u32) -> Given {
-        let peer = self.blocking(move |registry| registry.choose_peer(asking)).await?;
-        let Some(addresses) = OwnNode::ask_one(peer, Question::Addresses).await else {
-            tracing::info!("{peer} does not tell its addresses");
+        let peers = self.blocking(move |registry| registry.choose_peers(asking)).await?;
+        let Some((peer, addresses)) = OwnNode::ask_first(&peers, Question::Addresses).await else {
+            tracing::info!("none of {} nodes tells its addresses", peers.len());
             return Ok(Vec::new());
         };
         let addresses =
@@ -156,19 +157,36 @@ impl Registry {
         .await
     }
 
-    /// Each routed node in turn, in random order; the registry's own if there is none.
-    fn choose_peer(&self, asking: Prefix) -> Result<Prefix, Refusal> {
+    /// The next routed members, each in turn, in random order, and the registry's own node if there are few.
+    /// Babel alone does not make a prefix a node's: any member can originate some that nobody has.
+    fn choose_peers(&self, asking: Prefix) -> Result<Vec<Prefix>, Refusal> {
         let own = self.read(network::registry_prefix)?.ok_or(Refusal::Empty)?;
         let now = self.now();
-        let mut state = self.state();
-        if state.routed.0.is_empty() || state.routed.1 <= now {
-            let mut routed = member_routes::routed(self.network()).unwrap_or_default();
-            routed.push(own);
-            state.random.shuffle(&mut routed);
-            state.routed = (routed, now + REGISTRY_ROUTED_LASTS);
+        if self.state().routed.1 <= now || self.state().routed.0.is_empty() {
+            let routed = member_routes::routed(self.network()).unwrap_or_default();
+            let mut members = self.read(|tables| {
+                let mut members = Vec::new();
+                for prefix in routed {
+                    let leaf = tables.leaf(prefix)?;
+                    if leaf.is_some_and(|leaf| certificate_of(&leaf).is_some()) {
+                        members.push(prefix);
+                    }
+                }
+                Ok::<_, Refusal>(members)
+            })?;
+            members.push(own);
+            let mut state = self.state();
+            state.random.shuffle(&mut members);
+            state.routed = (members, now + REGISTRY_ROUTED_LASTS);
         }
-        let peer = state.routed.0.pop().unwrap_or(own);
-        Ok(if peer == asking { own } else { peer })
+        let mut state = self.state();
+        let left = state.routed.0.len().saturating_sub(REGISTRY_BOOTSTRAP_PEERS);
+        let mut peers = state.routed.0.split_off(left);
+        peers.retain(|&peer| peer != asking);
+        if peers.is_empty() {
+            peers.push(own);
+        }
+        Ok(peers)
     }
 }
 

@@ -3,6 +3,7 @@
 pub mod access;
 pub mod administration;
 pub mod applicants;
+mod call_limits;
 mod certificates;
 pub mod client;
 mod clock;

@@ -136,6 +136,23 @@ impl OwnNode {
         }
     }
 
+    /// Asks several nodes at once; the first of them that answers with something.
+    pub async fn ask_first(prefixes: &[Prefix], question: Question) -> Option<(Prefix, String)> {
+        let conversation = Self::open().await.ok()?;
+        for &prefix in prefixes {
+            let _ = conversation.ask(prefix, question).await;
+        }
+        let first = async {
+            loop {
+                let (from, text) = conversation.answer(question).await?;
+                if prefixes.contains(&from) && !text.is_empty() {
+                    return Some((from, text));
+                }
+            }
+        };
+        timeout(REGISTRY_NODE_PATIENCE, first).await.ok().flatten()
+    }
+
     /// Asks many nodes at once; those that do not answer are missing.
     pub async fn ask_all(
         prefixes: impl IntoIterator<Item = Prefix>,

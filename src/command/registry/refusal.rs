@@ -47,6 +47,9 @@ pub enum Refusal {
     /// Too many ask for the same at once.
     #[error("{0}")]
     Busy(&'static str),
+    /// One source, or all, ask for this too often.
+    #[error("{0}")]
+    TooMany(&'static str),
     /// It is there already.
     #[error("there is such a token already")]
     Conflict,
@@ -107,6 +110,7 @@ impl Refusal {
             }
             Self::Conflict | Self::PrefixTaken(_) => 409,
             Self::Length { .. } | Self::Exhausted(_) => 507,
+            Self::TooMany(_) => 429,
             Self::Database(_) | Self::Busy(_) => 503,
             Self::Internal | Self::Certificate(_) | Self::Mail(_) | Self::Smtp(_) => 500,
         }

@@ -18,6 +18,7 @@ use crate::proto::registry::session::{MAC_HEADER, SessionKey};
 use crate::proto::registry::sessions::Sessions;
 use crate::proto::time::Instant;
 
+use super::call_limits::CallLimits;
 use super::metrics;
 use super::parsed::Parsed;
 use super::policy::Policy;
@@ -37,7 +38,8 @@ impl Registry {
     ) -> Result<Self, Refusal> {
         super::network::begin(&database, &issuer, &policy, random.clone())?;
         let (sessions, routed) = (Sessions::default(), (Vec::new(), Instant::ZERO));
-        let state = Mutex::new(State { sessions, random, routed });
+        let state =
+            Mutex::new(State { sessions, random, routed, call_limits: CallLimits::default() });
         let gate = Gate::new(issuer.key())?;
         let (requests, mesh) = (Requests::default(), tokio::sync::Mutex::new(None));
         let (clock, parsed) = (Clock::start(), Parsed::new(issuer.authority().key_rule().clone()));
@@ -92,6 +94,7 @@ impl Registry {
         match asked {
             Asked::Open { call, protocol } => {
                 let from = self.policy.administrators.client(&request);
+                self.limit(&call, from)?;
                 // A mail server that hangs must not take all threads that wait. Whoever hangs up does not
                 // give his mail's place back before the server does.
                 let place = match call {
@@ -117,6 +120,22 @@ impl Registry {
                 Ok(Told { body: self.private(call, &administrator).await?, key: None, form })
             }
         }
+    }
+
+    /// Refuses a call whose source, or all sources together, have made too many of its kind. This host
+    /// itself is not limited: it is the operator's.
+    fn limit(&self, call: &OpenCall, from: IpAddr) -> Result<(), Refusal> {
+        if from.is_loopback() {
+            return Ok(());
+        }
+        let now = self.now();
+        let allowed = self.state().call_limits.take(call, from, now);
+        if allowed {
+            return Ok(());
+        }
+        Err(Refusal::TooMany(
+            "too many calls of this kind from your address; try again in some minutes",
+        ))
     }
 
     fn place_for_a_mail(&self) -> Result<OwnedSemaphorePermit, Refusal> {

@@ -14,6 +14,7 @@ use crate::proto::registry::clock::Timekeeper;
 use crate::proto::registry::sessions::Sessions;
 use crate::proto::time::{Instant, UnixTime};
 
+use super::call_limits::CallLimits;
 use super::parsed::Parsed;
 use super::policy::Policy;
 use super::refusal::Refusal;
@@ -44,6 +45,7 @@ pub struct Registry {
 /// What requests share, held for moments only.
 pub(super) struct State {
     pub sessions: Sessions,
+    pub call_limits: CallLimits,
     pub random: Random,
     /// Routed nodes that bootstrapping ones were not sent to yet, and until when.
     pub routed: (Vec<Prefix>, Instant),

@@ -1,10 +1,12 @@
 //! The registry's end of sessions: which keys each node may use next.
 //!
-//! A node has at most two: the one that follows its last call, and its newest hello's. Using one drops the
-//! other. So a hello that was forged, or whose reply was lost, cannot break a session that works.
+//! A node has the key that follows its last call, and those of its newest hellos. Using one drops the
+//! others. So a hello that was forged, or whose reply was lost, cannot break a session that works, and
+//! hellos that a stranger makes in a node's name do not displace the node's own before it is used.
 
 use std::collections::HashMap;
 
+use crate::proto::limits::REGISTRY_HELLOS_PENDING_MAX;
 use crate::proto::prefix::Prefix;
 use crate::proto::registry::session::SessionKey;
 
@@ -41,10 +43,12 @@ pub enum SessionError {
 }
 
 impl Sessions {
-    /// Adds the key of a hello; it replaces the key of an earlier hello that was never used.
+    /// Adds the key of a hello; of too many that were never used it replaces the oldest.
     pub fn hello(&mut self, node: Prefix, key: SessionKey, protocol: u32) {
         let sessions = self.by_node.entry(node).or_default();
-        sessions.truncate(1);
+        if sessions.len() > REGISTRY_HELLOS_PENDING_MAX {
+            sessions.remove(1);
+        }
         sessions.push(Session { key, protocol });
     }
 

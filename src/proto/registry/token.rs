@@ -1,9 +1,9 @@
-//! Tokens: eight letters by mail that are worth one certificate.
+//! Tokens: letters by mail that are worth one certificate.
 
 use crate::proto::random::Random;
 
-/// Letters of a token that the registry draws.
-const LETTERS: usize = 8;
+/// Letters of a token that the registry draws: 84 bits.
+const LETTERS: usize = 18;
 
 /// Characters of a token that an administrator chooses; a longer one is refused.
 const CHARACTERS_MAX: usize = 128;
@@ -53,11 +53,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tokens_are_eight_lowercase_letters() {
+    fn drawn_tokens_have_80_bits_in_lowercase_letters() {
         let mut random = Random::from_number(1);
         let (one, other) = (draw(&mut random), draw(&mut random));
         assert_ne!(one, other);
-        assert!(one.len() == 8 && one.bytes().all(|letter| letter.is_ascii_lowercase()));
+        assert!(
+            26_f64.powi(one.len() as i32).log2() >= 80.0
+                && one.bytes().all(|letter| letter.is_ascii_lowercase())
+        );
     }
 
     #[test]
