@@ -87,6 +87,9 @@ pub const MESH_CERTIFICATES_PER_PEER: Rate = Rate::per(20, Duration::from_secs(1
 /// Sessions without a certificate that nothing waits for are forgotten after this time.
 pub const MESH_UNVERIFIED_LASTS: Duration = Duration::from_secs(300);
 
+/// Peers whose word for this node's own address is remembered.
+pub const MESH_OBSERVERS_MAX: usize = 32;
+
 /// Peers whose addresses are remembered; beyond, one that did not work or the oldest is forgotten.
 pub const MESH_CACHE_PEERS_MAX: usize = 200;
 

@@ -36,6 +36,7 @@ use crate::proto::mesh::address::Addresses;
 use crate::proto::mesh::cache::{self, Cache};
 use crate::proto::mesh::datagram::PORT;
 use crate::proto::mesh::node::{Input, Node, Output};
+use crate::proto::mesh::observed::ObservedAddresses;
 use crate::proto::mesh::tunnels::{Cost, Decision, Link, Role, Route};
 use crate::proto::prefix::Prefix;
 use crate::proto::registry::parameters::Parameters;
@@ -87,6 +88,8 @@ struct Drive {
     given_country: bool,
     /// Under which this host is reached.
     hosts: Vec<IpAddr>,
+    /// What peers say of that.
+    observed: ObservedAddresses,
     renewal: Renewal,
     /// The registry said so.
     is_unknown: bool,
@@ -137,8 +140,8 @@ impl Drive {
         let socket = setup::open_socket()?;
         let host = Host::prepare(places.clone(), options).await?;
         let wanted = Wanted { options, identity: &identity, parameters: &parameters };
-        let services = wanted.open(&preferences, &ports, &places).await;
-        let (host, services) = host.keep_if(services).await?;
+        let opened = wanted.open(&preferences, &ports, &places).await;
+        let (host, services) = host.keep_if(opened).await?;
         let node = Node::new(
             identity.clone(),
             format!("{}, re6st-{}", env!("CARGO_PKG_VERSION"), std::env::consts::OS),
@@ -149,8 +152,7 @@ impl Drive {
             entropy::random(),
         );
         let (registry, registry_answers) = registry::start(client);
-        let paths = [options.cert.clone(), options.ca.clone()];
-        let renewal = Renewal::new(paths, &identity, clock::unix_time(), clock.now());
+        let renewal = Renewal::of(options, &identity, clock::unix_time(), clock.now());
         let mut drive = Self {
             clock,
             identity,
@@ -176,6 +178,7 @@ impl Drive {
             given_addresses: !options.given_addresses().is_empty(),
             given_country: options.country.is_some(),
             hosts: Vec::new(),
+            observed: ObservedAddresses::default(),
             renewal,
             is_unknown: false,
             dump: Dump::default(),
@@ -374,10 +377,10 @@ impl Drive {
                 tracing::info!("tunnel {interface} to {} is up ({})", up.peer, up.endpoint);
                 self.host.address_tunnel(up.index).await;
                 self.route_on(&interface).await;
-                if let Some(address) = up.external_ip.filter(|_| !self.given_addresses) {
-                    self.set_own_hosts(&[address]);
-                }
                 let Ok(peer) = up.peer.parse() else { return };
+                if let Some(address) = up.external_ip.filter(|_| !self.given_addresses) {
+                    self.learn_own_address(peer, address);
+                }
                 self.feed(Input::Up { role, link, peer }).await;
             }
             Some(Change::Down(link, interface, reason)) => {

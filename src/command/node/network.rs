@@ -9,6 +9,7 @@ use crate::proto::babel::configuration::words;
 use crate::proto::babel::mac::{Hash, Key, Keys};
 use crate::proto::babel::settings::{InterfaceSettings, RttSettings};
 use crate::proto::certificate::Authority;
+use crate::proto::cidr::Cidr;
 use crate::proto::crl::SignedCrl;
 use crate::proto::mesh::address::Country;
 use crate::proto::mesh::choice::Taste;
@@ -132,6 +133,7 @@ pub fn configuration(
                 disabled: preferences.disabled.clone(),
                 country: preferences.country,
                 same_country: same_country.collect(),
+                own_networks: own_networks(parameters, authority),
             },
         },
         revoked: revoked(parameters),
@@ -141,6 +143,12 @@ pub fn configuration(
             .as_ref()
             .and_then(|octets| SignedCrl::parse(octets, authority).ok()),
     }
+}
+
+/// The network's prefixes.
+pub fn own_networks(parameters: &Parameters, authority: &Authority) -> Vec<Cidr> {
+    let ipv4 = parameters.ipv4.map(|(network, _)| network);
+    std::iter::once(authority.network().cidr()).chain(ipv4).collect()
 }
 
 /// Serial numbers of certificates that are not believed.

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::command::node::options::Options;
 use crate::os::file;
 use crate::proto::certificate::{Certificate, Identity, renewal};
 use crate::proto::time::{Instant, UnixTime};
@@ -22,6 +23,11 @@ pub struct Renewal {
 }
 
 impl Renewal {
+    /// The plan for a node with these options.
+    pub fn of(options: &Options, identity: &Identity, unix: UnixTime, now: Instant) -> Self {
+        Self::new([options.cert.clone(), options.ca.clone()], identity, unix, now)
+    }
+
     /// The plan for an identity whose certificate and whose authority's lie in `paths`.
     pub fn new(paths: [PathBuf; 2], identity: &Identity, unix: UnixTime, now: Instant) -> Self {
         let at = now + until_due(identity, unix);

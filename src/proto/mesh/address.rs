@@ -1,6 +1,7 @@
 //! Where a node says it can be reached: `203.0.113.7,1194,udp,FR;203.0.113.7,1194,tcp,FR`.
 
 use std::fmt;
+use std::net::IpAddr;
 
 use crate::proto::endpoint::Endpoint;
 use crate::proto::limits;
@@ -79,6 +80,26 @@ impl Addresses {
 impl FromIterator<Address> for Addresses {
     fn from_iter<I: IntoIterator<Item = Address>>(addresses: I) -> Self {
         Self(addresses.into_iter().collect())
+    }
+}
+
+/// Whether a host of the underlay can have an address: unicast, and not of this host or link alone.
+pub fn is_of_underlay(address: IpAddr) -> bool {
+    match address.to_canonical() {
+        IpAddr::V4(address) => {
+            !(address.is_unspecified()
+                || address.is_loopback()
+                || address.is_multicast()
+                || address.is_broadcast()
+                || address.is_link_local()
+                || address.octets()[0] == 0)
+        }
+        IpAddr::V6(address) => {
+            !(address.is_unspecified()
+                || address.is_loopback()
+                || address.is_multicast()
+                || address.is_unicast_link_local())
+        }
     }
 }
 

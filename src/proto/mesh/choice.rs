@@ -1,7 +1,8 @@
 //! Choosing: which of a peer's addresses to try, which peers to connect to, which tunnel to give up.
 
+use crate::proto::cidr::Cidr;
 use crate::proto::endpoint::{Endpoint, Transport};
-use crate::proto::mesh::address::{Addresses, Country};
+use crate::proto::mesh::address::{Addresses, Country, is_of_underlay};
 use crate::proto::prefix::Prefix;
 use crate::proto::random::Random;
 
@@ -14,6 +15,8 @@ pub struct Taste {
     pub country: Option<Country>,
     /// Countries whose borders no tunnel crosses.
     pub same_country: Vec<Country>,
+    /// The network itself, and its IPv4 network: no tunnel leads through the tunnels.
+    pub own_networks: Vec<Cidr>,
 }
 
 impl Taste {
@@ -27,6 +30,8 @@ impl Taste {
         let allowed = addresses.iter().filter(|address| {
             let endpoint = &address.endpoint;
             self.allows(address.country)
+                && is_of_underlay(endpoint.address)
+                && !self.own_networks.iter().any(|network| network.contains(endpoint.address))
                 && !self.disabled.iter().any(|word| word == endpoint.protocol())
                 && !own.iter().any(|ours| ours.endpoint == *endpoint)
         });
@@ -108,6 +113,20 @@ mod tests {
         let own = Addresses::parse("10.0.0.1,1,tcp");
         let taste = Taste { disabled: vec!["udp".into()], ..Taste::default() };
         assert_eq!(shown(&taste.usable(&list, None, &own)), "2001:db8::1,1,udp6");
+    }
+
+    #[test]
+    fn addresses_of_no_host_in_the_underlay_are_not_tried() {
+        let list = Addresses::parse(
+            "127.0.0.1,1,udp;0.0.0.0,1,udp;224.0.0.1,1,udp;255.255.255.255,1,udp;169.254.1.1,1,tcp;\
+             ::1,1,udp6;fe80::1,1,udp6;ff02::1,1,udp6;::ffff:127.0.0.1,1,udp6;2001:db8:42:1::1,1,udp6;\
+             10.43.0.1,1,udp;10.0.0.1,1,udp",
+        );
+        let own_networks =
+            ["2001:db8:42::/48", "10.43.0.0/16"].map(|text| text.parse().unwrap()).to_vec();
+        let taste = Taste { own_networks, ..Taste::default() };
+        let usable = taste.usable(&list, None, &Addresses::default());
+        assert_eq!(shown(&usable), "10.0.0.1,1,udp");
     }
 
     #[test]

@@ -7,6 +7,7 @@ pub mod choice;
 pub mod datagram;
 pub mod message;
 pub mod node;
+pub mod observed;
 pub mod peer;
 pub mod retirement;
 pub mod tunnels;

@@ -7,10 +7,12 @@ use crate::command::node::network;
 use crate::command::node::registry::{Answer, Question};
 use crate::command::node::renewal;
 use crate::command::registry::client::CallError;
+use crate::os::host;
 use crate::proto::certificate::Identity;
 use crate::proto::crl::SignedCrl;
-use crate::proto::mesh::address::Country;
+use crate::proto::mesh::address::{Country, is_of_underlay};
 use crate::proto::mesh::node::Input;
+use crate::proto::prefix::Prefix;
 use crate::proto::registry::client::ReplyError;
 use crate::proto::registry::parameters::Parameters;
 
@@ -154,6 +156,21 @@ impl Drive {
             self.preferences.country = Some(country);
             self.announce();
             self.reconfigure().await;
+        }
+    }
+
+    /// Takes what a server says of our address. It is announced if this host has it, or if two peers say the
+    /// same: one of them could have the whole network dial a victim.
+    pub(super) fn learn_own_address(&mut self, peer: Prefix, address: IpAddr) {
+        let address = address.to_canonical();
+        let networks = network::own_networks(&self.parameters, &self.identity.authority);
+        if !is_of_underlay(address) || networks.iter().any(|network| network.contains(address)) {
+            tracing::info!("{peer} says that this node is reached at {address}, which cannot be");
+            return;
+        }
+        let is_confirmed = self.observed.observe(peer, address);
+        if is_confirmed || host::addresses().is_ok_and(|own| own.contains(&address)) {
+            self.set_own_hosts(&[address]);
         }
     }
 
