@@ -233,3 +233,40 @@ pub fn send_addressed(
 /// Room for control messages, aligned as they are.
 #[repr(align(8))]
 struct ControlOctets([u8; 64]);
+
+/// Takes every capability from this process, and from those that it starts, but those whose bits are set in
+/// `keep`, for good.
+pub fn keep_capabilities(keep: u64) -> io::Result<()> {
+    #[repr(C)]
+    struct Header {
+        version: u32,
+        pid: libc::c_int,
+    }
+    #[repr(C)]
+    #[derive(Clone, Copy)]
+    struct Sets {
+        effective: u32,
+        permitted: u32,
+        inheritable: u32,
+    }
+    const VERSION_3: u32 = 0x2008_0522;
+    let check =
+        |done: libc::c_long| if done < 0 { Err(io::Error::last_os_error()) } else { Ok(()) };
+    for capability in 0..64 {
+        // SAFETY: prctl takes its arguments by value; a kernel that has no such capability says EINVAL.
+        let is_there = unsafe { libc::prctl(libc::PR_CAPBSET_READ, capability, 0, 0, 0) } == 1;
+        if is_there && keep >> capability & 1 == 0 {
+            // SAFETY: as above.
+            let done = unsafe { libc::prctl(libc::PR_CAPBSET_DROP, capability, 0, 0, 0) };
+            check(done.into())?;
+        }
+    }
+    let header = Header { version: VERSION_3, pid: 0 };
+    #[expect(clippy::cast_possible_truncation, reason = "two words of 32 bits")]
+    let words = [keep as u32, (keep >> 32) as u32];
+    let sets = words.map(|word| Sets { effective: word, permitted: word, inheritable: 0 });
+    // SAFETY: both structures are as capset(2) has them for version 3, and outlive the call.
+    check(unsafe { libc::syscall(libc::SYS_capset, &raw const header, sets.as_ptr()) })?;
+    // SAFETY: prctl takes its arguments by value.
+    check(unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) }.into())
+}

@@ -5,6 +5,8 @@ use std::io;
 use nix::sys::stat::Mode;
 use nix::unistd::{Group, User, initgroups, setgid, setuid};
 
+use crate::os::sys;
+
 /// Becomes the user `name`, with that user's groups.
 pub fn become_user(name: &str) -> io::Result<()> {
     let user = User::from_name(name)?.ok_or_else(|| io::Error::other("there is no such user"))?;
@@ -36,4 +38,19 @@ pub fn group_of(name: &str) -> io::Result<u32> {
     let group =
         Group::from_name(name)?.ok_or_else(|| io::Error::other("there is no such group"))?;
     Ok(group.gid.as_raw())
+}
+
+/// Drops what root may do but what a node needs: interfaces, addresses, routes and packet filters; raw
+/// sockets; ports below 1024; and files whoever owns them, for those of an earlier re6stnet. The kernel has
+/// capabilities of threads: this is for the first one, before there are others.
+pub fn drop_privileges() -> io::Result<()> {
+    const KEPT: [u32; 6] = [
+        0,  // CAP_CHOWN
+        1,  // CAP_DAC_OVERRIDE
+        3,  // CAP_FOWNER
+        10, // CAP_NET_BIND_SERVICE
+        12, // CAP_NET_ADMIN
+        13, // CAP_NET_RAW
+    ];
+    sys::keep_capabilities(KEPT.into_iter().fold(0, |bits, capability| bits | 1 << capability))
 }

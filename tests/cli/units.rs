@@ -30,6 +30,29 @@ fn units_start_what_is_there() {
     }
 }
 
+/// Goal: the daemons run with few rights: systemd's own measure of what a unit is exposed to is at most 3 for
+/// the registry and 5 for the node, of 10.
+#[test]
+fn units_are_hardened() {
+    let folder = tempfile::tempdir().unwrap();
+    for (unit, most) in [("re6st-registry.service", 3.0), ("re6st-node.service", 5.0)] {
+        let place = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/systemd").join(unit);
+        let text = fs::read_to_string(place).unwrap().replace("@SBINDIR@", "/usr/local/sbin");
+        let file = folder.path().join(unit);
+        fs::write(&file, text).unwrap();
+        let output = Command::new("systemd-analyze")
+            .args(["security", "--offline=true", "--no-pager"])
+            .arg(&file)
+            .output()
+            .unwrap();
+        let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+        let level = printed.rsplit_once(&format!("for {unit}: "));
+        let level = level.and_then(|(_, rest)| rest.split(' ').next()?.parse::<f64>().ok());
+        let level = level.unwrap_or_else(|| panic!("{printed}{:?}", output.stderr));
+        assert!(level <= most, "{unit}: {level}");
+    }
+}
+
 /// Names in an options file are those of the folder in which the command is started, as stock's are.
 #[test]
 fn a_file_that_is_not_there_is_named_in_full() {

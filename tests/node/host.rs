@@ -130,6 +130,28 @@ fn advertise(router: &Namespace) {
     });
 }
 
+/// Goal: a node keeps the capabilities that it needs and no others, in each of its threads.
+#[test]
+fn node_drops_the_capabilities_that_it_does_not_need() {
+    let mut underlay = Underlay::new(1, &[]);
+    underlay.start(0, &[]);
+    wait_for(&underlay, 0);
+    let threads = std::fs::read_dir(format!("/proc/{}/task", underlay.pid(0))).unwrap();
+    for thread in threads {
+        let status = std::fs::read_to_string(thread.unwrap().path().join("status")).unwrap();
+        let value = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+            line.trim().to_owned()
+        };
+        // CHOWN, DAC_OVERRIDE, FOWNER, NET_BIND_SERVICE, NET_ADMIN, NET_RAW.
+        for set in ["CapEff:", "CapPrm:", "CapBnd:"] {
+            assert_eq!(u64::from_str_radix(&value(set), 16).unwrap(), 0x340b, "{status}");
+        }
+        assert_eq!(value("NoNewPrivs:"), "1");
+    }
+    underlay.stop(0);
+}
+
 /// Goal: SIGHUP ends neither node nor registry, and each says what it did about it.
 #[test]
 fn sighup_ends_neither_node_nor_registry() {

@@ -49,6 +49,9 @@ pub fn run(options: &Options) -> Outcome {
     let preferences = options.preferences()?;
     let identity = setup::identity(options)?;
     let _lock = setup::folders(options)?;
+    if let Err(error) = user::drop_privileges() {
+        tracing::warn!("this node keeps all rights of root: {error}");
+    }
     let runtime = runtime::start();
     let runtime = runtime.map_err(|error| Failure::failed(format!("cannot start: {error}")))?;
     runtime.block_on(async {
