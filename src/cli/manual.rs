@@ -12,6 +12,9 @@ use crate::cli::legacy::ALIASES;
 use crate::cli::{sections, vocabulary};
 use crate::command::{Failure, Outcome, print};
 
+/// The page on what a network is protected against.
+const SECURITY: &str = include_str!("re6st-security.7");
+
 /// Options of `re6st manual`.
 #[derive(Debug, clap::Args)]
 pub struct Options {
@@ -45,6 +48,7 @@ fn write(folder: &Path) -> io::Result<()> {
     command.build();
     write_pages(&command, &man)?;
     fs::write(man.join("re6st-json.7"), vocabulary::page())?;
+    fs::write(man.join("re6st-security.7"), SECURITY)?;
     for shell in [Shell::Bash, Shell::Fish, Shell::Zsh] {
         let mut script = Vec::new();
         clap_complete::generate(shell, &mut Re6st::command(), "re6st", &mut script);
