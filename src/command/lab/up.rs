@@ -140,7 +140,7 @@ fn stay(lab: &Lab, scenario: Scenario, random: Random) -> Outcome {
             () = control::serve(listener, &emulator) => {}
             _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
-            // Its terminal is gone: nobody is left to end it.
+            // The terminal is closed.
             _ = hangup.recv() => {}
         }
         emulator.stop();

@@ -158,7 +158,7 @@ impl Registry {
     }
 
     /// The next routed members, each in turn, in random order, and the registry's own node if there are few.
-    /// Babel alone does not make a prefix a node's: any member can originate some that nobody has.
+    /// Babel alone does not make a prefix a node's: any member can originate prefixes that belong to no node.
     fn choose_peers(&self, asking: Prefix) -> Result<Vec<Prefix>, Refusal> {
         let own = self.read(network::registry_prefix)?.ok_or(Refusal::Empty)?;
         let now = self.now();

@@ -32,7 +32,7 @@ pub struct Policy {
     pub dh: Vec<u8>,
     /// Which part of the network applicants get their prefixes from.
     pub communities: Communities,
-    /// Who administers.
+    /// Which users, addresses and hosts may administer the registry.
     pub administrators: Administrators,
     /// Where addresses are, if that is known.
     pub countries: Option<Arc<Countries>>,

@@ -38,7 +38,7 @@ pub enum Refusal {
         "the journal has no deleted member {0}; `re6st registry nodes` lists those that are there"
     )]
     NotInJournal(Prefix),
-    /// Somebody has a prefix, or a part of it.
+    /// A member has a prefix, or a part of it.
     #[error("{0} is a member and has that prefix, or a part of it: revoke it first")]
     PrefixTaken(Prefix),
     /// Nobody joined yet.

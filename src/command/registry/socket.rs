@@ -54,7 +54,7 @@ impl AdminSocket {
         tokio::net::UnixListener::from_std(self.listener.try_clone()?)
     }
 
-    /// Its file.
+    /// The path of the socket file, which is removed at the end.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -62,7 +62,7 @@ impl AdminSocket {
 
 impl Drop for AdminSocket {
     fn drop(&mut self) {
-        // The next registry replaces a file that nobody listens on.
+        // The next registry replaces a socket file without a listener.
         let _ = std::fs::remove_file(&self.path);
     }
 }

@@ -1,4 +1,4 @@
-//! Which process may serve a SQLite file: one, and nobody replaces what is in it meanwhile.
+//! Which process may serve a SQLite file: one, and no other replaces its content meanwhile.
 
 use std::fs::{File, TryLockError};
 use std::io::ErrorKind;

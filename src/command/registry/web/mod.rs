@@ -183,7 +183,7 @@ impl Registry {
         Ok(Some(Visitor { who, ticket, is_new: true }))
     }
 
-    /// Reads a ticket that is good, and that nobody ended.
+    /// Reads a ticket that is valid and has not been used or ended.
     async fn unended(
         self: &Arc<Self>,
         text: &str,
