@@ -25,7 +25,10 @@ pub fn listen(path: &Path, owner: Option<u32>, group: Option<u32>) -> io::Result
         bound => bound?,
     };
     listener.set_nonblocking(true)?;
-    chown(path, owner, group)?;
+    // The registry's unit allows no chown that is not asked for.
+    if owner.is_some() || group.is_some() {
+        chown(path, owner, group)?;
+    }
     let mode = if group.is_some() { 0o660 } else { 0o600 };
     fs::set_permissions(path, Permissions::from_mode(mode))?;
     Ok(listener)

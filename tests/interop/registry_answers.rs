@@ -83,7 +83,7 @@ const DIFFERENT: &[(&str, &str, &str)] = &[
     ("/getDh?cn=0000000000000111", "400", "401"),
     ("/requestCertificate?token=unknown&req=x", "500", "400"),
     // An empty token would be everybody's: one is drawn.
-    ("/addToken?email=d@example.com&token=", "204 0 octets", "200 8 octets"),
+    ("/addToken?email=d@example.com&token=", "204 0 octets", "200 18 octets"),
     ("/revoke?cn_or_serial=9/16", "500", "404"),
     ("/hello?client_prefix=0000000000000001&protocol=8", "500", "404"),
     // A revoked prefix is held until its certificate ends.

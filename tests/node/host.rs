@@ -205,7 +205,11 @@ fn packets_out_of_tunnels_stay_in_the_network() {
     assert!(!reaches_lan(&underlay));
     underlay.stop(0);
     assert!(!underlay.hosts[0].run("nft", &["list", "tables"]).contains("re6st"));
-    // An operator may want it.
+    // An operator may want it, also after a node that was killed without it.
+    underlay.start(0, &[]);
+    wait_for(&underlay, 0);
+    underlay.kill(0);
+    assert!(underlay.hosts[0].run("nft", &["list", "tables"]).contains("re6st"));
     underlay.start(0, &["--forward"]);
     underlay.wait_for_all_pairs(&[0, 1], PATIENCE);
     let via = underlay.hosts[1].ip("-6 route show 2001:db8:42::/64");

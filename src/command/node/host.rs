@@ -86,6 +86,10 @@ impl Host {
             self.dropping_chain = Some(chain);
         }
         if options.forward {
+            // A killed node without --forward may have left its table.
+            if let Err(error) = forward_filter::remove() {
+                tracing::debug!("no table of nftables is left: {error}");
+            }
             return;
         }
         let prefixes = self.places.iter().map(|place| place.subnet).collect();
